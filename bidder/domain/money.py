@@ -153,9 +153,7 @@ class _Amount:
 
     def minus(self, other: Self) -> Self:
         """Return the difference, or zero where ``other`` is larger."""
-        return type(self)(
-            max(Decimal(0), EXACT.subtract(self.amount, self._same(other))), self.currency
-        )
+        return type(self)(max(Decimal(0), EXACT.subtract(self.amount, self._same(other))), self.currency)
 
     def times(self, factor: Decimal | int) -> Self:
         """Return this, ``factor`` times."""

@@ -1,0 +1,124 @@
+"""What may be done, and why: actions and decisions as values.
+
+An action is a request that changes something; ``Hold`` is the decision to send none. A ``Decision``
+always carries its reason and the facts it rests on, also when it holds, so that ``explain`` never
+has to guess. Facts are text and numbers that may be shown to anybody: never a secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.money import Price
+from bidder.domain.policy import Launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceBid:
+    """Create a spot order on a server."""
+
+    server: ServerId
+    price: Price
+    target: str
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentOnDemand:
+    """Create an on-demand order that starts only at ``price`` (``required_price``)."""
+
+    server: ServerId
+    price: Price
+    target: str
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reprice:
+    """Raise or lower a standing bid from ``current`` to ``price``."""
+
+    order: OrderId
+    server: ServerId
+    current: Price
+    price: Price
+    target: str
+
+    @property
+    def lowers(self) -> bool:
+        """Return whether this is a mark-down, to which the 600-second rule applies."""
+        return self.price < self.current
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Cancel an order."""
+
+    order: OrderId
+    server: ServerId
+    target: str | None
+
+
+Action = PlaceBid | RentOnDemand | Reprice | Withdraw
+
+
+class Reason(StrEnum):
+    """Why a decision was taken. The texts are stored and shown; they are part of the interface."""
+
+    # to act
+    EMPTY_SLOT = "empty_slot"  # fewer orders than wanted, and this server is the best choice
+    OUTBID = "outbid"  # a rival runs instead of us, and a raise wins it back within the ceiling
+    MARK_DOWN = "mark_down"  # the bid can come down toward the best rival or the floor
+    ABOVE_CEILING = "above_ceiling"  # the bid stands above its ceiling and must come down or go
+    FIXED_PRICE = "fixed_price"  # the strategy names the price
+    MOVE = "move"  # another server is cheaper after the creation fee
+    WAR = "war"  # a rival answers every raise; leave
+    RENEW = "renew"  # the order ends soon; its successor takes over
+    SURPLUS = "surplus"  # more orders than wanted
+    SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
+    ORDERED = "ordered"  # the owner commanded it
+    SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
+    # to hold
+    WINNING = "winning"  # active, and no cheaper bid is possible or worth its slot
+    CLOCK = "clock"  # the way down opens at a known moment
+    PATIENCE = "patience"  # outbid, waiting out the blip
+    CONFIRMING = "confirming"  # a second read must agree first
+    WAR_PAUSE = "war_pause"  # left a bidding war, waiting
+    TOO_EXPENSIVE = "too_expensive"  # what it takes is above the ceiling
+    NO_CANDIDATE = "no_candidate"  # no server on the marketplace qualifies below the ceiling
+    STALE = "stale"  # what we know is too old to act on
+    NO_RATE = "no_rate"  # a currency has no rate to USD
+    IN_DOUBT = "in_doubt"  # an earlier request's outcome is not known yet
+    FROZEN = "frozen"  # ambiguous; a person must look
+    PENDING = "pending"  # accepted; not yet seen in our orders
+    UNAVAILABLE = "unavailable"  # rented on demand, offline or hidden; wait
+    ON_DEMAND_CHEAPER = "on_demand_cheaper"  # the spot bid would reach the on-demand price
+    NO_BALANCE = "no_balance"  # the wallet does not carry it
+    CHURN = "churn"  # too many creations lately
+    RAIL = "rail"  # a rail of the owner forbids it
+    ORDER_LIMIT = "order_limit"  # the account's limit of active orders is reached
+    PAUSED = "paused"  # trading is paused by command
+    REFUSED = "refused"  # the exchange refused this lately; waiting before another try
+    PAPER = "paper"  # paper mode: would be sent in live mode
+
+
+Fact = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One target's or position's verdict in a pass.
+
+    ``action`` None means hold. ``due`` is when a held decision changes by itself (a clock opens, a
+    wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
+    """
+
+    target: str | None
+    reason: Reason
+    action: Action | None = None
+    server: ServerId | None = None
+    order: OrderId | None = None
+    due: datetime | None = None
+    urgency: int = 0
+    facts: Mapping[str, Fact] = field(default_factory=dict)

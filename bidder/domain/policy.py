@@ -1,0 +1,204 @@
+"""What the owner wants, as plain frozen values: targets, ceilings, rails.
+
+The configuration file becomes one ``Policy``; nothing below it reads files or the environment.
+Every amount is as the owner wrote it. There is no default for a ceiling: without one a target
+cannot be built, so that a forgotten key never means "any price" (peers: yapapi 1148, akash 514).
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from bidder.domain.ids import AccountName, ServerId
+from bidder.domain.money import Currency, Money, Price, Rates
+
+
+class Mode(StrEnum):
+    """Whether anything that changes something is ever sent."""
+
+    PAPER = "paper"  # everything is read, decided and recorded; nothing is sent that changes anything
+    LIVE = "live"
+
+
+class Per(StrEnum):
+    """What a ceiling is a price of, per day."""
+
+    SERVER = "server"
+    GPU = "gpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """The most the owner pays per day, without fees, for a whole server or for each GPU."""
+
+    price: Price
+    per: Per = Per.SERVER
+
+    def for_server(self, gpus: int, currency: Currency, rates: Rates) -> Price:
+        """Return the ceiling for a server of ``gpus`` GPUs in ``currency``, rounded down.
+
+        Raises:
+            NoRate: a rate between the two currencies is missing.
+        """
+        whole = self.price if self.per is Per.SERVER else self.price.times(max(1, gpus))
+        return rates.convert(whole, currency).rounded_down()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What runs on a server once it is ours (endpoint 10). Its ``repr`` shows no secret."""
+
+    image: str
+    ports: tuple[tuple[str, str], ...] = ()  # (container port, "tcp" | "http")
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    jupyter_token: str | None = field(default=None, repr=False)
+    ssh_key: str | None = field(default=None, repr=False)
+    ssh_password: str | None = field(default=None, repr=False)
+    command: str | None = field(default=None, repr=False)
+    autossh_entrypoint: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """Which servers qualify. Empty or None means "does not matter".
+
+    ``gpu_models`` are normalised as ``market.gpu_model`` does, and match whole words at the start
+    of a server's model: ``RTX 3080`` does not match ``RTX 3080 TI`` unless ``gpu_exact`` is False.
+    A reliability or rating of "new" (0, or no votes) passes unless ``allow_new`` is False
+    (API document, trap 12).
+    """
+
+    gpu_models: tuple[str, ...] = ()
+    gpu_exact: bool = True
+    min_gpus: int = 1
+    max_gpus: int | None = None
+    min_gpu_memory_gb: float | None = None
+    min_ram_gb: float | None = None
+    min_disk_gb: float | None = None
+    min_net_down: float | None = None
+    min_net_up: float | None = None
+    min_cuda: str | None = None
+    countries: frozenset[str] = frozenset()
+    exclude_countries: frozenset[str] = frozenset()
+    min_reliability: float | None = None
+    min_rating: float | None = None
+    allow_new: bool = True
+    min_mrl: timedelta | None = None
+    servers: frozenset[ServerId] | None = None  # only these
+    exclude_servers: frozenset[ServerId] = frozenset()
+    exclude_owners: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """How the end of an order (``ct + mrl``) is met: how early, and whether both may run at once."""
+
+    before: timedelta = timedelta(minutes=10)
+    overlap: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedParams:
+    """``fixed``: bid one price and stay there; the ceiling when ``price`` is None."""
+
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackParams:
+    """``track``: just enough to stay active.
+
+    ``raise_wait``: how long an offer stays outbid before it is raised, so that a blip is not chased.
+    ``confirm``: whether two reads of the book must agree before a raise.
+    ``margin_ticks``: how many quanta above the best rival or the floor the bid aims.
+    ``lower_patience``: how long the way down must have been open before it is taken.
+    ``dead_band``: no lowering is worth its slot below this share of the price.
+    ``war_raises`` within ``war_window``: so many raises answered by the same rival are a war; then
+    the server is left, or waited for, for ``war_pause``.
+    ``move_saving``: an outbid offer moves to another server when that is cheaper by this share after
+    the creation fee; a running one only when ``move_running`` is set.
+    """
+
+    raise_wait: timedelta = timedelta(seconds=20)
+    confirm: bool = True
+    margin_ticks: int = 1
+    lower_patience: timedelta = timedelta(0)
+    dead_band: Decimal = Decimal("0.002")
+    war_raises: int = 6
+    war_window: timedelta = timedelta(minutes=20)
+    war_pause: timedelta = timedelta(minutes=30)
+    move_saving: Decimal = Decimal("0.10")
+    move_running: bool = False
+
+
+StrategyParams = FixedParams | TrackParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One strategy entry of the configuration: hold ``want`` servers like these, below a ceiling.
+
+    ``currencies`` are those that may be paid with; an empty tuple means any with a balance.
+    """
+
+    name: str
+    want: int
+    ceiling: Ceiling
+    launch: Launch
+    requirements: Requirements = Requirements()
+    params: StrategyParams = TrackParams()
+    currencies: tuple[Currency, ...] = ()
+    renewal: Renewal = Renewal()
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rails:
+    """The owner's limits over everything; ``guard`` applies them last to every decision.
+
+    ``max_orders``: live orders of the whole account that this daemon may cause, at most.
+    ``max_usd_per_day``: sum of all live bids, in USD per day.
+    ``max_creations_per_hour``: the breaker on create/cancel churn, for the account and, at
+    ``max_creations_per_server_hour``, for one server.
+    ``min_runway``: warn when a balance lasts less long than this at the current bids.
+    ``allow_above_on_demand``: whether a spot bid may reach the on-demand price (trap 4).
+    """
+
+    max_orders: int | None = None
+    max_usd_per_day: Decimal | None = None
+    max_creations_per_hour: int = 30
+    max_creations_per_server_hour: int = 4
+    min_runway: timedelta = timedelta(hours=24)
+    min_balance: tuple[Money, ...] = ()
+    allow_above_on_demand: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often things are read when nothing presses, and when idleness becomes loud."""
+
+    marketplace_every: timedelta = timedelta(seconds=60)
+    orders_every: timedelta = timedelta(seconds=30)
+    wallets_every: timedelta = timedelta(minutes=10)
+    book_stale_after: timedelta = timedelta(seconds=10)
+    alarm_after: timedelta = timedelta(minutes=10)
+    settle_grace: timedelta = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything the owner wants of one account."""
+
+    account: AccountName
+    mode: Mode
+    targets: tuple[Target, ...]
+    rails: Rails = Rails()
+    pace: Pace = Pace()
+    static_rates: Rates = Rates()
+    adopt: bool = False
+    cancel_on_exit: bool = False
+
+    def target(self, name: str) -> Target | None:
+        """Return the target of this name."""
+        return next((target for target in self.targets if target.name == name), None)
