@@ -1,0 +1,191 @@
+"""The life of a write-ahead intent, and what our orders prove about it.
+
+An intent is committed before its request is sent. ``settle`` compares the open ones with a read of
+our orders; it is a pure function, and start-up, time-outs and the normal run all go through it.
+
+The exchange returns no order id from a creation and shows new orders late (API document, trap 1),
+so a creation stays open until its order is seen. A read proves nothing about a request unless it
+*started* after the request ended, because an answer may be older than it looks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.market import OrderKind, OrdersAnswer, OwnOrder
+from bidder.domain.money import Price
+
+# Answers were seen to lag by up to half a minute; the margin covers the request's own execution.
+STALENESS = timedelta(seconds=45)
+# How far the exchange's clock may lie from ours before an order's ``ct`` rules it out.
+_CLOCK_SKEW = timedelta(minutes=10)
+
+
+class IntentKind(StrEnum):
+    """What was about to be sent."""
+
+    PLACE = "place"
+    RENT = "rent"
+    REPRICE = "reprice"
+    WITHDRAW = "withdraw"
+
+
+class IntentState(StrEnum):
+    """Where an intent stands. ``OPEN`` and ``AMBIGUOUS`` block its server."""
+
+    OPEN = "open"  # may or may not have happened, or a creation whose order is not seen yet
+    AMBIGUOUS = "ambiguous"  # several orders could be its result; a person must look
+    DONE = "done"  # carried out and seen
+    REFUSED = "refused"  # the exchange said no
+    NOT_SENT = "not_sent"  # never reached the exchange
+    LOST = "lost"  # no trace of it after the grace: it did not happen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One request that changes something, as written down before it was sent.
+
+    ``known_orders`` are the ids of ours on that server that existed before. ``ended_at`` is when the
+    answer came or we gave up waiting; None while it is in flight or after a crash. ``accepted`` is
+    True after a code 0. ``empty_reads`` counts reads that could have shown a result and did not.
+    """
+
+    id: int
+    kind: IntentKind
+    server: ServerId
+    target: str | None
+    order: OrderId | None
+    price: Price | None
+    previous_price: Price | None
+    known_orders: frozenset[OrderId]
+    opened_at: datetime
+    ended_at: datetime | None = None
+    accepted: bool = False
+    state: IntentState = IntentState.OPEN
+    empty_reads: int = 0
+
+    @property
+    def creates(self) -> bool:
+        """Return whether a new order may come of it."""
+        return self.kind in {IntentKind.PLACE, IntentKind.RENT}
+
+    @property
+    def order_kind(self) -> OrderKind:
+        """Return which kind of order a creation makes."""
+        return OrderKind.ON_DEMAND if self.kind is IntentKind.RENT else OrderKind.SPOT
+
+    def over_since(self) -> datetime:
+        """Return since when it can no longer be on its way, as far as we know."""
+        return self.ended_at or self.opened_at
+
+
+class Settled(StrEnum):
+    """What a read of our orders says about an open intent."""
+
+    ADOPTED = "adopted"  # exactly one new order fits: it is ours
+    CONFIRMED = "confirmed"  # the order shows what we asked for
+    NOT_DONE = "not_done"  # the order shows that it did not happen
+    LOST = "lost"  # no order came of it within the grace
+    AMBIGUOUS = "ambiguous"  # more than one order fits
+    UNKNOWN = "unknown"  # too early to say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One intent's settlement; ``orders`` are the orders it rests on."""
+
+    intent: Intent
+    settled: Settled
+    orders: tuple[OrderId, ...] = ()
+    counts_as_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersRead:
+    """One read of our orders and when it was under way; ``completed`` includes the ended ones."""
+
+    answer: OrdersAnswer
+    started_at: datetime
+    completed: bool
+
+
+def settle(intents: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> tuple[Verdict, ...]:
+    """Return a verdict on each open or ambiguous intent from one read of our orders.
+
+    ``grace`` is how long after its end a creation may still turn up: it covers the request's own
+    execution, the exchange's lateness in listing an order, and the staleness of an answer.
+    """
+    by_id = {order.order: order for order in read.answer.orders}
+    claimed: set[OrderId] = set()
+    verdicts = []
+    for intent in intents:
+        if intent.creates:
+            verdict = _settle_creation(intent, read, grace, claimed)
+            claimed.update(verdict.orders)
+        elif intent.kind is IntentKind.WITHDRAW:
+            verdict = _settle_withdrawal(intent, read, by_id)
+        else:
+            verdict = _settle_repricing(intent, read, by_id)
+        verdicts.append(verdict)
+    return tuple(verdicts)
+
+
+def fits(intent: Intent, order: OwnOrder) -> bool:
+    """Return whether ``order`` can be the result of this creation."""
+    return (
+        order.server == intent.server
+        and order.order not in intent.known_orders
+        and order.kind is intent.order_kind
+        and (intent.price is None or order.price.currency == intent.price.currency)
+        and order.created_at >= intent.opened_at - _CLOCK_SKEW
+    )
+
+
+def _settle_creation(
+    intent: Intent, read: OrdersRead, grace: timedelta, claimed: set[OrderId]
+) -> Verdict:
+    fitting = [o for o in read.answer.orders if o.order not in claimed and fits(intent, o)]
+    live = tuple(order.order for order in fitting if not order.expired)
+    if len(live) > 1:
+        return Verdict(intent=intent, settled=Settled.AMBIGUOUS, orders=live)
+    if live:
+        return Verdict(intent=intent, settled=Settled.ADOPTED, orders=live)
+    if fitting:
+        # It came to life and has ended again; the newest is as good as any, none costs money now.
+        newest = max(fitting, key=lambda order: order.created_at)
+        return Verdict(intent=intent, settled=Settled.ADOPTED, orders=(newest.order,))
+    waited = read.started_at - intent.over_since()
+    if waited < timedelta(0):
+        return Verdict(intent=intent, settled=Settled.UNKNOWN)
+    # Only a read that lists ended orders too can show that nothing came of it at all.
+    enough = intent.empty_reads >= 2 and read.completed and waited >= grace
+    settled = Settled.LOST if enough else Settled.UNKNOWN
+    return Verdict(intent=intent, settled=settled, counts_as_empty=True)
+
+
+def _settle_withdrawal(intent: Intent, read: OrdersRead, by_id: dict[OrderId, OwnOrder]) -> Verdict:
+    if read.started_at < intent.over_since():
+        return Verdict(intent=intent, settled=Settled.UNKNOWN)
+    order = by_id.get(intent.order) if intent.order is not None else None
+    if order is None or order.expired:
+        return Verdict(intent=intent, settled=Settled.CONFIRMED)
+    if read.started_at - intent.over_since() < STALENESS:
+        return Verdict(intent=intent, settled=Settled.UNKNOWN)
+    return Verdict(intent=intent, settled=Settled.NOT_DONE, orders=(order.order,))
+
+
+def _settle_repricing(intent: Intent, read: OrdersRead, by_id: dict[OrderId, OwnOrder]) -> Verdict:
+    if read.started_at < intent.over_since():
+        return Verdict(intent=intent, settled=Settled.UNKNOWN)
+    order = by_id.get(intent.order) if intent.order is not None else None
+    waited = read.started_at - intent.over_since()
+    if order is None or order.expired:
+        # Gone or ended: there is no price left to be in doubt about, once staleness is excluded.
+        settled = Settled.NOT_DONE if waited >= STALENESS else Settled.UNKNOWN
+        return Verdict(intent=intent, settled=settled)
+    if order.price == intent.price:
+        return Verdict(intent=intent, settled=Settled.CONFIRMED, orders=(order.order,))
+    settled = Settled.NOT_DONE if waited >= STALENESS else Settled.UNKNOWN
+    return Verdict(intent=intent, settled=settled, orders=(order.order,))

@@ -1,0 +1,263 @@
+"""The rules of lowering: how far, and when (API document, section 4). Nothing else.
+
+A raise is always allowed. A lowering is allowed once per 600 seconds and only down to ``max_step``,
+which the exchange reveals in a refusal. What the documents leave open is learnt from the answers:
+whether a creation or a raise starts the 600 seconds too (``ClockRules``), and how far one lowering
+may go (``StepSample``).
+
+While it is unknown whether an event starts the clock, we assume that it does not and let one
+refusal correct us: a refusal costs one request, a needless wait costs ten minutes of overpaying.
+For the same reason an unlearnt step is tried at its full width: the refusal names the exact limit,
+and the next request uses it. Rejected: starting from the vendor's sample step, which would be
+accepted for ever and never reveal that the real one is larger.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from bidder.domain.money import Currency, Price, quantum
+
+LOWERING_PAUSE = timedelta(seconds=600)
+
+# The seed's one sample says "at most 0.00000100 BTC". It is used where an exchange names no limit.
+PRIOR_STEP = {Currency.BTC: Decimal("0.000001")}
+PRIOR_SHARE = Decimal("0.05")
+
+# How far a refusal's moment may lie from the event that explains it: round trips, rounding.
+_ATTRIBUTION = timedelta(seconds=15)
+# A rule may be changed by the exchange: after this long, ask for the full width once more.
+_RELEARN_AFTER = timedelta(days=7)
+_TOLERANCE = Decimal("0.02")
+
+
+class ClockEvent(StrEnum):
+    """What may start an order's 600 seconds."""
+
+    CREATION = "creation"
+    RAISE = "raise"
+    LOWERING = "lowering"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRules:
+    """Whether a creation or a raise starts the clock: None until an answer has told."""
+
+    creation: bool | None = None
+    raised: bool | None = None
+
+    def starts(self, event: ClockEvent) -> bool | None:
+        """Return whether this kind of event starts the clock, as far as is known."""
+        match event:
+            case ClockEvent.CREATION:
+                return self.creation
+            case ClockEvent.RAISE:
+                return self.raised
+            case ClockEvent.LOWERING:
+                return True
+
+    def learnt(self, event: ClockEvent, *, starts: bool) -> "ClockRules":
+        """Return the rules with this answered."""
+        match event:
+            case ClockEvent.CREATION:
+                return replace(self, creation=starts)
+            case ClockEvent.RAISE:
+                return replace(self, raised=starts)
+            case ClockEvent.LOWERING:
+                return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoweringClock:
+    """What is known of one order's clock: its events, and the exchange's own word if it gave one.
+
+    Events carry the moment when their answer reached us, which is never before the exchange
+    counted them. ``opens_at`` stands until a later event replaces it.
+    """
+
+    created_at: datetime | None = None
+    raised_at: datetime | None = None
+    lowered_at: datetime | None = None
+    opens_at: datetime | None = None
+
+    def after(self, event: ClockEvent, at: datetime) -> "LoweringClock":
+        """Return the clock after an event of ours was accepted."""
+        match event:
+            case ClockEvent.CREATION:
+                return replace(self, created_at=at)
+            case ClockEvent.RAISE:
+                return replace(self, raised_at=at)
+            case ClockEvent.LOWERING:
+                return replace(self, lowered_at=at, opens_at=None)
+
+    def events(self) -> tuple[tuple[ClockEvent, datetime], ...]:
+        """Return the known events, latest first."""
+        known = (
+            (ClockEvent.CREATION, self.created_at),
+            (ClockEvent.RAISE, self.raised_at),
+            (ClockEvent.LOWERING, self.lowered_at),
+        )
+        present = [(event, at) for event, at in known if at is not None]
+        return tuple(sorted(present, key=lambda pair: pair[1], reverse=True))
+
+
+def next_lowering_at(clock: LoweringClock, rules: ClockRules) -> datetime | None:
+    """Return when the price may next go down; None when nothing is known to forbid it now."""
+    waits = [at + LOWERING_PAUSE for event, at in clock.events() if rules.starts(event)]
+    if clock.opens_at is not None:
+        waits.append(clock.opens_at)
+    return max(waits, default=None)
+
+
+def refused_too_soon(
+    clock: LoweringClock, rules: ClockRules, *, wait_seconds: float | None, now: datetime
+) -> tuple[LoweringClock, ClockRules]:
+    """Return clock and rules as a ``can_lower_every_600_seconds`` answer corrects them.
+
+    ``wait_seconds`` is the answer's ``time_to_lowering``; without it a whole pause is assumed. The
+    event that lies 600 seconds before the opening is the one that started the clock.
+    """
+    pause = LOWERING_PAUSE.total_seconds()
+    wait = pause if wait_seconds is None else min(max(wait_seconds, 0.0), 7 * 86400.0)
+    opens_at = now + timedelta(seconds=wait)
+    started_at = opens_at - LOWERING_PAUSE
+    near = [
+        (abs(at - started_at), event)
+        for event, at in clock.events()
+        if abs(at - started_at) <= _ATTRIBUTION
+    ]
+    # A refusal that says "now" would be asked again at once, for ever; give it a moment.
+    opened = replace(clock, opens_at=max(opens_at, now + timedelta(seconds=1)))
+    if near:
+        return opened, rules.learnt(min(near)[1], starts=True)
+    return opened, rules
+
+
+def lowering_accepted(clock: LoweringClock, rules: ClockRules, *, at: datetime) -> ClockRules:
+    """Return the rules as an accepted lowering teaches them: recent events did not start a clock."""
+    learnt = rules
+    for event, happened in clock.events():
+        # Well inside the pause only: near its end an acceptance would prove nothing.
+        if event is not ClockEvent.LOWERING and at - happened < LOWERING_PAUSE - _ATTRIBUTION:
+            learnt = learnt.learnt(event, starts=False)
+    return learnt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSample:
+    """One answer about how far a lowering may go.
+
+    ``drop`` is the price before it less the lowest price allowed, per day. ``exact`` samples come
+    from a refusal's ``max_step``; the others are lowerings that were accepted, so that at least
+    this much was allowed. ``floor`` is the server's lowest allowed bid then, if known.
+    """
+
+    currency: Currency
+    price: Decimal
+    drop: Decimal
+    floor: Decimal | None
+    exact: bool
+    at: datetime
+
+
+def sample_from_refusal(
+    current: Price, max_step: Decimal, *, floor: Price | None, at: datetime
+) -> StepSample | None:
+    """Return what ``max_step`` teaches; None where it is not below the current price."""
+    if not Decimal(0) < max_step < current.amount:
+        return None
+    return StepSample(
+        currency=current.currency,
+        price=current.amount,
+        drop=current.amount - max_step,
+        floor=None if floor is None else floor.amount,
+        exact=True,
+        at=at,
+    )
+
+
+def largest_drop(
+    current: Price, floor: Price | None, samples: Iterable[StepSample], now: datetime
+) -> Decimal | None:
+    """Return the widest lowering that the samples allow from ``current``; None while unlearnt.
+
+    Three shapes of the rule are weighed against the exact samples: a fixed amount, a share of the
+    price, a share of the floor. Of those that fit all of them the widest prediction is used: too
+    wide costs a request, too narrow costs ten minutes.
+    """
+    known = [
+        s for s in samples if s.exact and s.currency == current.currency and now - s.at < _RELEARN_AFTER
+    ]
+    if not known:
+        return None
+    predictions = [
+        _predict([s.drop for s in known], Decimal(1)),
+        _predict([s.drop / s.price for s in known], current.amount),
+    ]
+    if floor is not None:
+        with_floor = [s.drop / s.floor for s in known if s.floor]
+        if len(with_floor) == len(known):
+            predictions.append(_predict(with_floor, floor.amount))
+    fitting = [p for p in predictions if p is not None]
+    if fitting:
+        return max(fitting)
+    # No shape fits all (the rule differs by price level, or it changed): the nearest level decides.
+    nearest = min(known, key=lambda s: (abs(s.price - current.amount), now - s.at))
+    return nearest.drop
+
+
+def _predict(factors: list[Decimal], scale: Decimal) -> Decimal | None:
+    low, high = min(factors), max(factors)
+    if high - low > high * _TOLERANCE:
+        return None
+    return low * scale
+
+
+def lowest_allowed(
+    current: Price, floor: Price | None, samples: Iterable[StepSample], now: datetime
+) -> Price | None:
+    """Return the lowest price that one lowering may reach, rounded up; None while unlearnt."""
+    drop = largest_drop(current, floor, samples, now)
+    if drop is None:
+        return None
+    lowest = Price(max(current.amount - drop, Decimal(0)), current.currency).rounded_up()
+    return lowest if lowest < current else None
+
+
+def usual_drop(
+    current: Price, floor: Price | None, samples: Iterable[StepSample], now: datetime
+) -> Decimal:
+    """Return the drop to plan with: the learnt one, else the vendor's sample, else a small share."""
+    learnt = largest_drop(current, floor, samples, now)
+    if learnt is not None:
+        return learnt
+    prior = PRIOR_STEP.get(current.currency, current.amount * PRIOR_SHARE)
+    return max(min(prior, current.amount), quantum(current.currency))
+
+
+def next_price(
+    current: Price,
+    wanted: Price,
+    *,
+    clock: LoweringClock,
+    rules: ClockRules,
+    lowest: Price | None,
+    now: datetime,
+) -> Price | None:
+    """Return the price to set now on the way to ``wanted``; None when none may be set.
+
+    A raise goes straight to ``wanted``. A lowering waits for its clock and goes no further than
+    ``lowest`` (None: unlearnt, then the full width is tried).
+    """
+    if wanted == current:
+        return None
+    if wanted > current:
+        return wanted
+    opens_at = next_lowering_at(clock, rules)
+    if opens_at is not None and now < opens_at:
+        return None
+    if lowest is None:
+        return wanted
+    return max(lowest, wanted)

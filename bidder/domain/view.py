@@ -1,0 +1,140 @@
+"""All that is known of one account at one moment: the input of every decision.
+
+A ``View`` is replaced, never changed. What the exchange said carries the moment at which the read
+*started*, because that is the latest moment for which it can vouch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import Intent
+from bidder.domain.market import Book, Marketplace, OwnOrder, Wallet
+from bidder.domain.money import Currency, Rates
+from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One live order of the account, and what we remember of it.
+
+    ``target`` is None for an order that no intent of ours explains: a person's. ``active`` is what
+    the last book said (None: no book read yet, or an on-demand order). ``outbid_since`` is when we
+    first saw it not active; ``missing_since`` when our orders first failed to list it.
+    """
+
+    order: OwnOrder
+    target: str | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    clock: LoweringClock = LoweringClock()
+    active: bool | None = None
+    outbid_since: datetime | None = None
+    missing_since: datetime | None = None
+    missing_reads: int = 0
+    ended_at: datetime | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Return whether this daemon looks after it."""
+        return self.target is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSeen:
+    """The latest read of a server's book.
+
+    ``outbid_reads`` counts the reads in a row, this one included, in which our offer stood there
+    but did not run: two must agree before a raise.
+    """
+
+    book: Book
+    at: datetime
+    outbid_reads: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """A refusal that makes a server, or with ``server`` None the account, unfit until a moment."""
+
+    until: datetime
+    reason: str
+    server: ServerId | None = None
+    currency: Currency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """One attempt to create an order, as the churn breaker counts it."""
+
+    server: ServerId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """One raise of ours, and the rival that made it necessary; a run of them is a war."""
+
+    server: ServerId
+    order: OrderId
+    rival: OrderId | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is known. Everything is per account."""
+
+    marketplace: Marketplace = Marketplace(listings={})
+    marketplace_at: datetime | None = None
+    books: Mapping[ServerId, BookSeen] = field(default_factory=dict)
+    holdings: Mapping[OrderId, Holding] = field(default_factory=dict)
+    orders_at: datetime | None = None
+    completed_at: datetime | None = None
+    order_limit: int | None = None
+    wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
+    wallets_at: datetime | None = None
+    rates: Rates = Rates()
+    intents: tuple[Intent, ...] = ()
+    rules: ClockRules = ClockRules()
+    steps: tuple[StepSample, ...] = ()
+    setbacks: tuple[Setback, ...] = ()
+    creations: tuple[Created, ...] = ()
+    raises: tuple[Raised, ...] = ()
+    creation_fee_usd: Decimal = Decimal(0)
+    paused: bool = False
+
+    def with_holding(self, holding: Holding) -> "View":
+        """Return the view with this holding replaced or added."""
+        return replace(self, holdings={**self.holdings, holding.order.order: holding})
+
+    def without_holding(self, order: OrderId) -> "View":
+        """Return the view without this order."""
+        return replace(self, holdings={key: held for key, held in self.holdings.items() if key != order})
+
+    def own_ids(self) -> frozenset[OrderId]:
+        """Return the ids of all live orders of the account."""
+        return frozenset(self.holdings)
+
+    def holdings_of(self, target: str) -> tuple[Holding, ...]:
+        """Return the live orders of a target, oldest first."""
+        held = (h for h in self.holdings.values() if h.target == target)
+        return tuple(sorted(held, key=lambda h: (h.first_seen_at, h.order.order)))
+
+    def intent_on(self, server: ServerId) -> Intent | None:
+        """Return the unfinished intent on a server, if there is one."""
+        return next((intent for intent in self.intents if intent.server == server), None)
+
+    def setback_on(self, server: ServerId, currency: Currency | None, now: datetime) -> Setback | None:
+        """Return what speaks against creating an order there now, if anything does."""
+        for setback in self.setbacks:
+            if now >= setback.until:
+                continue
+            if setback.server not in {None, server}:
+                continue
+            if setback.currency is not None and currency not in {None, setback.currency}:
+                continue
+            return setback
+        return None
