@@ -112,6 +112,8 @@ class Decision:
 
     ``action`` None means hold. ``due`` is when a held decision changes by itself (a clock opens, a
     wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
+    ``wants_book`` names the server whose fresh book would let this be decided, from ``due`` on where
+    that is set; ``wants_orders`` says the same of our orders.
     """
 
     target: str | None
@@ -121,4 +123,6 @@ class Decision:
     order: OrderId | None = None
     due: datetime | None = None
     urgency: int = 0
+    wants_book: ServerId | None = None
+    wants_orders: bool = False
     facts: Mapping[str, Fact] = field(default_factory=dict)

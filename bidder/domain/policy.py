@@ -120,7 +120,7 @@ class TrackParams:
     the creation fee; a running one only when ``move_running`` is set.
     """
 
-    raise_wait: timedelta = timedelta(seconds=20)
+    raise_wait: timedelta = timedelta(seconds=10)
     confirm: bool = True
     margin_ticks: int = 1
     lower_patience: timedelta = timedelta(0)
@@ -179,6 +179,7 @@ class Pace:
     """How often things are read when nothing presses, and when idleness becomes loud."""
 
     marketplace_every: timedelta = timedelta(seconds=60)
+    book_every: timedelta = timedelta(seconds=1)
     orders_every: timedelta = timedelta(seconds=30)
     wallets_every: timedelta = timedelta(minutes=10)
     book_stale_after: timedelta = timedelta(seconds=10)

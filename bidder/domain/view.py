@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
-from bidder.domain.market import Book, Marketplace, OwnOrder, Wallet
+from bidder.domain.market import Book, Listing, Marketplace, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 
@@ -56,13 +56,31 @@ class BookSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A server that qualifies; ``score`` is the least it can cost, in weighted USD per GPU-day."""
+
+    listing: Listing
+    score: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setback:
-    """A refusal that makes a server, or with ``server`` None the account, unfit until a moment."""
+    """A refusal that rules something out until a moment.
+
+    It speaks of one order's price (``order``), of creating on one server (``server``), of paying
+    with one currency (``currency``), or, with none of them, of creating anything at all.
+    """
 
     until: datetime
     reason: str
     server: ServerId | None = None
+    order: OrderId | None = None
     currency: Currency | None = None
+
+    @property
+    def account_wide(self) -> bool:
+        """Return whether it rules out every creation."""
+        return self.server is None and self.order is None and self.currency is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +103,17 @@ class Raised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What is known. Everything is per account."""
+    """What is known. Everything is per account.
+
+    ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
+    be over, so that a creation is never mistaken for one of them.
+    """
 
     marketplace: Marketplace = Marketplace(listings={})
     marketplace_at: datetime | None = None
+    shortlists: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     books: Mapping[ServerId, BookSeen] = field(default_factory=dict)
+    candidate_read_at: datetime | None = None
     holdings: Mapping[OrderId, Holding] = field(default_factory=dict)
     orders_at: datetime | None = None
     completed_at: datetime | None = None
@@ -104,6 +128,7 @@ class View:
     creations: tuple[Created, ...] = ()
     raises: tuple[Raised, ...] = ()
     creation_fee_usd: Decimal = Decimal(0)
+    ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     paused: bool = False
 
     def with_holding(self, holding: Holding) -> "View":
@@ -126,15 +151,3 @@ class View:
     def intent_on(self, server: ServerId) -> Intent | None:
         """Return the unfinished intent on a server, if there is one."""
         return next((intent for intent in self.intents if intent.server == server), None)
-
-    def setback_on(self, server: ServerId, currency: Currency | None, now: datetime) -> Setback | None:
-        """Return what speaks against creating an order there now, if anything does."""
-        for setback in self.setbacks:
-            if now >= setback.until:
-                continue
-            if setback.server not in {None, server}:
-                continue
-            if setback.currency is not None and currency not in {None, setback.currency}:
-                continue
-            return setback
-        return None

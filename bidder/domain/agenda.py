@@ -1,0 +1,231 @@
+"""Which single read is worth the next request slot, and when the next one will be.
+
+Every wish has a moment from which it is worth a request, and a rank. The highest-ranking wish whose
+moment has come is read; when none has, the daemon sleeps until the first. Nothing is queued: the
+wishes are made anew from the view each time, so a wish that events have overtaken vanishes by itself.
+
+A lowering is due at an exact second. Its book is read just before, and the slot at the second itself
+is kept free.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.ids import ServerId
+from bidder.domain.intents import Intent, IntentState
+from bidder.domain.market import OrderKind
+from bidder.domain.policy import Policy
+from bidder.domain.view import Holding, View
+
+_SLOT = timedelta(seconds=1)
+# The book for a lowering is read this long before the clock opens, one slot and a round trip.
+_BEFORE_LOWERING = timedelta(seconds=1.3)
+_FRESH_FOR_LOWERING = timedelta(seconds=3)
+# Candidates share the budget with the books of running orders; without this they would starve.
+_CANDIDATE_EVERY = timedelta(seconds=2)
+_MISSING_EVERY = timedelta(seconds=2)
+_CALM_MARKETPLACE = 5
+# From here on a creation that is not seen is looked for among the ended orders as well.
+_LOOK_AMONG_ENDED = timedelta(seconds=20)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOrders:
+    """Read our orders; ``completed`` asks for the ended ones too."""
+
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBook:
+    """Read one server's spot market."""
+
+    server: ServerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMarketplace:
+    """Read all servers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadWallets:
+    """Read the balances."""
+
+
+Read = ReadOrders | ReadBook | ReadMarketplace | ReadWallets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A read, the moment from which it is worth a request, and its rank (higher first)."""
+
+    read: Read
+    at: datetime
+    rank: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """The read to make now, or None and the moment to wake up."""
+
+    read: Read | None
+    wake_at: datetime
+
+
+def next_read(view: View, decisions: tuple[Decision, ...], policy: Policy, now: datetime) -> Agenda:
+    """Return the most valuable read of this moment, or when there will be one."""
+    lowerings = _lowerings(decisions, now)
+    wishes = [*_wishes(view, decisions, policy, now), *_before_lowerings(lowerings, view)]
+    due = [wish for wish in wishes if wish.at <= now]
+    later = [wish.at for wish in wishes if wish.at > now]
+    later += [d.due for d in decisions if d.due is not None and d.due > now]
+    wake_at = min(later, default=now + timedelta(seconds=60))
+    opening = _kept_free_for(lowerings, view, now)
+    if opening is not None:
+        return Agenda(read=None, wake_at=opening)
+    if not due:
+        return Agenda(read=None, wake_at=wake_at)
+    best = max(due, key=lambda wish: (wish.rank, now - wish.at))
+    return Agenda(read=best.read, wake_at=now)
+
+
+def _lowerings(decisions: tuple[Decision, ...], now: datetime) -> list[tuple[datetime, ServerId]]:
+    """Return the clocks that open soon, with their servers, first one first."""
+    horizon = now + _BEFORE_LOWERING + _SLOT
+    found = [
+        (d.due, d.server)
+        for d in decisions
+        if d.reason in {Reason.CLOCK, Reason.ABOVE_CEILING}
+        and d.due is not None
+        and d.server is not None
+        and now < d.due <= horizon
+    ]
+    return sorted(found)
+
+
+def _before_lowerings(lowerings: list[tuple[datetime, ServerId]], view: View) -> Iterator[Wish]:
+    for opening, server in lowerings:
+        seen = view.books.get(server)
+        if seen is None or seen.at < opening - _FRESH_FOR_LOWERING:
+            yield Wish(read=ReadBook(server=server), at=opening - _BEFORE_LOWERING, rank=96)
+
+
+def _kept_free_for(
+    lowerings: list[tuple[datetime, ServerId]], view: View, now: datetime
+) -> datetime | None:
+    for opening, server in lowerings:
+        seen = view.books.get(server)
+        if opening - now < _SLOT and seen is not None and seen.at >= opening - _FRESH_FOR_LOWERING:
+            return opening
+    return None
+
+
+def _wishes(
+    view: View, decisions: tuple[Decision, ...], policy: Policy, now: datetime
+) -> Iterator[Wish]:
+    yield from _orders(view, decisions, policy, now)
+    yield from _periodic(view, decisions, policy)
+    held = {h.order.server for h in view.holdings.values() if h.ours}
+    for decision in decisions:
+        server = decision.wants_book
+        if server is None:
+            continue
+        seen = view.books.get(server)
+        read_at = _EPOCH if seen is None else seen.at
+        if decision.urgency > 0:
+            at = max(decision.due or _EPOCH, read_at + _SLOT)
+            yield Wish(read=ReadBook(server=server), at=at, rank=90)
+        elif server not in held:
+            last = view.candidate_read_at or _EPOCH
+            at = last + _CANDIDATE_EVERY if held else _EPOCH
+            yield Wish(read=ReadBook(server=server), at=at, rank=75)
+    yield from _held_books(view.holdings.values(), view, policy, now)
+
+
+def _held_books(
+    holdings: Iterable[Holding], view: View, policy: Policy, now: datetime
+) -> Iterator[Wish]:
+    """Wish for the books of our standing bids, oldest first, dear ones somewhat sooner."""
+    ours = [h for h in holdings if h.ours and h.order.kind is OrderKind.SPOT]
+    if not ours:
+        return
+    usd = {h.order.order: _usd(h, view) for h in ours}
+    mean = sum(usd.values()) / len(usd) or 1.0
+    for holding in ours:
+        server = holding.order.server
+        seen = view.books.get(server)
+        if seen is None:
+            yield Wish(read=ReadBook(server=server), at=_EPOCH, rank=71)
+            continue
+        age = max(0.0, (now - seen.at).total_seconds())
+        # A mild weight: the oldest book still comes first unless another risks far more money.
+        weight = 0.9 + 0.2 * min(usd[holding.order.order] / mean, 2.0) / 2.0
+        rank = 60 + 10 * (1 - 1 / (1 + age * weight / 60))
+        yield Wish(read=ReadBook(server=server), at=seen.at + policy.pace.book_every, rank=rank)
+
+
+def _usd(holding: Holding, view: View) -> float:
+    price = holding.order.price
+    return float(view.rates.to_usd(price)) if view.rates.knows(price.currency) else 0.0
+
+
+def _orders(
+    view: View, decisions: tuple[Decision, ...], policy: Policy, now: datetime
+) -> Iterator[Wish]:
+    if view.completed_at is None:
+        # What ended before we came must be known before any creation can be told apart from it.
+        yield Wish(read=ReadOrders(completed=True), at=_EPOCH, rank=100)
+        return
+    last = view.orders_at or _EPOCH
+    for intent in view.intents:
+        yield _for_intent(intent, last, now)
+    if any(d.wants_orders for d in decisions):
+        yield Wish(read=ReadOrders(completed=True), at=last + _MISSING_EVERY, rank=92)
+    ends = [h.order.ends_at for h in view.holdings.values() if h.order.ends_at > last]
+    if ends:
+        yield Wish(read=ReadOrders(completed=True), at=min(ends) + _SLOT, rank=91)
+    yield Wish(read=ReadOrders(), at=last + policy.pace.orders_every, rank=80)
+
+
+def _for_intent(intent: Intent, last: datetime, now: datetime) -> Wish:
+    age = now - intent.over_since()
+    every = timedelta(seconds=2 if age.total_seconds() < 20 else 5)
+    if age > timedelta(minutes=3) or intent.state is IntentState.AMBIGUOUS:
+        every = timedelta(seconds=20)
+    completed = age > _LOOK_AMONG_ENDED or not intent.creates
+    return Wish(
+        read=ReadOrders(completed=completed),
+        at=max(last + every, intent.over_since() + _SLOT),
+        rank=95,
+    )
+
+
+def _periodic(view: View, decisions: tuple[Decision, ...], policy: Policy) -> Iterator[Wish]:
+    pace = policy.pace
+    if view.wallets_at is None:
+        yield Wish(read=ReadWallets(), at=_EPOCH, rank=98)
+    else:
+        yield Wish(read=ReadWallets(), at=view.wallets_at + pace.wallets_every, rank=79)
+    if view.marketplace_at is None:
+        yield Wish(read=ReadMarketplace(), at=_EPOCH, rank=97)
+        return
+    unmet = any(d.order is None or d.reason in _UNHAPPY for d in decisions)
+    every = pace.marketplace_every if unmet else pace.marketplace_every * _CALM_MARKETPLACE
+    yield Wish(read=ReadMarketplace(), at=view.marketplace_at + every, rank=81)
+
+
+_UNHAPPY = frozenset(
+    {
+        Reason.TOO_EXPENSIVE,
+        Reason.ON_DEMAND_CHEAPER,
+        Reason.SERVER_LOST,
+        Reason.UNAVAILABLE,
+        Reason.WAR_PAUSE,
+        Reason.NO_CANDIDATE,
+    }
+)

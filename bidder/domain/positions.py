@@ -1,0 +1,119 @@
+"""A position: one of our live orders with everything that bears on its price.
+
+Strategies get positions, not the view, so that each rule about what a number means (which ceiling
+applies, what the floor is, when the clock opens) is written once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bidder.domain import price_rules, selection
+from bidder.domain.market import Book, Listing, Offer
+from bidder.domain.money import Price, Rates
+from bidder.domain.policy import Policy, Target
+from bidder.domain.view import Holding, View
+from bidder.errors import NoRate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One live spot order of a target, seen against its server's book.
+
+    ``needed`` is the smallest bid in the order's currency that beats every rival and the floor.
+    ``cap`` is the price above which it never bids: the ceiling, or the on-demand price where that
+    is lower. ``lowest`` is how far one lowering may go (None: unlearnt). ``book_at`` is when the
+    read of the book started.
+    """
+
+    holding: Holding
+    target: Target
+    listing: Listing | None
+    book: Book | None
+    book_at: datetime | None
+    outbid_reads: int
+    offer: Offer | None
+    rival: Offer | None
+    floor: Price | None
+    needed: Price | None
+    ceiling: Price | None
+    cap: Price | None
+    opens_at: datetime | None
+    lowest: Price | None
+    raises: tuple[datetime, ...]
+    rates: Rates
+
+    @property
+    def price(self) -> Price:
+        """Return the standing bid: the book's word where it is newer than our orders'."""
+        if (
+            self.offer is not None
+            and self.book_at is not None
+            and self.book_at > self.holding.last_seen_at
+            and self.offer.price.currency == self.holding.order.price.currency
+        ):
+            return self.offer.price
+        return self.holding.order.price
+
+    def fresh(self, now: datetime, within: timedelta) -> bool:
+        """Return whether the book is recent enough to act on."""
+        return self.book_at is not None and now - self.book_at <= within
+
+
+def position(holding: Holding, target: Target, view: View, policy: Policy, now: datetime) -> Position:
+    """Return the position of one order as the view shows it."""
+    order = holding.order
+    listing = view.marketplace.listings.get(order.server)
+    seen = view.books.get(order.server)
+    book = None if seen is None else seen.book
+    rates = view.rates if book is None else book.rates.over(view.rates)
+    currency = order.price.currency
+    gpus = 1 if listing is None else listing.specs.gpu_count
+    ceiling = cap = None
+    try:
+        # The newest rates, not the book's: the ceiling is a promise about now.
+        ceiling = target.ceiling.for_server(gpus, currency, view.rates)
+        cap = ceiling
+        if not policy.rails.allow_above_on_demand:
+            payable = selection.payable(target, view.wallets) | {currency}
+            cap = selection.on_demand_cap(listing, ceiling, view.rates, payable)
+    except NoRate:
+        cap = None
+    rival = floor = needed = None
+    if book is not None and book.valued(rates):
+        rival = book.best_rival(rates, view.own_ids())
+        floor = book.floor.get(currency)
+        if floor is None and listing is not None:
+            floor = listing.spot_floor.get(currency)
+        ticks = getattr(target.params, "margin_ticks", 1)
+        needed = _needed(rival, floor, currency_of=order.price, rates=rates, ticks=ticks)
+    return Position(
+        holding=holding,
+        target=target,
+        listing=listing,
+        book=book,
+        book_at=None if seen is None else seen.at,
+        outbid_reads=0 if seen is None else seen.outbid_reads,
+        offer=None if book is None else book.offer_of(order.order),
+        rival=rival,
+        floor=floor,
+        needed=needed,
+        ceiling=ceiling,
+        cap=cap,
+        opens_at=price_rules.next_lowering_at(holding.clock, view.rules),
+        lowest=price_rules.lowest_allowed(order.price, floor, view.steps, now),
+        raises=tuple(r.at for r in view.raises if r.order == order.order),
+        rates=rates,
+    )
+
+
+def _needed(
+    rival: Offer | None, floor: Price | None, *, currency_of: Price, rates: Rates, ticks: int
+) -> Price | None:
+    above = None
+    if rival is not None:
+        if not rates.knows(currency_of.currency):
+            return None
+        above = selection.above(rival, currency_of.currency, rates, ticks=ticks)
+    if above is None:
+        return floor
+    return above if floor is None else max(above, floor)

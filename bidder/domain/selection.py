@@ -1,0 +1,337 @@
+"""Which servers qualify for a target, in what order, and what winning one would take.
+
+A server's floor is a lower bound of what it costs to win it, so the search for the best server is
+lazy: servers are walked by floor, and a book is read only while its server could still beat the best
+one known. Rejected: reading every candidate's book first, which at one request per second is out of
+date before it ends.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.market import Book, Listing, Marketplace, Offer, Wallet
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import Requirements, Target
+from bidder.domain.view import BookSeen, Candidate
+
+# Servers kept per target after each read of the marketplace. Enough to find a free one when dozens
+# are taken; small enough to walk in every pass.
+SHORTLIST = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What it takes to win a server now, in one currency.
+
+    ``needed`` is the smallest sufficient bid: above the best rival, at least the floor.
+    ``ceiling`` is the target's, for this server in this currency.
+    """
+
+    needed: Price
+    ceiling: Price
+    floor: Price
+    usd: Decimal
+    rival: Offer | None
+
+
+def qualifies(listing: Listing, wanted: Requirements) -> bool:
+    """Return whether a server meets a target's requirements; price is another matter."""
+    specs = listing.specs
+    if wanted.servers is not None and listing.server not in wanted.servers:
+        return False
+    if listing.server in wanted.exclude_servers or listing.owner in wanted.exclude_owners:
+        return False
+    if wanted.gpu_models and not any(
+        _model_matches(specs.gpu_model, model, exact=wanted.gpu_exact) for model in wanted.gpu_models
+    ):
+        return False
+    if not _counted(specs.gpu_count, wanted):
+        return False
+    if wanted.countries and specs.country not in wanted.countries:
+        return False
+    if specs.country and specs.country in wanted.exclude_countries:
+        return False
+    if wanted.min_mrl is not None and listing.mrl < wanted.min_mrl:
+        return False
+    if wanted.min_cuda is not None and _version(specs.cuda) < _version(wanted.min_cuda):
+        return False
+    return _large_enough(listing, wanted) and _trusted(listing, wanted)
+
+
+def _counted(count: int, wanted: Requirements) -> bool:
+    if count < wanted.min_gpus and wanted.min_gpus > 0:
+        return False
+    return wanted.max_gpus is None or count <= wanted.max_gpus
+
+
+def _model_matches(model: str, wanted: str, *, exact: bool) -> bool:
+    if exact:
+        return model == wanted
+    return model == wanted or model.startswith(wanted + " ")
+
+
+def _large_enough(listing: Listing, wanted: Requirements) -> bool:
+    specs = listing.specs
+    limits = (
+        (specs.gpu_memory_gb, wanted.min_gpu_memory_gb),
+        (specs.ram_gb, wanted.min_ram_gb),
+        (specs.disk_gb, wanted.min_disk_gb),
+        (specs.net_down, wanted.min_net_down),
+        (specs.net_up, wanted.min_net_up),
+    )
+    return all(least is None or (has is not None and has >= least) for has, least in limits)
+
+
+def _trusted(listing: Listing, wanted: Requirements) -> bool:
+    new_reliability = not listing.reliability  # 0 means new, not bad (trap 12)
+    if wanted.min_reliability is not None:
+        if new_reliability:
+            if not wanted.allow_new:
+                return False
+        elif listing.reliability is not None and listing.reliability < wanted.min_reliability:
+            return False
+    if wanted.min_rating is not None:
+        if not listing.rating_count:
+            return wanted.allow_new
+        return (listing.rating or 0.0) >= wanted.min_rating
+    return True
+
+
+def _version(text: str) -> tuple[int, ...]:
+    parts = []
+    for part in text.split("."):
+        if not part.isdigit():
+            break
+        parts.append(int(part[:6]))
+    return tuple(parts)
+
+
+def payable(target: Target, wallets: Mapping[Currency, Wallet]) -> frozenset[Currency]:
+    """Return the currencies a target may pay with: those it names, else those with a balance."""
+    if target.currencies:
+        return frozenset(target.currencies)
+    funded = frozenset(
+        currency
+        for currency, wallet in wallets.items()
+        if wallet.balance is None or wallet.balance.amount > 0
+    )
+    return funded or frozenset({Currency.BTC, Currency.CLORE, Currency.USD})
+
+
+def shortlist(
+    marketplace: Marketplace, target: Target, rates: Rates, currencies: frozenset[Currency]
+) -> tuple[Candidate, ...]:
+    """Return the servers worth considering for a target, cheapest possible first.
+
+    Left out are the account's own servers, those rented on demand, those that take none of the
+    currencies, and those whose floor is above the ceiling.
+    """
+    found = []
+    for listing in marketplace.listings.values():
+        if listing.rented or listing.server in marketplace.own_servers:
+            continue
+        if not qualifies(listing, target.requirements):
+            continue
+        score = _least_score(listing, target, rates, currencies)
+        if score is not None:
+            found.append(Candidate(listing=listing, score=score))
+    found.sort(key=lambda candidate: (candidate.score, candidate.listing.server))
+    return tuple(found[:SHORTLIST])
+
+
+def _least_score(
+    listing: Listing, target: Target, rates: Rates, currencies: frozenset[Currency]
+) -> Decimal | None:
+    best: Decimal | None = None
+    for currency, floor in listing.spot_floor.items():
+        if currency not in currencies or not listing.takes(currency):
+            continue
+        if not rates.knows(currency):
+            continue
+        try:
+            ceiling = target.ceiling.for_server(listing.specs.gpu_count, currency, rates)
+        except LookupError:
+            continue
+        if floor > ceiling:
+            continue
+        usd = rates.to_usd(floor)
+        if best is None or usd < best:
+            best = usd
+    return None if best is None else weigh(best, listing)
+
+
+def weigh(usd: Decimal, listing: Listing) -> Decimal:
+    """Return the price per GPU-day that a server counts as, unreliable ones as dearer.
+
+    A server that is down one day in ten is worth a tenth less, and each failure costs a restart on
+    top, so the missing reliability counts twice. New servers count as 95 % reliable.
+    """
+    reliability = listing.reliability or 0.95
+    missing = Decimal(str(round(1 - min(max(reliability, 0.0), 1.0), 4)))
+    return usd / max(1, listing.specs.gpu_count) * (1 + 2 * missing)
+
+
+def quote(
+    listing: Listing | None,
+    book: Book,
+    target: Target,
+    rates: Rates,
+    currencies: Iterable[Currency],
+    *,
+    gpus: int,
+    margin_ticks: int = 1,
+    own: frozenset[OrderId] = frozenset(),
+) -> Quote | None:
+    """Return the cheapest sufficient bid over the currencies; None where it cannot be known.
+
+    It may be above the ceiling: the caller decides. Raises NoRate when a rival's bid cannot be
+    valued.
+    """
+    rival = book.best_rival(rates, own)
+    best: Quote | None = None
+    for currency in currencies:
+        if not rates.knows(currency) or (listing is not None and not listing.takes(currency)):
+            continue
+        floor = book.floor.get(currency)
+        if floor is None and not book.floor and listing is not None:
+            floor = listing.spot_floor.get(currency)
+        if floor is None:
+            continue
+        needed = above(rival, currency, rates, ticks=margin_ticks)
+        needed = floor if needed is None or needed < floor else needed
+        usd = rates.to_usd(needed)
+        if best is None or usd < best.usd:
+            best = Quote(
+                needed=needed,
+                ceiling=target.ceiling.for_server(gpus, currency, rates),
+                floor=floor,
+                usd=usd,
+                rival=rival,
+            )
+    return best
+
+
+def above(rival: Offer | None, currency: Currency, rates: Rates, *, ticks: int) -> Price | None:
+    """Return the bid that beats ``rival`` by ``ticks`` quanta of our currency; None without one.
+
+    Ties are settled by a rule that nobody has written down, so "above" is always strict.
+    """
+    if rival is None:
+        return None
+    price = rates.convert(rival.price, currency)
+    for _ in range(max(1, ticks)):
+        price = price.one_tick_up()
+    return price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The best server known now, with a book fresh enough to act on."""
+
+    listing: Listing
+    quote: Quote
+    score: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsBook:
+    """The best server may be this one; its book must be read first."""
+
+    server: ServerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingFits:
+    """No server can be won below the ceiling; ``cheapest`` is the nearest miss, if any."""
+
+    considered: int
+    cheapest: Quote | None = None
+    no_rate: bool = False
+
+
+SearchResult = Found | NeedsBook | NothingFits
+
+# A book older than this says nothing about its server's price any more.
+_REMEMBERED = timedelta(minutes=5)
+
+
+def best_server(
+    candidates: Iterable[Candidate],
+    books: Mapping[ServerId, BookSeen],
+    target: Target,
+    rates: Rates,
+    currencies: frozenset[Currency],
+    *,
+    unfit: frozenset[ServerId],
+    own: frozenset[OrderId],
+    now: datetime,
+    fresh_after: datetime,
+    above_on_demand: bool,
+) -> SearchResult:
+    """Return the best server to bid on, or the one whose book must be read to know.
+
+    ``unfit`` servers are passed over; a book is fresh when its read started after ``fresh_after``.
+    """
+    best: tuple[Decimal, Candidate, Quote] | None = None
+    nearest: Quote | None = None
+    considered = 0
+    for candidate in candidates:
+        server = candidate.listing.server
+        if server in unfit:
+            continue
+        if best is not None and candidate.score >= best[0]:
+            break
+        considered += 1
+        known = books.get(server)
+        if known is None or now - known.at > _REMEMBERED:
+            return NeedsBook(server=server)
+        quoted = _quote_if_open(candidate.listing, known.book, target, rates, currencies, own)
+        if quoted is None:
+            continue
+        cap = quoted.ceiling
+        if not above_on_demand:
+            cap = on_demand_cap(candidate.listing, cap, rates, currencies)
+        if quoted.needed > cap:
+            nearest = quoted if nearest is None or quoted.usd < nearest.usd else nearest
+            continue
+        score = weigh(quoted.usd, candidate.listing)
+        if best is None or score < best[0]:
+            best = (score, candidate, quoted)
+    if best is None:
+        return NothingFits(considered=considered, cheapest=nearest)
+    score, chosen, quoted = best
+    if books[chosen.listing.server].at < fresh_after:
+        return NeedsBook(server=chosen.listing.server)
+    return Found(listing=chosen.listing, quote=quoted, score=score)
+
+
+def _quote_if_open(
+    listing: Listing,
+    book: Book,
+    target: Target,
+    rates: Rates,
+    currencies: frozenset[Currency],
+    own: frozenset[OrderId],
+) -> Quote | None:
+    if not (book.exists and book.public and book.online):
+        return None
+    ours = rates if not book.rates.usd_per_unit else book.rates.over(rates)
+    if not book.valued(ours):
+        return None
+    return quote(listing, book, target, ours, currencies, gpus=listing.specs.gpu_count, own=own)
+
+
+def on_demand_cap(
+    listing: Listing | None, ceiling: Price, rates: Rates, currencies: frozenset[Currency]
+) -> Price:
+    """Return ``ceiling``, or the host's on-demand price where that is lower (trap 4)."""
+    if listing is None:
+        return ceiling
+    on_demand = listing.on_demand_usd(rates, currencies)
+    if on_demand is None or not rates.knows(ceiling.currency):
+        return ceiling
+    cap = rates.convert(on_demand, ceiling.currency)
+    return min(cap, ceiling)

@@ -1,0 +1,170 @@
+"""What every strategy does alike: refuse to act on what it cannot see, and walk a price down."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain.actions import Action, Decision, Fact, Reason, Reprice, Withdraw
+from bidder.domain.money import Price
+from bidder.domain.policy import Policy
+from bidder.domain.positions import Position
+
+URGENT_CEILING = 90
+URGENT_REGAIN = 80
+URGENT_LOWER = 70
+URGENT_LEAVE = 65
+URGENT_PLACE = 60
+
+# An offer that is on top and still does not run: this long, and the server counts as lost.
+LOST_AFTER = timedelta(seconds=20)
+# An order whose offer has been gone from the book this long can never win again.
+_ORPHANED_AFTER = timedelta(minutes=3)
+# Above its ceiling by more than this, a bid is withdrawn instead of walked down.
+_WALKABLE_EXCESS = Decimal("0.10")
+
+
+def facts_of(position: Position) -> dict[str, Fact]:
+    """Return the numbers that any decision about this bid rests on."""
+    facts: dict[str, Fact] = {"bid": str(position.price), "active": position.holding.active}
+    if position.ceiling is not None:
+        facts["ceiling"] = str(position.ceiling)
+    if position.cap is not None and position.cap != position.ceiling:
+        facts["cap"] = str(position.cap)
+    if position.rival is not None:
+        facts["rival"] = str(position.rival.price)
+    if position.floor is not None:
+        facts["floor"] = str(position.floor)
+    if position.needed is not None:
+        facts["needed"] = str(position.needed)
+    return facts
+
+
+def hold(
+    position: Position,
+    reason: Reason,
+    *,
+    due: datetime | None = None,
+    wants_book: bool = False,
+    wants_orders: bool = False,
+    urgency: int = 0,
+    **more: Fact,
+) -> Decision:
+    """Return the decision to leave this bid as it is."""
+    return Decision(
+        target=position.target.name,
+        reason=reason,
+        server=position.holding.order.server,
+        order=position.holding.order.order,
+        due=due,
+        wants_book=position.holding.order.server if wants_book else None,
+        wants_orders=wants_orders,
+        urgency=urgency,
+        facts={**facts_of(position), **more},
+    )
+
+
+def act(position: Position, reason: Reason, action: Action, *, urgency: int, **more: Fact) -> Decision:
+    """Return the decision to carry out ``action`` for this bid."""
+    return Decision(
+        target=position.target.name,
+        reason=reason,
+        action=action,
+        server=position.holding.order.server,
+        order=position.holding.order.order,
+        urgency=urgency,
+        facts={**facts_of(position), **more},
+    )
+
+
+def reprice(position: Position, price: Price) -> Reprice:
+    """Return the action that sets this bid to ``price``."""
+    return Reprice(
+        order=position.holding.order.order,
+        server=position.holding.order.server,
+        current=position.price,
+        price=price,
+        target=position.target.name,
+    )
+
+
+def withdraw(position: Position) -> Withdraw:
+    """Return the action that cancels this order."""
+    return Withdraw(
+        order=position.holding.order.order,
+        server=position.holding.order.server,
+        target=position.target.name,
+    )
+
+
+def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
+    """Return the decision for a bid that cannot be judged now; None where it can."""
+    if position.book is None or not position.fresh(now, policy.pace.book_stale_after):
+        # An outbid offer that a raise could win back is read before its turn.
+        winnable = (
+            position.holding.active is False
+            and position.needed is not None
+            and position.cap is not None
+            and position.needed <= position.cap
+        )
+        urgency = URGENT_REGAIN if winnable else 0
+        return hold(position, Reason.STALE, wants_book=True, urgency=urgency)
+    if position.ceiling is None or position.cap is None:
+        return hold(position, Reason.NO_RATE, currency=position.price.currency.short)
+    if not position.book.valued(position.rates):
+        return hold(position, Reason.NO_RATE)
+    if position.offer is None:
+        # In our orders but not in the book: vanished, or one of the two answers is late.
+        gone_since = position.holding.outbid_since or now
+        if now - gone_since > _ORPHANED_AFTER:
+            return act(
+                position,
+                Reason.SERVER_LOST,
+                withdraw(position),
+                urgency=URGENT_LEAVE,
+                offer_in_book=False,
+            )
+        return hold(position, Reason.STALE, wants_orders=True, offer_in_book=False)
+    return None
+
+
+def above_cap(position: Position, now: datetime) -> Decision | None:
+    """Return how a bid above its cap comes down; None where it stands below.
+
+    It is lowered when one step brings it home. Where that is too far it is cancelled: setting a
+    price that is still above the ceiling would be a bid the owner forbade.
+    """
+    ceiling = position.ceiling
+    if ceiling is None or position.price <= ceiling:
+        return None
+    excess = position.price.minus(ceiling)
+    far = excess.amount > ceiling.amount * _WALKABLE_EXCESS
+    if far:
+        return act(
+            position,
+            Reason.ABOVE_CEILING,
+            withdraw(position),
+            urgency=URGENT_CEILING,
+            excess=str(excess),
+        )
+    if position.opens_at is not None and now < position.opens_at:
+        if position.holding.active is False:
+            # It costs nothing while it waits, but it could win at a forbidden price.
+            return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)
+        return hold(position, Reason.ABOVE_CEILING, due=position.opens_at)
+    aim = ceiling
+    if position.needed is not None and position.needed < ceiling:
+        aim = position.needed
+    price = aim if position.lowest is None or aim > position.lowest else position.lowest
+    if price > ceiling:
+        return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)
+    return act(position, Reason.ABOVE_CEILING, reprice(position, price), urgency=URGENT_CEILING)
+
+
+def walk_down(position: Position, wanted: Price, reason: Reason, now: datetime) -> Decision:
+    """Return the lowering toward ``wanted``, or the wait for its clock."""
+    opens_at = position.opens_at
+    if opens_at is not None and now < opens_at:
+        return hold(position, Reason.CLOCK, due=opens_at, wanted=str(wanted))
+    price = wanted if position.lowest is None or wanted > position.lowest else position.lowest
+    if price >= position.price:
+        return hold(position, Reason.WINNING)
+    return act(position, reason, reprice(position, price), urgency=URGENT_LOWER, wanted=str(wanted))

@@ -1,0 +1,97 @@
+"""``track``: just enough to stay active.
+
+Outbid: wait a moment (a blip is not worth money), see it twice, then raise by the smallest bid that
+suffices. Active: at each opening of the clock go down toward just above the best rival, or the
+floor. The two sides are lopsided on purpose: losing the server stops the owner's work, overpaying
+costs a little for ten minutes.
+
+A rival that answers every raise is not fed: after ``war_raises`` within ``war_window`` the server is
+left, or waited for when there is no other. An offer that does not run is never lowered, unless it
+stands above its ceiling (peers: NiceHashBot 18 and 29 lowered idle orders until they died).
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.money import Price
+from bidder.domain.policy import Policy, TrackParams
+from bidder.domain.positions import Position
+from bidder.domain.strategies import common
+
+# How far to push past an active rival whose bid is below ours, where ticks are not enough.
+_PUSH = Decimal("1.005")
+
+
+def decide(position: Position, params: TrackParams, policy: Policy, now: datetime) -> Decision:
+    """Return what to do about one standing bid."""
+    blind = common.unseen(position, policy, now)
+    if blind is not None:
+        return blind
+    too_high = common.above_cap(position, now)
+    if too_high is not None:
+        return too_high
+    needed = position.needed
+    if needed is None:
+        return common.hold(position, Reason.NO_RATE)
+    if position.offer is not None and position.offer.active:
+        return _while_active(position, needed, params, now)
+    return _while_outbid(position, needed, params, now)
+
+
+def _while_active(position: Position, needed: Price, params: TrackParams, now: datetime) -> Decision:
+    saving = position.price.minus(needed)
+    if saving.amount <= position.price.amount * params.dead_band:
+        return common.hold(position, Reason.WINNING)
+    if params.lower_patience and position.holding.clock.raised_at is not None:
+        patient_until = position.holding.clock.raised_at + params.lower_patience
+        if now < patient_until:
+            return common.hold(position, Reason.PATIENCE, due=patient_until)
+    return common.walk_down(position, needed, Reason.MARK_DOWN, now)
+
+
+def _while_outbid(position: Position, needed: Price, params: TrackParams, now: datetime) -> Decision:
+    book, cap = position.book, position.cap
+    outbid_since = position.holding.outbid_since or now
+    unavailable = (
+        book is None
+        or not (book.exists and book.public and book.online)
+        or (position.listing is not None and position.listing.rented)
+    )
+    running = None if book is None else book.active()
+    outranked = running is not None and not running.mine and needed <= position.price
+    if outranked:
+        # A lower bid runs although ours is on top: the exchange wants more than our tick.
+        needed = position.price.times(_PUSH).rounded_up()
+    if unavailable or (needed <= position.price and not outranked):
+        # On top and not running, or nothing to win here: another tenant or an outage has it.
+        lost = now - outbid_since >= common.LOST_AFTER
+        reason = Reason.SERVER_LOST if lost else Reason.UNAVAILABLE
+        return common.hold(position, reason, due=None if lost else outbid_since + common.LOST_AFTER)
+    if cap is None or needed > cap:
+        cheaper = position.ceiling is not None and needed <= position.ceiling
+        reason = Reason.ON_DEMAND_CHEAPER if cheaper else Reason.TOO_EXPENSIVE
+        return common.hold(position, reason)
+    patient_until = outbid_since + params.raise_wait
+    if now < patient_until:
+        return common.hold(
+            position,
+            Reason.PATIENCE,
+            due=patient_until,
+            wants_book=True,
+            urgency=common.URGENT_REGAIN,
+        )
+    recent = [at for at in position.raises if now - at < params.war_window]
+    if len(recent) >= params.war_raises:
+        resume_at = max(recent) + params.war_pause
+        if now < resume_at:
+            return common.hold(position, Reason.WAR_PAUSE, due=resume_at, raises=len(recent))
+    if params.confirm and position.outbid_reads < 2:
+        return common.hold(position, Reason.CONFIRMING, wants_book=True, urgency=common.URGENT_REGAIN)
+    return common.act(
+        position,
+        Reason.OUTBID,
+        common.reprice(position, needed),
+        urgency=common.URGENT_REGAIN,
+        outbid_seconds=round((now - outbid_since).total_seconds(), 1),
+    )
