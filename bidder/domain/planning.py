@@ -194,7 +194,7 @@ def _unfit(target: Target, view: View, now: datetime) -> frozenset[ServerId]:
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(
-        setback.server for setback in view.setbacks if setback.server is not None and now < setback.until
+        s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
     )
     if isinstance(target.params, TrackParams):
         params = target.params

@@ -318,7 +318,7 @@ def _quote_if_open(
 ) -> Quote | None:
     if not (book.exists and book.public and book.online):
         return None
-    ours = rates if not book.rates.usd_per_unit else book.rates.over(rates)
+    ours = book.rates.over(rates)
     if not book.valued(ours):
         return None
     return quote(listing, book, target, ours, currencies, gpus=listing.specs.gpu_count, own=own)

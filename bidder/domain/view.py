@@ -121,6 +121,7 @@ class View:
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     wallets_at: datetime | None = None
     rates: Rates = Rates()
+    listed_at_rates: Rates = Rates()
     intents: tuple[Intent, ...] = ()
     rules: ClockRules = ClockRules()
     steps: tuple[StepSample, ...] = ()
