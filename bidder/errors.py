@@ -26,6 +26,9 @@
           NotEnoughBalance             not_enough_balance
           OtherRefusal                 any string that the API page does not know
         InDoubt                      sent, but the result is unknown
+      StoreFailed                  the database did not do it; nothing of it was kept
+        StoreBusy                    another process kept the database locked for too long
+        IntentOpen                   the server has an unfinished intent already
       LeaseHeld                    another daemon trades this account; exit code 4
       LeaseLost                    we were that daemon and are no longer
       Unreachable                  a command got no answer from the exchange; exit code 5
@@ -78,6 +81,18 @@ class ConfigError(BadInput):
 
 class StoreUnusable(BadInput):
     """The database cannot be used as it is: newer schema, read-only, corrupt or unreachable."""
+
+
+class StoreFailed(BidderError):
+    """The database could not do it; the whole transaction was undone."""
+
+
+class StoreBusy(StoreFailed):
+    """Another process kept the database locked for too long; nothing was written."""
+
+
+class IntentOpen(StoreFailed):
+    """This server has an unfinished intent already; settle it before sending anything more."""
 
 
 class MoneyError(BidderError):

@@ -1,0 +1,47 @@
+"""Commands that one process leaves for the daemon which holds the lease."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from bidder.domain.ids import AccountName
+from bidder.store import rows, tables
+from bidder.store.engine import transaction
+from bidder.store.records import Request
+
+
+def post_request(
+    engine: Engine, account: AccountName, kind: str, argument: Any = None, *, at: datetime
+) -> int:
+    """Leave a command for the daemon that holds the account's lease; return its number."""
+    values = {"account": account, "kind": kind, "argument": argument, "posted_at": at}
+    with transaction(engine, writing=True) as connection:
+        key = connection.execute(insert(tables.requests).values(values)).inserted_primary_key
+        assert key is not None
+    return int(key[0])
+
+
+def withdraw_request(engine: Engine, account: AccountName, request: int, *, at: datetime) -> bool:
+    """Take a command back; return False where it was carried out already."""
+    with transaction(engine, writing=True) as connection:
+        return finish(connection, account, request, outcome="withdrawn", at=at)
+
+
+def waiting(connection: Connection, account: AccountName) -> tuple[Request, ...]:
+    """Return the commands that nobody has carried out yet, oldest first."""
+    table = tables.requests
+    mine = (table.c.account == account) & table.c.done_at.is_(None)
+    found = connection.execute(select(table).where(mine).order_by(table.c.id)).all()
+    return tuple(rows.request_of(row) for row in found)
+
+
+def finish(
+    connection: Connection, account: AccountName, request: int, *, outcome: str, at: datetime
+) -> bool:
+    """Note how a command ended; return False where it had ended before."""
+    table = tables.requests
+    mine = (table.c.account == account) & (table.c.id == request) & table.c.done_at.is_(None)
+    return (
+        connection.execute(update(table).where(mine).values(done_at=at, outcome=outcome)).rowcount == 1
+    )

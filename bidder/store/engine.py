@@ -1,0 +1,178 @@
+"""Opening the database: SQLite as a file or in memory, PostgreSQL through psycopg.
+
+``transaction`` is the only way to it: short, all or nothing, and every failure leaves it as one of
+our errors. On SQLite a writing transaction takes the write lock at its start (BEGIN IMMEDIATE): one
+that begins by reading would be refused the lock later, without any waiting, when another process
+wrote in between.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
+from sqlalchemy.pool import StaticPool
+
+from bidder.errors import BadInput, BidderError, StoreBusy, StoreFailed, StoreUnusable
+
+BUSY_TIMEOUT_SECONDS = 5.0
+WRITING = "bidder_writing"
+
+
+def open_engine(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
+    """Return an engine for the database at ``url``; nothing is read or written yet.
+
+    Raises:
+        BadInput: the URL cannot be understood, or its driver is not installed.
+        StoreUnusable: the path cannot hold a database.
+    """
+    parsed = _parse(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(parsed, busy_timeout)
+    if backend == "postgresql":
+        return _postgres_engine(parsed, busy_timeout)
+    raise BadInput(f"database URL: {backend!r} is not supported; use sqlite:///FILE or postgresql://…")
+
+
+def sqlite_file(engine: Engine) -> Path | None:
+    """Return the file behind an engine; None for one in memory or on a server."""
+    if engine.dialect.name != "sqlite" or _in_memory(engine.url):
+        return None
+    return Path(engine.url.database or "")
+
+
+def place(engine: Engine) -> str:
+    """Return where the database is, as it may be shown: never with a password."""
+    file = sqlite_file(engine)
+    return engine.url.render_as_string(hide_password=True) if file is None else str(file)
+
+
+@contextmanager
+def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
+    """Run one short transaction; on any failure all of it is undone.
+
+    Raises:
+        StoreBusy: the write lock was not to be had in time.
+        StoreFailed: the database failed.
+    """
+    chosen = engine.execution_options(**{WRITING: True}) if writing else engine
+    try:
+        with chosen.begin() as connection:
+            yield connection
+    except SQLAlchemyError as exc:
+        raise failure(exc, engine) from exc
+
+
+def failure(exc: SQLAlchemyError, engine: Engine) -> BidderError:
+    """Return the error of ours for a failure of the database; never shows what was being stored."""
+    cause = exc.orig if isinstance(exc, StatementError) else None
+    if isinstance(cause, BidderError):
+        return cause
+    text = _one_line(cause or exc)
+    if isinstance(cause, OverflowError | UnicodeError):
+        return StoreFailed(f"{place(engine)}: a value cannot be stored: {text}")
+    if isinstance(exc, DBAPIError) and ("locked" in text or "busy" in text or "lock timeout" in text):
+        return StoreBusy(f"{place(engine)}: another process holds the database: {text}")
+    return StoreFailed(f"{place(engine)}: {text}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        # The text itself is not repeated: it may hold a password.
+        raise BadInput(
+            "database URL: not understood; use sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from None
+    except ModuleNotFoundError as exc:
+        raise _no_driver(exc) from exc
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _no_driver(exc: ModuleNotFoundError) -> BadInput:
+    return BadInput(
+        f"database URL: its driver {exc.name} is not installed;"
+        " for PostgreSQL: pip install 'bidder[postgres]'"
+    )
+
+
+def _in_memory(url: URL) -> bool:
+    return not url.database or url.database == ":memory:" or "mode=memory" in url.database
+
+
+def _sqlite_engine(url: URL, busy_timeout: float) -> Engine:
+    arguments: dict[str, Any] = {"timeout": busy_timeout, "check_same_thread": False}
+    if _in_memory(url):
+        # One connection for all: every further one would see an empty database of its own.
+        engine = create_engine(url, poolclass=StaticPool, connect_args=arguments)
+    else:
+        check_path(Path(url.database or ""))
+        engine = create_engine(url, connect_args=arguments)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def check_path(file: Path) -> None:
+    """Refuse a path that can never hold a database file; raises StoreUnusable."""
+    try:
+        if file.is_dir():
+            raise StoreUnusable(
+                f"{file}: is a directory; name a file in it, such as {file / 'bidder.db'}"
+            )
+        if file.exists() and not file.is_file():
+            raise StoreUnusable(f"{file}: is no regular file; name another one")
+        if not file.parent.is_dir():
+            raise StoreUnusable(f"{file}: the folder {file.parent} does not exist; create it first")
+    except (OSError, ValueError) as exc:
+        raise StoreUnusable(f"{file}: cannot be used: {_one_line(exc)}; name another file") from exc
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Python's own handling would begin transactions late and commit behind our back.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL, not NORMAL: in WAL mode NORMAL may drop the newest commit on power loss,
+        # and that commit is the intent we are about to act on.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        # Otherwise one long reader leaves a log file that never shrinks again.
+        cursor.execute("PRAGMA journal_size_limit=16777216")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _postgres_engine(url: URL, busy_timeout: float) -> Engine:
+    milliseconds = int(busy_timeout * 1000)
+    arguments = {
+        "connect_timeout": max(2, int(busy_timeout)),
+        "application_name": "bidder",
+        # Without them a stuck session elsewhere, or a lost packet, would stop every pass for ever.
+        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds * 6}"
+        " -c synchronous_commit=on",
+    }
+    try:
+        return create_engine(
+            url, connect_args=arguments, pool_pre_ping=True, pool_size=2, max_overflow=3
+        )
+    except ModuleNotFoundError as exc:
+        raise _no_driver(exc) from exc
+
+
+def _one_line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:300] or type(exc).__name__

@@ -1,0 +1,66 @@
+"""Writing orders: only those that changed, and each accepted price with its moment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, insert, select
+
+from bidder.domain.ids import OrderId
+from bidder.domain.policy import Mode
+from bidder.domain.view import Holding
+from bidder.store import rows, tables
+
+# "Seen just now" alone is not worth a write at every read of our orders.
+_SEEN_AGAIN_AFTER = timedelta(seconds=60)
+
+
+def changed(holdings: Iterable[Holding], stored: Mapping[OrderId, Holding]) -> tuple[Holding, ...]:
+    """Return the holdings that differ from what is stored."""
+    return tuple(h for h in holdings if _differs(h, stored.get(h.order.order)))
+
+
+def write(
+    connection: Connection,
+    account: str,
+    holdings: Iterable[Holding],
+    stored: Mapping[OrderId, Holding],
+    *,
+    at: datetime,
+    mode: Mode,
+) -> None:
+    """Write these holdings, and a price-history row for each whose price is new."""
+    for holding in holdings:
+        order = holding.order
+        known = stored.get(order.order)
+        before = _stored_price(connection, account, order.order) if known is None else known.order.price
+        values = rows.order_values(account, holding, mode)
+        rows.upsert(connection, tables.orders, values, keep=frozenset({"mode"}))
+        if before != order.price:
+            connection.execute(
+                insert(tables.order_prices).values(
+                    account=account,
+                    order_id=order.order,
+                    at=at,
+                    price=order.price.amount,
+                    currency=order.price.currency,
+                )
+            )
+
+
+def _differs(holding: Holding, stored: Holding | None) -> bool:
+    if stored is None:
+        return True
+    if abs(holding.last_seen_at - stored.last_seen_at) >= _SEEN_AGAIN_AFTER:
+        return True
+    return replace(holding, last_seen_at=stored.last_seen_at) != stored
+
+
+def _stored_price(connection: Connection, account: str, order: OrderId) -> object:
+    orders = tables.orders
+    row = connection.execute(
+        select(orders.c.price, orders.c.currency).where(
+            orders.c.account == account, orders.c.order_id == order
+        )
+    ).first()
+    return None if row is None else rows.price_of(row.price, row.currency)

@@ -1,0 +1,85 @@
+"""Reading back what a daemon must know again when it starts."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import IntentKind, IntentState
+from bidder.domain.money import Rates
+from bidder.domain.price_rules import ClockRules
+from bidder.domain.view import Created, Raised
+from bidder.store import recording, rows, tables
+from bidder.store.records import Memory
+
+_CREATING = (IntentKind.PLACE.value, IntentKind.RENT.value)
+_BREAKERS_LOOK_BACK = timedelta(hours=24)
+_STEPS_LOOK_BACK = timedelta(days=14)
+_STEPS_KEPT = 500
+
+
+def load(connection: Connection, account: str, now: datetime) -> Memory:
+    """Return everything that is remembered of the account."""
+    state = _first(connection, tables.account_state, account)
+    rules = _first(connection, tables.clock_rules, account)
+    intents, steps = tables.intents, tables.step_samples
+    samples = _all(connection, steps, account, steps.c.at > now - _STEPS_LOOK_BACK)
+    live = _all(connection, tables.orders, account, tables.orders.c.ended_at.is_(None))
+    unfinished = _all(connection, intents, account, intents.c.state.in_(tables.UNFINISHED))
+    known = {} if state is None else dict(state._mapping)  # noqa: SLF001 - public, named so that no column hides it
+    return Memory(
+        holdings=tuple(rows.holding_of(row) for row in live),
+        intents=tuple(rows.intent_of(row) for row in unfinished),
+        rules=ClockRules()
+        if rules is None
+        else ClockRules(creation=rules.creation, raised=rules.raised),
+        steps=tuple(rows.step_of(row) for row in samples[-_STEPS_KEPT:]),
+        creations=_creations(connection, account, since=now - _BREAKERS_LOOK_BACK),
+        raises=_raises(connection, account, since=now - _BREAKERS_LOOK_BACK),
+        wallets=recording.stored_wallets(connection, account),
+        rates=Rates(recording.stored_rates(connection, account)),
+        creation_fee_usd=known.get("creation_fee_usd"),
+        paused=bool(known.get("paused")),
+        order_limit=known.get("order_limit"),
+        last_request_at=known.get("last_request_at"),
+        last_creation_at=known.get("last_creation_at"),
+        last_pass_at=known.get("last_pass_at"),
+        last_pass_id=known.get("last_pass_id") or 0,
+    )
+
+
+def _creations(connection: Connection, account: str, *, since: datetime) -> tuple[Created, ...]:
+    # An attempt is an intent: a table of its own could only disagree with it.
+    intents = tables.intents
+    found = _all(
+        connection,
+        intents,
+        account,
+        intents.c.kind.in_(_CREATING),
+        intents.c.state != IntentState.NOT_SENT.value,
+        intents.c.opened_at > since,
+    )
+    return tuple(Created(server=ServerId(row.server_id), at=row.opened_at) for row in found)
+
+
+def _raises(connection: Connection, account: str, *, since: datetime) -> tuple[Raised, ...]:
+    found = _all(connection, tables.raises, account, tables.raises.c.at > since)
+    return tuple(
+        Raised(
+            server=ServerId(row.server_id),
+            order=OrderId(row.order_id),
+            rival=None if row.rival_id is None else OrderId(row.rival_id),
+            at=row.at,
+        )
+        for row in found
+    )
+
+
+def _first(connection: Connection, table: Any, account: str) -> Row[Any] | None:
+    return next(iter(_all(connection, table, account)), None)
+
+
+def _all(connection: Connection, table: Any, account: str, *conditions: Any) -> list[Row[Any]]:
+    statement = select(table).where(table.c.account == account, *conditions)
+    return list(connection.execute(statement.order_by(*table.primary_key.columns)))

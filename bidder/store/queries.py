@@ -1,0 +1,243 @@
+"""What the commands show: reads only, each from one transaction, beside a running daemon or without.
+
+Amounts are added up here and not by the database, which would take them for floats or for text.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
+from typing import Any
+
+from sqlalchemy import Engine, Row, Select, select
+
+from bidder.domain.ids import AccountName, OrderId, ServerId
+from bidder.domain.intents import Intent
+from bidder.domain.market import Wallet
+from bidder.domain.money import Currency, Money, Price, Rates
+from bidder.store import recording, rows, tables
+from bidder.store.engine import transaction
+from bidder.store.lease import Holder
+from bidder.store.records import (
+    BookRecord,
+    DecisionRecord,
+    LeaseRecord,
+    OrderRecord,
+    Request,
+    Snapshot,
+    SpendTotal,
+)
+
+# How long before its intent a creation's decision may have been written.
+_LEADING_UP = timedelta(minutes=10)
+# A fee is computed by us, so it has to end somewhere: at 28 digits or 37 places, whichever is first.
+_FEES = Context(prec=28, Emin=-10)
+# As many digits as an amount may have.
+_SUMS = Context(prec=60)
+
+
+class Queries:
+    """Questions about one account."""
+
+    def __init__(self, engine: Engine, account: AccountName) -> None:
+        """Ask about ``account``."""
+        self._engine = engine
+        self._account = account
+
+    def orders(self, *, ended: bool = False, limit: int = 1000) -> tuple[OrderRecord, ...]:
+        """Return the live orders, oldest first; with ``ended`` the ended ones, newest first."""
+        table = tables.orders
+        statement = select(table).where(table.c.account == self._account)
+        if ended:
+            statement = statement.where(table.c.ended_at.is_not(None)).order_by(table.c.ended_at.desc())
+        else:
+            statement = statement.where(table.c.ended_at.is_(None)).order_by(table.c.first_seen_at)
+        return tuple(rows.order_record_of(row) for row in self._rows(statement.limit(limit)))
+
+    def order(self, order: OrderId) -> OrderRecord | None:
+        """Return one order, live or ended; None where it is not known."""
+        table = tables.orders
+        mine = (table.c.account == self._account) & (table.c.order_id == order)
+        return next((rows.order_record_of(row) for row in self._rows(select(table).where(mine))), None)
+
+    def prices_of(self, order: OrderId) -> tuple[tuple[datetime, Price], ...]:
+        """Return each price that an order had, and from when, oldest first."""
+        table = tables.order_prices
+        mine = (table.c.account == self._account) & (table.c.order_id == order)
+        found = self._rows(select(table).where(mine).order_by(table.c.id))
+        return tuple((row.at, Price(row.price, Currency(row.currency))) for row in found)
+
+    def intents_of(self, order: OrderId) -> tuple[Intent, ...]:
+        """Return what was sent for an order, its creation first."""
+        table = tables.intents
+        mine = (table.c.account == self._account) & (table.c.order_id == order)
+        return tuple(
+            rows.intent_of(row) for row in self._rows(select(table).where(mine).order_by(table.c.id))
+        )
+
+    def open_intents(self) -> tuple[Intent, ...]:
+        """Return what was sent, or may have been, and is not settled."""
+        table = tables.intents
+        mine = (table.c.account == self._account) & table.c.state.in_(tables.UNFINISHED)
+        return tuple(
+            rows.intent_of(row) for row in self._rows(select(table).where(mine).order_by(table.c.id))
+        )
+
+    def decisions(
+        self, *, limit: int = 50, target: str | None = None, server: ServerId | None = None
+    ) -> tuple[DecisionRecord, ...]:
+        """Return the latest decisions, newest first."""
+        table = tables.decisions
+        statement = select(table).where(table.c.account == self._account)
+        if target is not None:
+            statement = statement.where(table.c.target == target)
+        if server is not None:
+            statement = statement.where(table.c.server_id == server)
+        found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
+        return tuple(rows.decision_of(row) for row in found)
+
+    def decisions_for_order(self, order: OrderId, *, limit: int = 500) -> tuple[DecisionRecord, ...]:
+        """Return the decisions that led to this order and its price, oldest first.
+
+        A creation's decision was taken before the order had a number: it is found through the
+        intent that the order settled.
+        """
+        table = tables.decisions
+        account = table.c.account == self._account
+        about = self._rows(
+            select(table)
+            .where(account, table.c.order_id == order)
+            .order_by(table.c.id.desc())
+            .limit(limit)
+        )
+        creation = next((intent for intent in self.intents_of(order) if intent.creates), None)
+        before: list[Row[Any]] = []
+        if creation is not None:
+            before = self._rows(
+                select(table)
+                .where(
+                    account,
+                    table.c.server_id == creation.server,
+                    table.c.order_id.is_(None),
+                    table.c.at <= creation.opened_at + _LEADING_UP,
+                )
+                .order_by(table.c.id.desc())
+                .limit(20)
+            )
+        found = sorted([*before, *about], key=lambda row: row.id)
+        return tuple(rows.decision_of(row) for row in found)
+
+    def history(
+        self, server: ServerId | None = None, *, since: datetime | None = None, limit: int = 1000
+    ) -> tuple[BookRecord, ...]:
+        """Return how books changed, the latest ``limit`` of them, oldest first.
+
+        With ``since`` each server's row that held at that moment is not included.
+        """
+        table = tables.books
+        statement = select(table).where(table.c.account == self._account)
+        if server is not None:
+            statement = statement.where(table.c.server_id == server)
+        if since is not None:
+            statement = statement.where(table.c.at >= since)
+        found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
+        return tuple(rows.book_of(row) for row in reversed(found))
+
+    def wallets(self) -> tuple[Wallet, ...]:
+        """Return the wallets as last seen."""
+        with transaction(self._engine, writing=False) as connection:
+            found = recording.stored_wallets(connection, self._account)
+        return tuple(found[currency] for currency in sorted(found))
+
+    def rates(self) -> Rates:
+        """Return the rates as last seen."""
+        with transaction(self._engine, writing=False) as connection:
+            return Rates(recording.stored_rates(connection, self._account))
+
+    def spend_totals(self) -> tuple[SpendTotal, ...]:
+        """Return what all orders have cost, per target and currency, to the last digit."""
+        table = tables.orders
+        found = self._rows(select(table).where(table.c.account == self._account))
+        return _totals(rows.order_record_of(row) for row in found)
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the latest pass; None before the first one."""
+        state = self._state()
+        if state is None or state.snapshot is None or state.last_pass_at is None:
+            return None
+        return Snapshot(pass_id=state.last_pass_id, at=state.last_pass_at, values=state.snapshot)
+
+    def paused(self) -> bool:
+        """Return whether trading is paused by command."""
+        state = self._state()
+        return state is not None and bool(state.paused)
+
+    def lease(self) -> LeaseRecord | None:
+        """Return who holds the lease, expired or not; None where it was given back."""
+        table = tables.lease
+        found = self._rows(
+            select(table).where(table.c.account == self._account, table.c.host.is_not(None))
+        )
+        return next((_lease_of(row) for row in found), None)
+
+    def request(self, request: int) -> Request | None:
+        """Return a command with its outcome, if it has one."""
+        table = tables.requests
+        found = self._rows(select(table).where(table.c.account == self._account, table.c.id == request))
+        return next((rows.request_of(row) for row in found), None)
+
+    def _state(self) -> Row[Any] | None:
+        table = tables.account_state
+        return next(iter(self._rows(select(table).where(table.c.account == self._account))), None)
+
+    def _rows(self, statement: Select[Any]) -> list[Row[Any]]:
+        with transaction(self._engine, writing=False) as connection:
+            return list(connection.execute(statement))
+
+
+def _lease_of(row: Row[Any]) -> LeaseRecord:
+    return LeaseRecord(
+        holder=str(Holder(host=row.host, pid=row.pid)),
+        host=row.host,
+        pid=row.pid,
+        fencing=row.fencing,
+        taken_at=row.taken_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _totals(records: Iterable[OrderRecord]) -> tuple[SpendTotal, ...]:
+    sums: dict[tuple[str | None, Currency], list[Decimal]] = {}
+    counts: dict[tuple[str | None, Currency], int] = {}
+    for record in records:
+        target, order = record.holding.target, record.holding.order
+        key = (target, order.spend.currency)
+        percent = Decimal(str(order.fee_percent or 0))
+        fees = _FEES.multiply(order.spend.amount, _FEES.multiply(percent, Decimal("0.01")))
+        _add(sums, key, 0, order.spend.amount)
+        _add(sums, key, 1, fees)
+        counts[key] = counts.get(key, 0) + 1
+        if order.creation_fee is not None:
+            _add(sums, (target, order.creation_fee.currency), 2, order.creation_fee.amount)
+    return tuple(
+        SpendTotal(
+            target=target,
+            currency=currency,
+            spend=Money(spend, currency),
+            fees=Money(fees, currency),
+            creation_fees=Money(creation_fees, currency),
+            orders=counts.get((target, currency), 0),
+        )
+        for (target, currency), (spend, fees, creation_fees) in sorted(
+            sums.items(), key=lambda item: (item[0][0] or "", item[0][1])
+        )
+    )
+
+
+def _add(
+    sums: dict[tuple[str | None, Currency], list[Decimal]],
+    key: tuple[str | None, Currency],
+    column: int,
+    amount: Decimal,
+) -> None:
+    row = sums.setdefault(key, [Decimal(0), Decimal(0), Decimal(0)])
+    row[column] = _SUMS.add(row[column], amount)

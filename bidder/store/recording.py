@@ -1,0 +1,249 @@
+"""Writing down a pass: only what changed since it was last written.
+
+``Latest`` is what the database is known to hold last, per subject. It is filled from the database
+on first need and replaced only after a commit, so that a failed transaction leaves no false memory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Context, Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+
+from bidder.domain.ids import ServerId
+from bidder.domain.market import Wallet
+from bidder.domain.money import Currency, Rates
+from bidder.domain.price_rules import ClockRules
+from bidder.store import rows, tables
+from bidder.store.records import BookRecord, DecisionRecord, PassRecord
+
+# Rates and steps are estimates, not money: of an absurdly long number the head is enough.
+_ESTIMATE = Context(prec=30)
+
+# Orders come and go for years; what is forgotten here is looked up again in the database.
+_REMEMBERED = 20_000
+
+Subject = tuple[str | None, int | None, int | None]
+Said = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Latest:
+    """What was last written of each subject."""
+
+    said: dict[Subject, Said | None] = field(default_factory=dict)
+    books: dict[ServerId, BookRecord | None] = field(default_factory=dict)
+    rates: Mapping[Currency, Decimal] | None = None
+    wallets: Mapping[Currency, Wallet] | None = None
+    rules: ClockRules | None = None
+
+    def copy(self) -> "Latest":
+        """Return one that may be changed without changing this."""
+        if len(self.said) + len(self.books) > _REMEMBERED:
+            return replace(self, said={}, books={})
+        return replace(self, said=dict(self.said), books=dict(self.books))
+
+
+def write(connection: Connection, account: str, record: PassRecord, known: Latest) -> Latest:
+    """Write what is new in ``record``; return what is then known to be stored."""
+    latest = known.copy()
+    for decision in record.decisions:
+        _write_decision(connection, account, record, decision, latest)
+    for book in record.books:
+        _write_book(connection, account, book, latest)
+    if record.rates is not None:
+        _write_rates(connection, account, record.rates, record.at, latest)
+    if record.wallets is not None:
+        _write_wallets(connection, account, record.wallets, record.at, latest)
+    if record.rules is not None and record.rules != latest.rules:
+        _write_rules(connection, account, record, record.rules, latest)
+    _write_lessons(connection, account, record)
+    _write_state(connection, account, record)
+    return latest
+
+
+def newest(connection: Connection, table: Any, *conditions: ColumnElement[bool]) -> Any:
+    """Return the row written last among those that meet the conditions."""
+    statement = select(table).where(*conditions).order_by(table.c.id.desc()).limit(1)
+    return connection.execute(statement).first()
+
+
+def stored_rates(connection: Connection, account: str) -> dict[Currency, Decimal]:
+    """Return each currency's latest rate."""
+    return {
+        Currency(row.currency): row.usd_per_unit
+        for row in _newest_each(connection, tables.rates, account)
+        if row.usd_per_unit is not None
+    }
+
+
+def stored_wallets(connection: Connection, account: str) -> dict[Currency, Wallet]:
+    """Return each wallet as last written."""
+    found = _newest_each(connection, tables.wallets, account)
+    return {Currency(row.currency): rows.wallet_of(row) for row in found if not row.gone}
+
+
+def _newest_each(connection: Connection, table: Any, account: str) -> list[Any]:
+    last = select(func.max(table.c.id)).where(table.c.account == account).group_by(table.c.currency)
+    return list(connection.execute(select(table).where(table.c.id.in_(last))))
+
+
+def _write_decision(
+    connection: Connection, account: str, record: PassRecord, decision: DecisionRecord, latest: Latest
+) -> None:
+    subject = (decision.target, decision.server, decision.order)
+    said = (decision.action, decision.price, decision.reason)
+    if subject not in latest.said:
+        latest.said[subject] = _last_said(connection, account, subject)
+    if latest.said[subject] == said:
+        return
+    latest.said[subject] = said
+    price, previous = decision.price, decision.previous_price
+    connection.execute(
+        insert(tables.decisions).values(
+            account=account,
+            pass_id=record.pass_id,
+            at=decision.at or record.at,
+            target=decision.target,
+            server_id=decision.server,
+            order_id=decision.order,
+            action=None if decision.action is None else decision.action.value,
+            price=None if price is None else price.amount,
+            currency=None if price is None else price.currency,
+            previous_price=None if previous is None else previous.amount,
+            reason=decision.reason,
+            due=decision.due,
+            facts=dict(decision.facts),
+        )
+    )
+
+
+def _last_said(connection: Connection, account: str, subject: Subject) -> Said | None:
+    table = tables.decisions
+    target, server, order = subject
+    row = newest(
+        connection,
+        table,
+        table.c.account == account,
+        table.c.target.is_(None) if target is None else table.c.target == target,
+        table.c.server_id.is_(None) if server is None else table.c.server_id == server,
+        table.c.order_id.is_(None) if order is None else table.c.order_id == order,
+    )
+    if row is None:
+        return None
+    stored = rows.decision_of(row)
+    return (stored.action, stored.price, stored.reason)
+
+
+def _write_book(connection: Connection, account: str, book: BookRecord, latest: Latest) -> None:
+    table = tables.books
+    if book.server not in latest.books:
+        row = newest(connection, table, table.c.account == account, table.c.server_id == book.server)
+        latest.books[book.server] = None if row is None else rows.book_of(row)
+    last = latest.books[book.server]
+    if last is not None and replace(book, at=last.at) == last:
+        return
+    connection.execute(insert(table).values(rows.book_values(account, book)))
+    latest.books[book.server] = book
+
+
+def _write_rates(
+    connection: Connection, account: str, rates: Rates, at: datetime, latest: Latest
+) -> None:
+    now = {c: _ESTIMATE.plus(rate) for c, rate in rates.usd_per_unit.items() if c != Currency.USD}
+    before = stored_rates(connection, account) if latest.rates is None else latest.rates
+    for currency in sorted(now.keys() | before.keys()):
+        if now.get(currency) == before.get(currency):
+            continue
+        values = {"account": account, "currency": currency, "at": at, "usd_per_unit": now.get(currency)}
+        connection.execute(insert(tables.rates).values(values))
+    latest.rates = now
+
+
+def _write_wallets(
+    connection: Connection, account: str, now: Mapping[Currency, Wallet], at: datetime, latest: Latest
+) -> None:
+    before = stored_wallets(connection, account) if latest.wallets is None else latest.wallets
+    for currency in sorted(now.keys() | before.keys()):
+        wallet = now.get(currency)
+        if wallet == before.get(currency):
+            continue
+        connection.execute(insert(tables.wallets).values(_wallet_values(account, currency, wallet, at)))
+    latest.wallets = dict(now)
+
+
+def _wallet_values(
+    account: str, currency: Currency, wallet: Wallet | None, at: datetime
+) -> dict[str, Any]:
+    values: dict[str, Any] = {"account": account, "currency": currency, "at": at, "gone": wallet is None}
+    if wallet is None:
+        return {**values, "deposit": ""}
+    balance, fee = wallet.balance, wallet.withdrawal_fee
+    return {
+        **values,
+        "balance": None if balance is None else balance.amount,
+        "deposit": wallet.deposit,
+        "withdrawal_fee": None if fee is None else fee.amount,
+    }
+
+
+def _write_rules(
+    connection: Connection, account: str, record: PassRecord, rules: ClockRules, latest: Latest
+) -> None:
+    values = {
+        "account": account,
+        "creation": rules.creation,
+        "raised": rules.raised,
+        "evidence": record.evidence,
+        "at": record.at,
+    }
+    rows.upsert(connection, tables.clock_rules, values)
+    latest.rules = rules
+
+
+def _write_lessons(connection: Connection, account: str, record: PassRecord) -> None:
+    for step in record.steps:
+        connection.execute(
+            insert(tables.step_samples).values(
+                account=account,
+                currency=step.currency,
+                price=_ESTIMATE.plus(step.price),
+                drop=_ESTIMATE.plus(step.drop),
+                floor=None if step.floor is None else _ESTIMATE.plus(step.floor),
+                exact=step.exact,
+                at=step.at,
+            )
+        )
+    for raised in record.raises:
+        connection.execute(
+            insert(tables.raises).values(
+                account=account,
+                server_id=raised.server,
+                order_id=raised.order,
+                rival_id=raised.rival,
+                at=raised.at,
+            )
+        )
+
+
+def _write_state(connection: Connection, account: str, record: PassRecord) -> None:
+    news = {
+        "last_pass_at": record.at,
+        "last_pass_id": record.pass_id,
+        "last_request_at": record.last_request_at,
+        "last_creation_at": record.last_creation_at,
+        "order_limit": record.order_limit,
+        "creation_fee_usd": record.creation_fee_usd,
+        "snapshot": None if record.snapshot is None else dict(record.snapshot),
+    }
+    write_state(connection, account, {name: value for name, value in news.items() if value is not None})
+
+
+def write_state(connection: Connection, account: str, values: dict[str, Any]) -> None:
+    """Set these fields of the account's state."""
+    state = tables.account_state
+    done = connection.execute(update(state).where(state.c.account == account).values(values))
+    if done.rowcount == 0:
+        rows.insert_if_absent(connection, state, {"account": account, "paused": False, **values})

@@ -1,0 +1,212 @@
+"""What goes into the store and comes out of it, as values.
+
+A ``DecisionRecord`` is a decision without its ``Launch``: what a server runs holds secrets, and what
+never enters the store cannot leak from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Self
+
+from bidder.domain.actions import Decision, Fact, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import Intent, IntentKind
+from bidder.domain.market import Book, Wallet
+from bidder.domain.money import Currency, Money, Price, Rates
+from bidder.domain.policy import Mode
+from bidder.domain.price_rules import ClockRules, StepSample
+from bidder.domain.view import Created, Holding, Raised
+from bidder.errors import NoRate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Everything a daemon needs to know again when it starts."""
+
+    holdings: tuple[Holding, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    rules: ClockRules = ClockRules()
+    steps: tuple[StepSample, ...] = ()
+    creations: tuple[Created, ...] = ()
+    raises: tuple[Raised, ...] = ()
+    wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
+    rates: Rates = Rates()
+    creation_fee_usd: Decimal | None = None
+    paused: bool = False
+    order_limit: int | None = None
+    last_request_at: datetime | None = None
+    last_creation_at: datetime | None = None
+    last_pass_at: datetime | None = None
+    last_pass_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """One decision as it is kept: what, why, and on which facts."""
+
+    target: str | None
+    reason: str
+    action: IntentKind | None = None
+    server: ServerId | None = None
+    order: OrderId | None = None
+    price: Price | None = None
+    previous_price: Price | None = None
+    due: datetime | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    at: datetime | None = None  # when it was taken; the pass's moment while it is not stored yet
+    pass_id: int | None = None
+
+    @classmethod
+    def of(cls, decision: Decision) -> Self:
+        """Return the decision without what its action would launch."""
+        kind: IntentKind | None = None
+        price = previous = None
+        server, order = decision.server, decision.order
+        match decision.action:
+            case PlaceBid() as place:
+                kind, server, price = IntentKind.PLACE, place.server, place.price
+            case RentOnDemand() as rent:
+                kind, server, price = IntentKind.RENT, rent.server, rent.price
+            case Reprice() as reprice:
+                kind, server, order = IntentKind.REPRICE, reprice.server, reprice.order
+                price, previous = reprice.price, reprice.current
+            case Withdraw() as withdraw:
+                kind, server, order = IntentKind.WITHDRAW, withdraw.server, withdraw.order
+            case None:
+                pass
+        return cls(
+            target=decision.target,
+            reason=decision.reason.value,
+            action=kind,
+            server=server,
+            order=order,
+            price=price,
+            previous_price=previous,
+            due=decision.due,
+            facts=dict(decision.facts),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookRecord:
+    """What one read of a server's book showed, as far as it is kept."""
+
+    server: ServerId
+    at: datetime
+    exists: bool = True
+    public: bool = True
+    online: bool = True
+    floor: Mapping[Currency, Price] = field(default_factory=dict)
+    rivals: int = 0
+    best_rival: Price | None = None
+    active_order: OrderId | None = None
+    our_order: OrderId | None = None
+    our_price: Price | None = None
+
+    @classmethod
+    def of(cls, book: Book, at: datetime, *, rates: Rates, own: frozenset[OrderId]) -> Self:
+        """Return what is kept of a book; without rates for every rival the best one is not known."""
+        ours = next((o for o in book.offers if o.mine or o.order in own), None)
+        active = book.active()
+        try:
+            rival = book.best_rival(rates, own)
+        except NoRate:
+            rival = None
+        return cls(
+            server=book.server,
+            at=at,
+            exists=book.exists,
+            public=book.public,
+            online=book.online,
+            floor=dict(book.floor),
+            rivals=len(book.rivals(own)),
+            best_rival=None if rival is None else rival.price,
+            active_order=None if active is None else active.order,
+            our_order=None if ours is None else ours.order,
+            our_price=None if ours is None else ours.price,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """What one pass found and did; ``None`` and empty mean that nothing is new.
+
+    ``holdings`` are the live orders as they stand now (unchanged ones cost nothing). ``wallets``
+    are all of one answer. ``steps`` and ``raises`` are only those learnt in this pass.
+    """
+
+    pass_id: int
+    at: datetime
+    decisions: tuple[DecisionRecord, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+    books: tuple[BookRecord, ...] = ()
+    wallets: Mapping[Currency, Wallet] | None = None
+    rates: Rates | None = None
+    rules: ClockRules | None = None
+    evidence: str = ""
+    steps: tuple[StepSample, ...] = ()
+    raises: tuple[Raised, ...] = ()
+    last_request_at: datetime | None = None
+    last_creation_at: datetime | None = None
+    order_limit: int | None = None
+    creation_fee_usd: Decimal | None = None
+    snapshot: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One command for the daemon; ``done_at`` None while nobody has carried it out."""
+
+    id: int
+    kind: str
+    argument: Any
+    posted_at: datetime
+    done_at: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """One order as ``bidder orders`` shows it, live or ended."""
+
+    holding: Holding
+    mode: Mode
+    end_cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendTotal:
+    """What the orders of one target have cost in one currency, live and ended ones together.
+
+    ``fees`` are the exchange's percentage on ``spend``, where it named one.
+    """
+
+    target: str | None
+    currency: Currency
+    spend: Money
+    fees: Money
+    creation_fees: Money
+    orders: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The latest pass as ``bidder status`` shows it."""
+
+    pass_id: int | None
+    at: datetime
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRecord:
+    """Who trades an account, and until when that is certain."""
+
+    holder: str
+    host: str
+    pid: int
+    fencing: int
+    taken_at: datetime
+    expires_at: datetime

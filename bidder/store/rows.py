@@ -1,0 +1,236 @@
+"""Rows to domain values and back: the only place that knows both shapes."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import Intent, IntentKind, IntentState
+from bidder.domain.market import Access, OrderKind, OwnOrder, Wallet
+from bidder.domain.money import Currency, Money, Price
+from bidder.domain.policy import Mode
+from bidder.domain.price_rules import LoweringClock, StepSample
+from bidder.domain.view import Holding
+from bidder.store.records import BookRecord, DecisionRecord, OrderRecord, Request
+
+
+def upsert(
+    connection: Connection, table: Table, values: dict[str, Any], *, keep: frozenset[str] = frozenset()
+) -> None:
+    """Insert the row, or update all but its key and ``keep`` where it exists."""
+    keys = [column.name for column in table.primary_key.columns]
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(values)
+    changed = {
+        name: statement.excluded[name] for name in values if name not in keys and name not in keep
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Insert the row unless its key exists."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def price_of(amount: Any, currency: Any) -> Price | None:
+    """Return the price in two columns; None where they are empty."""
+    return None if amount is None or currency is None else Price(amount, Currency(currency))
+
+
+def order_values(account: str, holding: Holding, mode: Mode) -> dict[str, Any]:
+    """Return the row of an order."""
+    order, clock = holding.order, holding.clock
+    values = {
+        "account": account,
+        "order_id": order.order,
+        "server_id": order.server,
+        "kind": order.kind.value,
+        "mode": mode.value,
+        "target": holding.target,
+        "price": order.price.amount,
+        "currency": order.price.currency,
+        "spend": order.spend.amount,
+        "spend_currency": order.spend.currency,
+        "fee_percent": order.fee_percent,
+        "creation_fee": None if order.creation_fee is None else order.creation_fee.amount,
+        "creation_fee_currency": None if order.creation_fee is None else order.creation_fee.currency,
+        "created_at": order.created_at,
+        "mrl": order.mrl,
+        "expired": order.expired,
+        "image": order.image,
+        "access": {
+            "pub_cluster": list(order.access.pub_cluster),
+            "tcp_ports": list(order.access.tcp_ports),
+            "http_port": order.access.http_port,
+        },
+        "first_seen_at": holding.first_seen_at,
+        "last_seen_at": holding.last_seen_at,
+        "clock_created_at": clock.created_at,
+        "clock_raised_at": clock.raised_at,
+        "clock_lowered_at": clock.lowered_at,
+        "clock_opens_at": clock.opens_at,
+        "active": holding.active,
+        "outbid_since": holding.outbid_since,
+        "missing_since": holding.missing_since,
+        "missing_reads": holding.missing_reads,
+        "ended_at": holding.ended_at,
+    }
+    if holding.ended_at is None:
+        values["end_cause"] = None  # it was believed to be over and is not
+    return values
+
+
+def holding_of(row: Row[Any]) -> Holding:
+    """Return the order in a row, and what is remembered of it."""
+    fee = row.creation_fee
+    order = OwnOrder(
+        order=OrderId(row.order_id),
+        server=ServerId(row.server_id),
+        kind=OrderKind(row.kind),
+        price=Price(row.price, Currency(row.currency)),
+        spend=Money(row.spend, Currency(row.spend_currency)),
+        created_at=row.created_at,
+        mrl=row.mrl,
+        expired=row.expired,
+        fee_percent=row.fee_percent,
+        creation_fee=None if fee is None else Money(fee, Currency(row.creation_fee_currency)),
+        image=row.image,
+        access=Access(
+            pub_cluster=tuple(row.access["pub_cluster"]),
+            tcp_ports=tuple(row.access["tcp_ports"]),
+            http_port=row.access["http_port"],
+        ),
+    )
+    return Holding(
+        order=order,
+        target=row.target,
+        first_seen_at=row.first_seen_at,
+        last_seen_at=row.last_seen_at,
+        clock=LoweringClock(
+            created_at=row.clock_created_at,
+            raised_at=row.clock_raised_at,
+            lowered_at=row.clock_lowered_at,
+            opens_at=row.clock_opens_at,
+        ),
+        active=row.active,
+        outbid_since=row.outbid_since,
+        missing_since=row.missing_since,
+        missing_reads=row.missing_reads,
+        ended_at=row.ended_at,
+    )
+
+
+def order_record_of(row: Row[Any]) -> OrderRecord:
+    """Return an order with how it ended."""
+    return OrderRecord(holding=holding_of(row), mode=Mode(row.mode), end_cause=row.end_cause)
+
+
+def intent_of(row: Row[Any]) -> Intent:
+    """Return the intent in a row."""
+    return Intent(
+        id=row.id,
+        kind=IntentKind(row.kind),
+        server=ServerId(row.server_id),
+        target=row.target,
+        order=None if row.order_id is None else OrderId(row.order_id),
+        price=price_of(row.price, row.currency),
+        previous_price=price_of(row.previous_price, row.previous_currency),
+        known_orders=frozenset(OrderId(number) for number in row.known_orders),
+        opened_at=row.opened_at,
+        ended_at=row.ended_at,
+        accepted=row.accepted,
+        state=IntentState(row.state),
+        empty_reads=row.empty_reads,
+    )
+
+
+def decision_of(row: Row[Any]) -> DecisionRecord:
+    """Return the decision in a row."""
+    return DecisionRecord(
+        target=row.target,
+        reason=row.reason,
+        action=None if row.action is None else IntentKind(row.action),
+        server=None if row.server_id is None else ServerId(row.server_id),
+        order=None if row.order_id is None else OrderId(row.order_id),
+        price=price_of(row.price, row.currency),
+        previous_price=price_of(row.previous_price, row.currency),
+        due=row.due,
+        facts=row.facts,
+        at=row.at,
+        pass_id=row.pass_id,
+    )
+
+
+def book_values(account: str, record: BookRecord) -> dict[str, Any]:
+    """Return the row of a book."""
+    rival, ours = record.best_rival, record.our_price
+    return {
+        "account": account,
+        "server_id": record.server,
+        "at": record.at,
+        "exists": record.exists,
+        "public": record.public,
+        "online": record.online,
+        "floor": {str(currency): format(price.amount, "f") for currency, price in record.floor.items()},
+        "rivals": record.rivals,
+        "rival_price": None if rival is None else rival.amount,
+        "rival_currency": None if rival is None else rival.currency,
+        "active_order_id": record.active_order,
+        "our_order_id": record.our_order,
+        "our_price": None if ours is None else ours.amount,
+        "our_currency": None if ours is None else ours.currency,
+    }
+
+
+def book_of(row: Row[Any]) -> BookRecord:
+    """Return the book in a row."""
+    return BookRecord(
+        server=ServerId(row.server_id),
+        at=row.at,
+        exists=row.exists,
+        public=row.public,
+        online=row.online,
+        floor={Currency(name): Price.parse(text, Currency(name)) for name, text in row.floor.items()},
+        rivals=row.rivals,
+        best_rival=price_of(row.rival_price, row.rival_currency),
+        active_order=None if row.active_order_id is None else OrderId(row.active_order_id),
+        our_order=None if row.our_order_id is None else OrderId(row.our_order_id),
+        our_price=price_of(row.our_price, row.our_currency),
+    )
+
+
+def wallet_of(row: Row[Any]) -> Wallet:
+    """Return the wallet in a row."""
+    currency = Currency(row.currency)
+    return Wallet(
+        currency=currency,
+        balance=None if row.balance is None else Money(row.balance, currency),
+        deposit=row.deposit,
+        withdrawal_fee=None if row.withdrawal_fee is None else Money(row.withdrawal_fee, currency),
+    )
+
+
+def step_of(row: Row[Any]) -> StepSample:
+    """Return the step sample in a row."""
+    return StepSample(
+        currency=Currency(row.currency),
+        price=row.price,
+        drop=row.drop,
+        floor=row.floor,
+        exact=row.exact,
+        at=row.at,
+    )
+
+
+def request_of(row: Row[Any]) -> Request:
+    """Return the command in a row."""
+    return Request(
+        id=row.id,
+        kind=row.kind,
+        argument=row.argument,
+        posted_at=row.posted_at,
+        done_at=row.done_at,
+        outcome=row.outcome,
+    )

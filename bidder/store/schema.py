@@ -1,0 +1,216 @@
+"""The schema's age: bring it up to date, or refuse a database that is not ours to write.
+
+A database is looked at before anything is changed in it. Alembic is imported only when there is
+something to upgrade: at most starts there is not, and its import would double the start-up time.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+import bidder
+from bidder.errors import StoreBusy, StoreFailed, StoreUnusable
+from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
+
+# The newest revision in ``migrations/versions``; a test holds the two together.
+HEAD = "0001"
+# Every revision from which an upgrade leads there, oldest first.
+KNOWN = ("0001",)
+
+_VERSION_TABLE = "alembic_version"
+# A whole-file check takes some milliseconds per MB; of a larger file only the schema is read.
+_CHECKED_IN_FULL = 16 * 1024 * 1024
+# Any number does, so long as every bidder uses the same one.
+_UPGRADE_LOCK = 7_140_613
+
+
+def migrations_folder() -> Path:
+    """Return where the migration scripts are: in the installed package, or beside it in a checkout."""
+    package = Path(bidder.__file__).parent
+    shipped = package / "_migrations"
+    return shipped if (shipped / "env.py").is_file() else package.parent / "migrations"
+
+
+def upgrade(engine: Engine) -> None:
+    """Create the schema or bring it to the newest revision; does nothing where it is current.
+
+    Raises:
+        StoreUnusable: the database cannot be used as it is; nothing in it was changed.
+        StoreBusy: another process kept it locked.
+    """
+    if _current(engine):
+        return
+    try:
+        with _schema_transaction(engine) as connection:
+            # Another process may have done it while we waited for the lock.
+            if _revision(connection) != HEAD:
+                _run_migrations(connection)
+    except SQLAlchemyError as exc:
+        raise _unusable(engine, failure(exc, engine)) from exc
+
+
+def require_current(engine: Engine) -> None:
+    """Refuse a database that is absent or not of the newest revision; never changes it.
+
+    Raises:
+        StoreUnusable: there is no database yet, or it cannot be used as it is.
+    """
+    file = sqlite_file(engine)
+    if file is not None and not file.exists():
+        raise StoreUnusable(f"{file}: there is no database yet; `bidder run` creates it")
+    if not _current(engine):
+        raise StoreUnusable(
+            f"{place(engine)}: the database is empty or older than this program;"
+            " `bidder run` upgrades it"
+        )
+
+
+def _current(engine: Engine) -> bool:
+    file = sqlite_file(engine)
+    if file is not None:
+        _look_at(file)
+    try:
+        with transaction(engine, writing=False) as connection:
+            revision = _revision(connection)
+            foreign = revision is None and bool(inspect(connection).get_table_names())
+    except StoreBusy:
+        raise
+    except StoreFailed as exc:
+        raise _unusable(engine, exc) from exc
+    if foreign:
+        raise StoreUnusable(f"{place(engine)}: {_FOREIGN}")
+    if revision is not None and revision not in KNOWN:
+        raise StoreUnusable(f"{place(engine)}: {_newer(revision)}")
+    return revision == HEAD
+
+
+_FOREIGN = "holds tables of another program; name another database"
+
+
+def _newer(revision: str) -> str:
+    return (
+        f"has schema {revision[:40]!r}, which this program (schema {HEAD!r}) does not know;"
+        " use the newer bidder that made it, or name another database"
+    )
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    # The table's name is a constant of ours.
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return " ".join(sorted(str(revision) for revision in found)) or None
+
+
+def _look_at(file: Path) -> None:
+    # With the bare driver and read-only: our engine would turn the file to WAL before we know it.
+    check_path(file)
+    if not os.access(file.parent, os.W_OK):
+        raise StoreUnusable(f"{file}: the folder {file.parent} cannot be written to; change its rights")
+    if not file.exists() or file.stat().st_size == 0:
+        if file.exists():
+            _check_writable(file)
+        return
+    _check_writable(file)
+    try:
+        with closing(
+            sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+        ) as plain:
+            tables = {
+                name for (name,) in plain.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            }
+            revision = _plain_revision(plain) if _VERSION_TABLE in tables else None
+            if file.stat().st_size <= _CHECKED_IN_FULL:
+                _check_pages(plain, file)
+    except sqlite3.OperationalError as exc:
+        if "locked" in str(exc) or "busy" in str(exc):
+            raise StoreBusy(f"{file}: another process holds the database: {exc}") from exc
+        raise StoreUnusable(f"{file}: cannot be read: {exc}; check its rights and its disk") from exc
+    except sqlite3.DatabaseError as exc:
+        raise _corrupt(file, str(exc)) from exc
+    if revision is None and tables - {"sqlite_sequence"}:
+        raise StoreUnusable(f"{file}: {_FOREIGN}")
+    if revision is not None and revision not in KNOWN:
+        raise StoreUnusable(f"{file}: {_newer(revision)}")
+
+
+def _check_writable(file: Path) -> None:
+    # Looked at by its mode too: root may write everything, yet the owner said that nobody should.
+    if not os.access(file, os.W_OK) or not file.stat().st_mode & 0o222:
+        raise StoreUnusable(f"{file}: the database file is read-only; allow writing to it (chmod u+w)")
+
+
+def _plain_revision(plain: sqlite3.Connection) -> str | None:
+    rows = plain.execute("SELECT version_num FROM alembic_version").fetchall()
+    return " ".join(sorted(str(revision) for (revision,) in rows)) or None
+
+
+def _check_pages(plain: sqlite3.Connection, file: Path) -> None:
+    verdict = plain.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict is None or verdict[0] != "ok":
+        raise _corrupt(file, "no verdict" if verdict is None else str(verdict[0]))
+
+
+def _corrupt(file: Path, problem: str) -> StoreUnusable:
+    detail = " ".join(problem.split())[:120]
+    return StoreUnusable(
+        f"{file}: is corrupt or no SQLite database ({detail});"
+        " restore a backup, or move it away to start anew"
+    )
+
+
+def _unusable(engine: Engine, exc: Exception) -> Exception:
+    if isinstance(exc, StoreBusy):
+        return exc
+    problem = str(exc).removeprefix(f"{place(engine)}: ")
+    remedy = (
+        "check the file, its rights and the free space"
+        if sqlite_file(engine) is not None
+        else "check that the server runs and that the URL, user and password are right"
+    )
+    return StoreUnusable(f"{place(engine)}: cannot be used: {problem}; {remedy}")
+
+
+@contextmanager
+def _schema_transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as opened:
+        connection = opened.execution_options(**{WRITING: True})
+        sqlite = engine.dialect.name == "sqlite"
+        if sqlite:
+            # Rebuilding a table, SQLite's only way to alter one, would fail on the rows that refer to
+            # it; the setting has no effect inside a transaction.
+            _pragma(connection, "foreign_keys=OFF")
+        try:
+            with connection.begin():
+                if not sqlite:
+                    connection.execute(
+                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK}
+                    )
+                yield connection
+        finally:
+            if sqlite:
+                _pragma(connection, "foreign_keys=ON")
+
+
+def _pragma(connection: Connection, setting: str) -> None:
+    # On the driver's own connection: SQLAlchemy's would begin a transaction first.
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # A percent sign in a path would be read as a placeholder.
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

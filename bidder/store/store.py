@@ -1,0 +1,272 @@
+"""The daemon's memory of one account: domain values in, domain values out.
+
+Each method is one short transaction: all of it is kept, or nothing. A method that writes checks in
+that same transaction that the lease is still ours, so that a daemon which was replaced while it
+slept can no longer change anything.
+
+Rejected: an ORM session. It keeps objects alive between transactions, and what they show then is
+neither what was stored nor what is true.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, update
+from sqlalchemy.exc import IntegrityError
+
+from bidder.domain.ids import AccountName, OrderId, ServerId
+from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
+from bidder.domain.money import Price
+from bidder.domain.policy import Mode
+from bidder.domain.view import Holding
+from bidder.errors import IntentOpen, StoreFailed
+from bidder.store import commands, housekeeping, loading, recording, tables
+from bidder.store import holdings as holding_rows
+from bidder.store.engine import transaction
+from bidder.store.lease import require_lease
+from bidder.store.records import Memory, PassRecord, Request
+
+_CLOSED_AS = {
+    Settled.ADOPTED: IntentState.DONE,
+    Settled.CONFIRMED: IntentState.DONE,
+    Settled.NOT_DONE: IntentState.LOST,
+    Settled.LOST: IntentState.LOST,
+}
+
+
+class Store:
+    """What one account's daemon writes down and reads back."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        account: AccountName,
+        *,
+        fencing: int | None = None,
+        mode: Mode = Mode.LIVE,
+    ) -> None:
+        """Write for ``account``; with ``fencing`` only while the lease still has that number."""
+        self._engine = engine
+        self._account = account
+        self._fencing = fencing
+        self._mode = mode
+        # What is known to be stored, so that unchanged values cost nothing. One writer: see the lease.
+        self._stored: dict[OrderId, Holding] = {}
+        self._latest = recording.Latest()
+
+    def load(self, now: datetime) -> Memory:
+        """Return everything that a daemon must know again when it starts."""
+        with transaction(self._engine, writing=False) as connection:
+            memory = loading.load(connection, self._account, now)
+        self._stored = {holding.order.order: holding for holding in memory.holdings}
+        self._latest = recording.Latest(rules=memory.rules)
+        return memory
+
+    def open_intent(
+        self,
+        *,
+        kind: IntentKind,
+        server: ServerId,
+        target: str | None,
+        order: OrderId | None,
+        price: Price | None,
+        previous_price: Price | None,
+        known_orders: frozenset[OrderId],
+        at: datetime,
+    ) -> Intent:
+        """Write down what is about to be sent; committed when this returns.
+
+        Counts as a request, and as an attempt to create an order where it is one.
+
+        Raises:
+            IntentOpen: the server has an unfinished intent; nothing may be sent.
+            LeaseLost: another daemon trades this account now.
+        """
+        values = {
+            "account": self._account,
+            "kind": kind.value,
+            "server_id": server,
+            "target": target,
+            "order_id": order,
+            "price": None if price is None else price.amount,
+            "currency": None if price is None else price.currency,
+            "previous_price": None if previous_price is None else previous_price.amount,
+            "previous_currency": None if previous_price is None else previous_price.currency,
+            "known_orders": sorted(known_orders),
+            "opened_at": at,
+            "accepted": False,
+            "state": IntentState.OPEN.value,
+            "empty_reads": 0,
+            "note": "",
+        }
+        with self._writing() as connection:
+            try:
+                inserted = connection.execute(insert(tables.intents).values(values))
+            except IntegrityError as exc:
+                raise IntentOpen(f"server {server} has an unfinished intent already") from exc
+            key = inserted.inserted_primary_key
+            assert key is not None
+            sent = {"last_request_at": at}
+            if kind in {IntentKind.PLACE, IntentKind.RENT}:
+                sent["last_creation_at"] = at
+            recording.write_state(connection, self._account, sent)
+        return Intent(
+            id=key[0],
+            kind=kind,
+            server=server,
+            target=target,
+            order=order,
+            price=price,
+            previous_price=previous_price,
+            known_orders=known_orders,
+            opened_at=at,
+        )
+
+    def answer_intent(
+        self,
+        intent: Intent,
+        *,
+        accepted: bool,
+        at: datetime,
+        note: str = "",
+        holdings: Iterable[Holding] = (),
+    ) -> Intent:
+        """Note when the request ended; it stays open until a read of our orders settles it."""
+        answered = replace(intent, ended_at=at, accepted=accepted)
+        self._change_intent(answered, at=at, note=note, holdings=holdings)
+        return answered
+
+    def end_intent(
+        self,
+        intent: Intent,
+        state: IntentState,
+        *,
+        at: datetime,
+        note: str = "",
+        holdings: Iterable[Holding] = (),
+    ) -> Intent:
+        """Close the intent, and save the holdings that its answer changed in the same transaction."""
+        accepted = intent.accepted or state is IntentState.DONE
+        ended = replace(intent, state=state, accepted=accepted, ended_at=intent.ended_at or at)
+        self._change_intent(ended, at=at, note=note, holdings=holdings)
+        return ended
+
+    def settle(
+        self, verdicts: Iterable[Verdict], holdings: Iterable[Holding], *, at: datetime
+    ) -> tuple[Intent, ...]:
+        """Carry out the verdicts and save the holdings, at once; return the intents still unfinished."""
+        unfinished = []
+        with self._saving(holdings, at) as connection:
+            for verdict in verdicts:
+                intent, note = _settled(verdict)
+                self._update_intent(connection, intent, at=at, note=note)
+                if intent.state.value in tables.UNFINISHED:
+                    unfinished.append(intent)
+        return tuple(unfinished)
+
+    def save_holdings(self, holdings: Iterable[Holding], *, at: datetime) -> None:
+        """Save those that changed; a new price is added to its order's history."""
+        changed = holding_rows.changed(holdings, self._stored)
+        if changed:
+            with self._saving(changed, at):
+                pass
+
+    def end_holding(self, order: OrderId, *, at: datetime, cause: str) -> None:
+        """Note that an order is over, and why."""
+        orders = tables.orders
+        mine = (orders.c.account == self._account) & (orders.c.order_id == order)
+        with self._writing() as connection:
+            connection.execute(update(orders).where(mine).values(ended_at=at, end_cause=cause))
+        self._stored.pop(order, None)
+
+    def record_pass(self, record: PassRecord) -> None:
+        """Write what a pass found and did, in one transaction; what did not change is not written."""
+        with self._saving(record.holdings, record.at) as connection:
+            latest = recording.write(connection, self._account, record, self._latest)
+        self._latest = latest
+
+    def set_paused(self, *, paused: bool, at: datetime, note: str = "") -> None:
+        """Pause or resume trading; it stays so over a restart."""
+        with self._writing() as connection:
+            values = {"paused": paused, "paused_at": at if paused else None, "pause_note": note}
+            recording.write_state(connection, self._account, values)
+
+    def open_requests(self) -> tuple[Request, ...]:
+        """Return the commands that nobody has carried out yet, oldest first."""
+        with transaction(self._engine, writing=False) as connection:
+            return commands.waiting(connection, self._account)
+
+    def finish_request(self, request: int, *, outcome: str, at: datetime) -> bool:
+        """Note how a command ended, for whoever posted it; False where it was taken back before."""
+        with self._writing() as connection:
+            return commands.finish(connection, self._account, request, outcome=outcome, at=at)
+
+    def prune(self, now: datetime, *, keep: timedelta) -> int:
+        """Delete history older than ``keep``; return how many rows. Nothing live or open goes."""
+        with self._writing() as connection:
+            return housekeeping.prune(connection, self._account, now, keep)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with transaction(self._engine, writing=True) as connection:
+            if self._fencing is not None:
+                require_lease(connection, self._account, self._fencing)
+            yield connection
+
+    @contextmanager
+    def _saving(self, holdings: Iterable[Holding], at: datetime) -> Iterator[Connection]:
+        changed = holding_rows.changed(holdings, self._stored)
+        with self._writing() as connection:
+            yield connection
+            holding_rows.write(connection, self._account, changed, self._stored, at=at, mode=self._mode)
+        for holding in changed:
+            self._stored[holding.order.order] = holding
+
+    def _change_intent(
+        self, intent: Intent, *, at: datetime, note: str, holdings: Iterable[Holding]
+    ) -> None:
+        with self._saving(holdings, at) as connection:
+            self._update_intent(connection, intent, at=at, note=note)
+
+    def _update_intent(self, connection: Connection, intent: Intent, *, at: datetime, note: str) -> None:
+        table = tables.intents
+        open_still = intent.state.value in tables.UNFINISHED
+        values: dict[str, Any] = {
+            "state": intent.state.value,
+            "order_id": intent.order,
+            "ended_at": intent.ended_at,
+            "accepted": intent.accepted,
+            "empty_reads": intent.empty_reads,
+            "closed_at": None if open_still else at,
+        }
+        if note:
+            values["note"] = note
+        done = connection.execute(
+            update(table)
+            .where(
+                table.c.id == intent.id,
+                table.c.account == self._account,
+                table.c.state.in_(tables.UNFINISHED),
+            )
+            .values(values)
+        )
+        if done.rowcount != 1:
+            raise StoreFailed(f"intent {intent.id} is not open any more")
+
+
+def _settled(verdict: Verdict) -> tuple[Intent, str]:
+    intent = verdict.intent
+    match verdict.settled:
+        case Settled.UNKNOWN:
+            return replace(intent, empty_reads=intent.empty_reads + int(verdict.counts_as_empty)), ""
+        case Settled.AMBIGUOUS:
+            candidates = ", ".join(str(order) for order in verdict.orders)
+            return replace(intent, state=IntentState.AMBIGUOUS), f"ambiguous: orders {candidates}"
+        case settled:
+            order = intent.order
+            if settled is Settled.ADOPTED and verdict.orders:
+                order = verdict.orders[0]
+            return replace(intent, state=_CLOSED_AS[settled], order=order), settled.value

@@ -1,0 +1,277 @@
+"""The tables. Every row belongs to an account; every change here needs a revision in ``migrations``.
+
+What the market does is kept as changes only: a row says how things were from its moment on. What a
+server runs (image, environment, keys) is no business of the store's: no table has a place for it,
+apart from the image's name as the exchange lists it.
+
+Rejected: one wide JSON column per order. It is quicker to write down and impossible to migrate.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    text,
+)
+
+from bidder.store.types import Amount, Duration, Identifier, Json, Moment, Words
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    }
+)
+
+UNFINISHED = ("open", "ambiguous")
+_UNFINISHED_SQL = "state IN ('open', 'ambiguous')"
+
+
+def _id() -> Column[int]:
+    # SQLite counts up by itself only in a column declared INTEGER.
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+def _account(*, key: bool = False) -> Column[str]:
+    return Column("account", Words(), primary_key=key, nullable=False)
+
+
+orders = Table(
+    "orders",
+    metadata,
+    _account(key=True),
+    Column("order_id", Identifier(), primary_key=True, autoincrement=False),
+    Column("server_id", Identifier(), nullable=False),
+    Column("kind", Words(), nullable=False),
+    Column("mode", Words(), nullable=False),
+    Column("target", Words()),
+    Column("price", Amount(), nullable=False),
+    Column("currency", Words(), nullable=False),
+    Column("spend", Amount(), nullable=False),
+    Column("spend_currency", Words(), nullable=False),
+    Column("fee_percent", Float()),
+    Column("creation_fee", Amount()),
+    Column("creation_fee_currency", Words()),
+    Column("created_at", Moment(), nullable=False),
+    Column("mrl", Duration(), nullable=False),
+    Column("expired", Boolean(), nullable=False),
+    Column("image", Words(2000), nullable=False),
+    Column("access", Json(), nullable=False),
+    Column("first_seen_at", Moment(), nullable=False),
+    Column("last_seen_at", Moment(), nullable=False),
+    Column("clock_created_at", Moment()),
+    Column("clock_raised_at", Moment()),
+    Column("clock_lowered_at", Moment()),
+    Column("clock_opens_at", Moment()),
+    Column("active", Boolean()),
+    Column("outbid_since", Moment()),
+    Column("missing_since", Moment()),
+    Column("missing_reads", Integer(), nullable=False),
+    Column("ended_at", Moment()),
+    Column("end_cause", Words(2000)),
+    Index("ix_orders_ended", "account", "ended_at"),
+)
+
+order_prices = Table(
+    "order_prices",
+    metadata,
+    _id(),
+    _account(),
+    Column("order_id", Identifier(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("price", Amount(), nullable=False),
+    Column("currency", Words(), nullable=False),
+    ForeignKeyConstraint(["account", "order_id"], ["orders.account", "orders.order_id"]),
+    Index("ix_order_prices_order", "account", "order_id", "at"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    _id(),
+    _account(),
+    Column("kind", Words(), nullable=False),
+    Column("server_id", Identifier(), nullable=False),
+    Column("target", Words()),
+    Column("order_id", Identifier()),
+    Column("price", Amount()),
+    Column("currency", Words()),
+    Column("previous_price", Amount()),
+    Column("previous_currency", Words()),
+    Column("known_orders", Json(), nullable=False),
+    Column("opened_at", Moment(), nullable=False),
+    Column("ended_at", Moment()),
+    Column("accepted", Boolean(), nullable=False),
+    Column("state", Words(), nullable=False),
+    Column("empty_reads", Integer(), nullable=False),
+    Column("closed_at", Moment()),
+    Column("note", Words(2000), nullable=False),
+    # One unfinished request per server: only then is an order that turns up there unambiguous.
+    Index(
+        "uq_intents_unfinished",
+        "account",
+        "server_id",
+        unique=True,
+        sqlite_where=text(_UNFINISHED_SQL),
+        postgresql_where=text(_UNFINISHED_SQL),
+    ),
+    Index("ix_intents_opened", "account", "opened_at"),
+    Index("ix_intents_order", "account", "order_id"),
+    # A number that was used once never names another intent.
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _id(),
+    _account(),
+    Column("pass_id", BigInteger(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("target", Words()),
+    Column("server_id", Identifier()),
+    Column("order_id", Identifier()),
+    Column("action", Words()),
+    Column("price", Amount()),
+    Column("currency", Words()),
+    Column("previous_price", Amount()),
+    Column("reason", Words(), nullable=False),
+    Column("due", Moment()),
+    Column("facts", Json(), nullable=False),
+    Index("ix_decisions_subject", "account", "target", "server_id", "order_id"),
+    Index("ix_decisions_order", "account", "order_id"),
+    Index("ix_decisions_at", "account", "at"),
+)
+
+books = Table(
+    "books",
+    metadata,
+    _id(),
+    _account(),
+    Column("server_id", Identifier(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("exists", Boolean(), nullable=False),
+    Column("public", Boolean(), nullable=False),
+    Column("online", Boolean(), nullable=False),
+    Column("floor", Json(), nullable=False),
+    Column("rivals", Integer(), nullable=False),
+    Column("rival_price", Amount()),
+    Column("rival_currency", Words()),
+    Column("active_order_id", Identifier()),
+    Column("our_order_id", Identifier()),
+    Column("our_price", Amount()),
+    Column("our_currency", Words()),
+    Index("ix_books_server", "account", "server_id", "at"),
+    Index("ix_books_at", "account", "at"),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    _id(),
+    _account(),
+    Column("currency", Words(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("usd_per_unit", Amount()),  # NULL: from then on the exchange named none
+    Index("ix_rates_currency", "account", "currency", "at"),
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    _id(),
+    _account(),
+    Column("currency", Words(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("balance", Amount()),
+    Column("deposit", Words(), nullable=False),
+    Column("withdrawal_fee", Amount()),
+    Column("gone", Boolean(), nullable=False),  # the exchange lists this wallet no longer
+    Index("ix_wallets_currency", "account", "currency", "at"),
+)
+
+clock_rules = Table(
+    "clock_rules",
+    metadata,
+    _account(key=True),
+    Column("creation", Boolean()),
+    Column("raised", Boolean()),
+    Column("evidence", Words(2000), nullable=False),
+    Column("at", Moment(), nullable=False),
+)
+
+step_samples = Table(
+    "step_samples",
+    metadata,
+    _id(),
+    _account(),
+    Column("currency", Words(), nullable=False),
+    Column("price", Amount(), nullable=False),
+    Column("drop", Amount(), nullable=False),
+    Column("floor", Amount()),
+    Column("exact", Boolean(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Index("ix_step_samples_at", "account", "at"),
+)
+
+raises = Table(
+    "raises",
+    metadata,
+    _id(),
+    _account(),
+    Column("server_id", Identifier(), nullable=False),
+    Column("order_id", Identifier(), nullable=False),
+    Column("rival_id", Identifier()),
+    Column("at", Moment(), nullable=False),
+    Index("ix_raises_at", "account", "at"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    _id(),
+    _account(),
+    Column("kind", Words(), nullable=False),
+    Column("argument", Json()),
+    Column("posted_at", Moment(), nullable=False),
+    Column("done_at", Moment()),
+    Column("outcome", Words(1_000_000)),
+    Index("ix_requests_done", "account", "done_at"),
+    sqlite_autoincrement=True,
+)
+
+account_state = Table(
+    "account_state",
+    metadata,
+    _account(key=True),
+    Column("paused", Boolean(), nullable=False),
+    Column("paused_at", Moment()),
+    Column("pause_note", Words(2000)),
+    Column("last_request_at", Moment()),
+    Column("last_creation_at", Moment()),
+    Column("last_pass_at", Moment()),
+    Column("last_pass_id", BigInteger()),
+    Column("order_limit", Identifier()),
+    Column("creation_fee_usd", Amount()),
+    Column("snapshot", Json()),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    _account(key=True),
+    Column("fencing", BigInteger(), nullable=False),
+    Column("host", Words()),  # NULL: nobody holds it
+    Column("pid", BigInteger()),
+    Column("boot", Words()),
+    Column("namespace", Words()),
+    Column("started", Words()),
+    Column("taken_at", Moment()),
+    Column("expires_at", Moment()),
+)

@@ -1,0 +1,26 @@
+"""Fixtures that more than one folder of tests uses."""
+
+import os
+from collections.abc import Iterator
+
+import pg
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Yield the URL of a PostgreSQL server; skip where there is none, but fail in CI."""
+    reason = pg.why_absent()
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"PostgreSQL is missing: {reason}")
+        pytest.skip(f"PostgreSQL is missing: {reason}")
+    with pg.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """Yield the URL of an empty database of this test's own."""
+    with pg.fresh_database(postgres_server) as url:
+        yield url

@@ -1,0 +1,61 @@
+"""Every test of the store runs on each kind of database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pg
+import pytest
+from sqlalchemy import Engine, text
+from store_values import ACCOUNT
+
+from bidder.store.engine import open_engine, transaction
+from bidder.store.queries import Queries
+from bidder.store.schema import upgrade
+from bidder.store.store import Store
+from bidder.store.tables import metadata
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> Iterator[Engine]:
+    """Yield a PostgreSQL database with the schema, shared by this process's tests."""
+    with pg.fresh_database(postgres_server) as url:
+        engine = open_engine(url)
+        upgrade(engine)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Yield an empty database with the schema."""
+    if request.param == "postgres":
+        shared: Engine = request.getfixturevalue("migrated_postgres")
+        with transaction(shared, writing=True) as connection:
+            names = ", ".join(table.name for table in metadata.sorted_tables)
+            connection.execute(text(f"TRUNCATE {names}"))
+        yield shared
+        return
+    own = open_engine(
+        "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'bidder.db'}"
+    )
+    upgrade(own)
+    yield own
+    own.dispose()
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """Return the URL of a database file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'bidder.db'}"
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    """Return a store that needs no lease."""
+    return Store(engine, ACCOUNT)
+
+
+@pytest.fixture
+def queries(engine: Engine) -> Queries:
+    """Return the questions about the same account."""
+    return Queries(engine, ACCOUNT)
