@@ -1,0 +1,159 @@
+"""Every key that a configuration may have: the one table behind the reader and the documents.
+
+A path names keys from the top; ``[]`` stands for each entry of a list and ``<...>`` for a name that
+the owner chooses. ``default`` is what stands there when the key is left out, as one would write it.
+"""
+
+# ruff: noqa: E501 - one key on one line is what makes this a table
+
+from functools import cache
+from typing import Final, NamedTuple
+
+REQUIRED: Final = "required"
+NONE: Final = "none"
+
+
+class Key(NamedTuple):
+    """One key: where it stands, what may stand there, what holds without it, and what it means."""
+
+    path: str
+    unit: str
+    default: str
+    meaning: str
+
+
+_TOP = (
+    Key("mode", "`paper` or `live`", "`paper`", "`paper` reads, decides and records, but sends nothing that changes anything; `live` trades"),
+    Key("account", "section", NONE, "whose orders these are, and where the API token comes from"),
+    Key("account.name", "name", "`default`", "a label for the account in the database and in the log"),
+    Key("account.token_env", "name of a variable", "`CLORE_TOKEN`", "environment variable that holds the API token"),
+    Key("account.token_file", "path", NONE, "file that holds the API token, instead of a variable; without either key, `$CREDENTIALS_DIRECTORY/clore-token` and `/run/secrets/clore_token` are looked at too"),
+    Key("account.allow_inline_token", "true or false", "`false`", "must be true before `account.token` is accepted"),
+    Key("account.token", "secret", NONE, "the API token itself; better kept out of this file"),
+    Key("exchange", "section", NONE, "where the exchange is"),
+    Key("exchange.url", "http(s) URL", "`https://api.clore.ai/v1`", "base URL of the API; the variable `BIDDER_EXCHANGE_URL` overrides it"),
+    Key("database", "path or URL", "`bidder.db`", "SQLite file (relative to this file's folder; the default lies in `$STATE_DIRECTORY` where systemd sets it) or a `postgresql://` URL; the variable `BIDDER_DATABASE_URL` overrides it"),
+    Key("log", "section", NONE, "what is logged, and how"),
+    Key("log.level", "`debug`, `info`, `warning` or `error`", "`info`", "the least severe event that is logged"),
+    Key("log.format", "`auto`, `json` or `console`", "`auto`", "`auto` is readable on a terminal and JSON elsewhere"),
+    Key("rates", "section", NONE, "fallback rates, used only where the exchange's own answers name none"),
+    Key("rates.<currency>", "USD per unit", NONE, "what one unit is worth, such as `BTC: 69000`"),
+    Key("adopt", "true or false", "`false`", "whether orders that this program did not create may be repriced and cancelled too"),
+    Key("cancel_on_exit", "true or false", "`false`", "whether stopping the daemon cancels its orders; otherwise they stay as they are"),
+)  # fmt: skip
+
+_RAILS = (
+    Key("rails", "section", NONE, "limits over everything; no strategy gets past them"),
+    Key("rails.max_orders", "orders", NONE, "live orders that the daemon may have at once"),
+    Key("rails.max_usd_per_day", "USD per day", NONE, "sum of all live bids"),
+    Key("rails.max_creations_per_hour", "orders per hour", "`30`", "new orders, of the whole account; each costs a creation fee"),
+    Key("rails.max_creations_per_server_hour", "orders per hour", "`4`", "new orders on one server"),
+    Key("rails.min_runway", "duration", "`24h`", "warn when a balance lasts less long than this at the current bids"),
+    Key("rails.min_balance", "section", NONE, "money that must stay in a wallet; nothing new is ordered below it"),
+    Key("rails.min_balance.<currency>", "amount", NONE, "balance that must stay in this currency's wallet"),
+    Key("rails.allow_above_on_demand", "true or false", "`false`", "whether a spot bid may reach the server's on-demand price"),
+)  # fmt: skip
+
+_PACE = (
+    Key("pace", "section", NONE, "how often things are read when nothing presses"),
+    Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time"),
+    Key("pace.orders_every", "duration", "`30s`", "reading the own orders"),
+    Key("pace.wallets_every", "duration", "`10m`", "reading the balances"),
+    Key("pace.book_stale_after", "duration", "`10s`", "age at which a server's bids are read again before acting on them"),
+    Key("pace.alarm_after", "duration", "`10m`", "how long nothing may be decided before that is said loudly"),
+    Key("pace.settle_grace", "duration", "`2m`", "how long an order whose creation got no clear answer may take to show up"),
+)  # fmt: skip
+
+
+def _launch(at: str, image_default: str, note: str) -> tuple[Key, ...]:
+    return (
+        Key(f"{at}", "section", NONE, note),
+        Key(f"{at}.image", "image name", image_default, "container image to run"),
+        Key(f"{at}.ports", "section or list", NONE, "ports to open, at most five: `22: tcp`, `8888: http`, or a list such as `[22/tcp, 8888/http]`"),
+        Key(f"{at}.ports.<port>", "`tcp` or `http`", NONE, "how this container port is reached"),
+        Key(f"{at}.env", "section", NONE, "environment variables of the container"),
+        Key(f"{at}.env.<name>", "secret", NONE, "value of one variable; without `&`"),
+        Key(f"{at}.jupyter_token", "secret", NONE, "token for Jupyter, at most 32 characters"),
+        Key(f"{at}.ssh_key", "secret", NONE, "public SSH key, at most 3,072 characters"),
+        Key(f"{at}.ssh_password", "secret", NONE, "SSH password, at most 32 characters"),
+        Key(f"{at}.command", "secret", NONE, "command to run in the container"),
+        Key(f"{at}.autossh_entrypoint", "true or false", NONE, "let the exchange set up SSH in the image"),
+    )  # fmt: skip
+
+
+_STRATEGY = (
+    Key("strategies", "list", REQUIRED, "what to hold: one entry for each kind of server"),
+    Key("strategies[].name", "name", REQUIRED, "unique name, in reports and in the history"),
+    Key("strategies[].strategy", "`track` or `fixed`", "`track`", "`track` bids just enough to stay active; `fixed` bids one price and stays there"),
+    Key("strategies[].enabled", "true or false", "`true`", "false keeps the entry without trading it"),
+    Key("strategies[].want", "servers", "`1`", "how many servers to hold at once, 1 to 1000"),
+    Key("strategies[].ceiling", "section", REQUIRED, "the most to pay per day, without fees; there is no default"),
+    Key("strategies[].ceiling.<currency>", "amount per day", REQUIRED, "exactly one: `usd`, `btc`, `clore` or another currency that has a rate"),
+    Key("strategies[].ceiling.per", "`server` or `gpu`", "`server`", "whether the ceiling is for a whole server or for each of its GPUs"),
+    Key("strategies[].pay_with", "currency or list", NONE, "wallets to pay from; any that has a balance when left out"),
+    Key("strategies[].servers", "section", NONE, "which servers qualify; what is left out does not matter"),
+    Key("strategies[].servers.gpu", "name or list", NONE, "GPU models, without the maker: `RTX 3090`"),
+    Key("strategies[].servers.gpu_exact", "true or false", "`true`", "false lets `RTX 3080` match `RTX 3080 TI` as well"),
+    Key("strategies[].servers.gpus", "number or section", "`{min: 1}`", "GPUs in the server: exactly so many, or a range"),
+    Key("strategies[].servers.gpus.min", "GPUs", "`1`", "at least so many GPUs"),
+    Key("strategies[].servers.gpus.max", "GPUs", NONE, "at most so many GPUs"),
+    Key("strategies[].servers.gpu_memory_gb", "GB", NONE, "memory of each GPU, at least"),
+    Key("strategies[].servers.ram_gb", "GB", NONE, "main memory, at least"),
+    Key("strategies[].servers.disk_gb", "GB", NONE, "disk, at least"),
+    Key("strategies[].servers.net_down", "Mbit/s", NONE, "download speed, at least"),
+    Key("strategies[].servers.net_up", "Mbit/s", NONE, "upload speed, at least"),
+    Key("strategies[].servers.cuda", "version", NONE, "CUDA version, at least, such as `12.4`"),
+    Key("strategies[].servers.countries", "code or list", NONE, "only these countries, two letters each"),
+    Key("strategies[].servers.not_countries", "code or list", NONE, "never these countries"),
+    Key("strategies[].servers.reliability", "share", NONE, "reliability, at least, such as `95%`"),
+    Key("strategies[].servers.rating", "0 to 5", NONE, "mean rating, at least"),
+    Key("strategies[].servers.allow_new", "true or false", "`true`", "whether servers without reliability or votes pass: new, not bad"),
+    Key("strategies[].servers.mrl_hours", "hours", NONE, "longest rental that the host allows, at least"),
+    Key("strategies[].servers.ids", "number or list", NONE, "only these servers"),
+    Key("strategies[].servers.not_ids", "number or list", NONE, "never these servers"),
+    Key("strategies[].servers.not_owners", "number or list", NONE, "never servers of these hosts"),
+    Key("strategies[].renew", "section", NONE, "what happens near the end of an order; the exchange cannot extend one"),
+    Key("strategies[].renew.before", "duration", "`10m`", "how long before the end a successor is sought"),
+    Key("strategies[].renew.overlap", "true or false", "`false`", "whether both may run, and be paid, at once"),
+    Key("strategies[].track", "section", NONE, "settings of `strategy: track`"),
+    Key("strategies[].track.raise_wait", "duration", "`10s`", "how long to stay outbid before raising, so that a blip is not chased"),
+    Key("strategies[].track.confirm", "true or false", "`true`", "whether two reads must agree before a raise"),
+    Key("strategies[].track.margin_ticks", "smallest steps", "`1`", "how far above the best rival or the floor to bid"),
+    Key("strategies[].track.lower_patience", "duration", "`0s`", "how long a lower price must have been possible before it is taken"),
+    Key("strategies[].track.dead_band", "share", "`0.2%`", "savings below this share of the price are left alone"),
+    Key("strategies[].track.war_raises", "raises", "`6`", "so many raises, each answered by the same rival within `war_window`, are a bidding war"),
+    Key("strategies[].track.war_window", "duration", "`20m`", "the time in which those raises are counted"),
+    Key("strategies[].track.war_pause", "duration", "`30m`", "how long the server is left alone after a war"),
+    Key("strategies[].track.move_saving", "share", "`10%`", "an outbid offer moves to another server that is cheaper by this much after the creation fee"),
+    Key("strategies[].track.move_running", "true or false", "`false`", "whether a running order may move too, which interrupts its work"),
+    Key("strategies[].fixed", "section", NONE, "settings of `strategy: fixed`"),
+    Key("strategies[].fixed.price", "section", "the ceiling", "the price to bid per day for a whole server, never above the ceiling"),
+    Key("strategies[].fixed.price.<currency>", "amount per day", NONE, "exactly one currency"),
+)  # fmt: skip
+
+KEYS: Final = (
+    *_TOP,
+    *_RAILS,
+    *_PACE,
+    *_launch("launch", NONE, "defaults for the `launch` of every strategy"),
+    *_STRATEGY,
+    *_launch(
+        "strategies[].launch",
+        REQUIRED,
+        "what runs on a server once it is held; each key here replaces the one of the top-level `launch`",
+    ),
+)
+
+
+@cache
+def of_section(pattern: str) -> tuple[str, ...]:
+    """Return the names that may stand directly in a section; the owner's own are left out."""
+    prefix = f"{pattern}." if pattern else ""
+    rest = (key.path.removeprefix(prefix) for key in KEYS if key.path.startswith(prefix))
+    return tuple(name for name in rest if "." not in name and "[" not in name and "<" not in name)
+
+
+def table() -> str:
+    """Return the table of all keys as the documents show it."""
+    rows = [f"| `{key.path}` | {key.meaning} | {key.unit} | {key.default} |" for key in KEYS]
+    return "\n".join(["| key | meaning | unit | default |", "|---|---|---|---|", *rows]) + "\n"

@@ -1,0 +1,120 @@
+"""What a configuration comes to: frozen settings around one ``Policy``."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from bidder.config import launch as launches
+from bidder.config.secrets import Token
+from bidder.domain import money
+from bidder.domain.ids import AccountName
+from bidder.domain.policy import Policy, Target
+from bidder.errors import ConfigError
+
+LogFormat = Literal["auto", "json", "console"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How much is logged, and in which form."""
+
+    level: str = "info"
+    format: LogFormat = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One configuration file and the environment, read and checked.
+
+    ``database_url`` may hold a password and is not part of the ``repr``; ``database_shown`` may be
+    shown. ``fingerprint`` changes when anything that steers decisions changes, never with a secret.
+    """
+
+    path: Path
+    account: AccountName
+    token: Token | None
+    exchange_url: str
+    database_url: str = field(repr=False)
+    log: LogSettings
+    policy: Policy
+    fingerprint: str
+    warnings: tuple[str, ...] = ()
+    token_missing: str = ""
+
+    def require_token(self) -> Token:
+        """Return the token.
+
+        Raises:
+            ConfigError: there is none; the message says where to put it.
+        """
+        if self.token is not None:
+            return self.token
+        raise ConfigError(
+            f"no API token: {self.token_missing}",
+            file=str(self.path),
+            key="account",
+            remedy="export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
+            " account.token_file",
+        )
+
+    @property
+    def database_shown(self) -> str:
+        """Return the database's URL without its password."""
+        return without_password(self.database_url)
+
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """Return every secret value, for the log to black out."""
+        found = [self.token.reveal()] if self.token is not None else []
+        for target in self.policy.targets:
+            found.extend(launches.secrets_of(target.launch))
+        if "@" in self.database_url:
+            login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
+            found.extend(part for part in login.split(":", 1)[1:] if part)
+        return tuple(dict.fromkeys(found))
+
+
+def without_password(url: str) -> str:
+    """Return a URL whose user and password are blotted out."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or "@" not in rest:
+        return url
+    return f"{scheme}://***@{rest.rsplit('@', 1)[1].split('?', 1)[0]}"
+
+
+def fingerprint(policy: Policy, exchange_url: str) -> str:
+    """Return a hash of everything that steers decisions, secrets left out."""
+    return hashlib.sha256(normalised(policy, exchange_url).encode()).hexdigest()
+
+
+def normalised(policy: Policy, exchange_url: str) -> str:
+    """Return the text that is hashed: the same for the same policy, however it was written."""
+    return json.dumps([exchange_url, _plain(policy)], sort_keys=True, ensure_ascii=True)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # Fields that are kept out of the repr are the secret ones.
+        shown: dict[str, object] = {
+            f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr
+        }
+        if isinstance(value, Target):
+            shown["env_names"] = [name for name, _ in value.launch.env]
+        return {"is": type(value).__name__, **shown}
+    if isinstance(value, Decimal):
+        return money.plain(value)
+    if isinstance(value, timedelta):
+        return str(value.total_seconds())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, frozenset):
+        return sorted((_plain(each) for each in value), key=str)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

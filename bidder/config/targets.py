@@ -1,0 +1,271 @@
+"""The ``strategies`` list -> targets, one by one and then against each other."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from itertools import combinations
+
+from bidder.config import launch as launches
+from bidder.config import money, values
+from bidder.config.money import Amount
+from bidder.config.reader import Section, as_branch
+from bidder.config.requirements import read_requirements
+from bidder.config.secrets import Surroundings
+from bidder.config.tree import Branch, Items, Node, Scalar
+from bidder.domain import overlap
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import (
+    Ceiling,
+    FixedParams,
+    Launch,
+    Per,
+    Renewal,
+    StrategyParams,
+    Target,
+    TrackParams,
+)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_MOST_STRATEGIES = 200
+_SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+def name(scalar: Scalar) -> str:
+    """Return a name that is safe in file names, tables and logs."""
+    if not _NAME.match(scalar.text):
+        raise values.Unusable(
+            "is not a usable name", "use up to 64 letters, digits, '-', '_' and '.', such as cheap-3090"
+        )
+    return scalar.text
+
+
+def read_targets(top: Section, rates: Rates, around: Surroundings) -> tuple[Target, ...]:
+    """Return the targets; errors are noted, so the result counts only if there are none."""
+    node = top.node("strategies")
+    problems = around.problems
+    if node is None or (isinstance(node, Scalar) and node.is_null):
+        top.add("strategies", "there is no strategy", "list at least one; see config.example.yaml")
+        return ()
+    if not isinstance(node, Items) or not 0 < len(node.items) <= _MOST_STRATEGIES:
+        remedy = f"write 1 to {_MOST_STRATEGIES} entries that start with '- name: ...'"
+        top.add("strategies", "a list of strategies is wanted here", remedy)
+        return ()
+    read: list[tuple[Section, Target | None]] = []
+    for entry in node.items:
+        branch = as_branch(entry, problems)
+        if branch is None:
+            if isinstance(entry, Scalar) and entry.is_null:
+                problems.add("the entry is empty", line=entry.line, key=entry.path, remedy="remove it")
+            continue
+        section = Section(branch, "strategies[]", problems)
+        read.append((section, _target(section, top.node("launch"), rates, around)))
+    _check_names([section for section, _ in read])
+    _check_overlaps([(section, target) for section, target in read if target is not None])
+    return tuple(target for _, target in read if target is not None)
+
+
+def _target(section: Section, default: Node | None, rates: Rates, around: Surroundings) -> Target | None:
+    before = around.problems.count
+    called = section.required("name", name, "give each strategy a name of its own")
+    want = section.read("want", values.whole(1, 1000), 1)
+    ceiling = _ceiling(section, rates)
+    currencies = _pay_with(section, rates)
+    requirements = read_requirements(section)
+    renewal = _renewal(section)
+    if requirements.min_mrl is not None and renewal.before >= requirements.min_mrl:
+        section.section("renew").add(
+            "before",
+            "is not shorter than the rental that servers.mrl_hours asks for",
+            "renew later, or ask for a longer mrl_hours",
+            values.spelled(renewal.before),
+        )
+    params = _params(section, ceiling, rates)
+    launch = _launch(section, default, around)
+    enabled = section.read("enabled", values.flag, True)
+    if around.problems.count > before or called is None or ceiling is None or launch is None:
+        return None
+    _warn_about(section, ceiling, currencies, rates)
+    return Target(
+        name=called,
+        want=want,
+        ceiling=ceiling,
+        launch=launch,
+        requirements=requirements,
+        params=params,
+        currencies=currencies,
+        renewal=renewal,
+        enabled=enabled,
+    )
+
+
+def _launch(section: Section, default: Node | None, around: Surroundings) -> Launch | None:
+    branch = launches.merged(
+        default,
+        section.node("launch"),
+        section.path("launch"),
+        section.line_of("launch"),
+        around.problems,
+    )
+    return launches.read_launch(Section(branch, "strategies[].launch", around.problems), around)
+
+
+def _ceiling(section: Section, rates: Rates) -> Ceiling | None:
+    branch = section.open_section("ceiling")
+    if branch is None or not branch.entries:
+        if not isinstance(section.node("ceiling"), (Items, Scalar)) or _empty(section.node("ceiling")):
+            section.add(
+                "ceiling", "there is no ceiling", "add the most to pay per day: ceiling: {usd: 5}"
+            )
+        return None
+    amount = _one_amount(section, "ceiling", branch, frozenset({"per"}))
+    per = _per(section, branch)
+    if amount is None:
+        return None
+    price = money.price_per_day(amount, rates, section.problems)
+    return None if price is None else Ceiling(price=price, per=per)
+
+
+def _empty(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and node.is_null
+
+
+def _per(section: Section, branch: Branch) -> Per:
+    only = {"per": branch.entries["per"]} if "per" in branch.entries else {}
+    words = Section(
+        Branch(entries=only, key_lines=branch.key_lines, line=branch.line, path=branch.path),
+        "strategies[].ceiling",
+        section.problems,
+    )
+    return Per(words.read("per", values.choice("server", "gpu"), "server"))
+
+
+def _one_amount(section: Section, key: str, branch: Branch, skip: frozenset[str]) -> Amount | None:
+    before = section.problems.count
+    given = money.amounts(branch, section.problems, skip=skip)
+    if section.problems.count > before:
+        return None
+    if len(given) != 1:
+        problem = "names no amount" if not given else "names more than one currency"
+        section.add(key, problem, f"write exactly one, such as {key}: {{usd: 5}}")
+        return None
+    return given[0]
+
+
+def _pay_with(section: Section, rates: Rates) -> tuple[Currency, ...]:
+    found: list[Currency] = []
+    for written in section.list_of("pay_with", values.text):
+        currency = Currency.named(written.strip())
+        if not money.rated(currency, rates):
+            money.note_unrated(
+                written, section.problems, line=section.line_of("pay_with"), key=section.path("pay_with")
+            )
+        elif currency in found:
+            section.add("pay_with", "the same currency twice", "keep it once", written)
+        else:
+            found.append(currency)
+    return tuple(found)
+
+
+def _renewal(section: Section) -> Renewal:
+    renew, usual = section.section("renew"), Renewal()
+    return Renewal(
+        before=renew.read("before", values.duration(timedelta(0), 30 * _DAY), usual.before),
+        overlap=renew.read("overlap", values.flag, usual.overlap),
+    )
+
+
+def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> StrategyParams:
+    kind = section.read("strategy", values.choice("track", "fixed"), "track")
+    other = "fixed" if kind == "track" else "track"
+    if section.has(other):
+        section.add(other, f"does not belong to strategy: {kind}", f"rename it to {kind}, or remove it")
+    if kind == "track":
+        return _track(section.section("track"))
+    return _fixed(section.section("fixed"), ceiling, rates)
+
+
+def _track(track: Section) -> TrackParams:
+    usual, zero = TrackParams(), timedelta(0)
+    upto_day, most = values.duration(zero, _DAY), Decimal("0.99")
+    return TrackParams(
+        raise_wait=track.read("raise_wait", upto_day, usual.raise_wait),
+        confirm=track.read("confirm", values.flag, usual.confirm),
+        margin_ticks=track.read("margin_ticks", values.whole(1, 1000), usual.margin_ticks),
+        lower_patience=track.read("lower_patience", upto_day, usual.lower_patience),
+        dead_band=track.read("dead_band", values.share(Decimal(0), most), usual.dead_band),
+        war_raises=track.read("war_raises", values.whole(2, 1000), usual.war_raises),
+        war_window=track.read("war_window", values.duration(_SECOND, _DAY), usual.war_window),
+        war_pause=track.read("war_pause", values.duration(_SECOND, 30 * _DAY), usual.war_pause),
+        move_saving=track.read("move_saving", values.share(Decimal(0), most), usual.move_saving),
+        move_running=track.read("move_running", values.flag, usual.move_running),
+    )
+
+
+def _fixed(fixed: Section, ceiling: Ceiling | None, rates: Rates) -> FixedParams:
+    branch = fixed.open_section("price")
+    if branch is None:
+        return FixedParams()
+    amount = _one_amount(fixed, "price", branch, frozenset())
+    price = None if amount is None else money.price_per_day(amount, rates, fixed.problems)
+    if price is None or amount is None:
+        return FixedParams()
+    if ceiling is not None and ceiling.per is Per.SERVER and _above(price, ceiling.price, rates):
+        fixed.add("price", f"is above the ceiling of {ceiling.price}", "lower it", amount.scalar.text)
+    return FixedParams(price=price)
+
+
+def _above(price: Price, ceiling: Price, rates: Rates) -> bool:
+    if not {price.currency, ceiling.currency} <= {*rates.usd_per_unit, price.currency}:
+        return False
+    if price.currency == ceiling.currency:
+        return price > ceiling
+    return rates.knows(price.currency) and rates.to_usd(price) > rates.to_usd(ceiling)
+
+
+def _warn_about(
+    section: Section, ceiling: Ceiling, currencies: tuple[Currency, ...], rates: Rates
+) -> None:
+    paid = currencies or (Currency.BTC, Currency.CLORE)
+    needed = {ceiling.price.currency, *paid} if set(paid) != {ceiling.price.currency} else set()
+    missing = sorted(currency.short for currency in needed if not rates.knows(currency))
+    if missing:
+        section.problems.warn(
+            f"a ceiling in {ceiling.price.currency.short} is compared with bids by rates; until the"
+            f" exchange names them this is not traded; add rates: for {', '.join(missing)}",
+            line=section.line_of("ceiling"),
+            key=section.path("ceiling"),
+        )
+    if not section.has("servers"):
+        section.problems.warn(
+            "every server on the marketplace qualifies; add servers: to choose",
+            line=section.line,
+            key=section.branch.path,
+        )
+
+
+def _check_names(sections: list[Section]) -> None:
+    first: dict[str, Section] = {}
+    for section in sections:
+        node = section.branch.entries.get("name")
+        if not isinstance(node, Scalar) or not _NAME.match(node.text):
+            continue
+        earlier = first.setdefault(node.text.lower(), section)
+        if earlier is not section:
+            section.add(
+                "name",
+                f"the same name as {earlier.branch.path} (line {earlier.line_of('name')})",
+                "give each strategy a name of its own; capitals do not count",
+                node.text,
+            )
+
+
+def _check_overlaps(read: list[tuple[Section, Target]]) -> None:
+    enabled = [(section, target) for section, target in read if target.enabled]
+    for (one, first), (two, second) in combinations(enabled, 2):
+        if overlap.may_overlap(first.requirements, second.requirements):
+            two.add(
+                "servers",
+                f"'{second.name}' could bid on the same server as '{first.name}' (line {one.line})",
+                "make gpu, gpus, countries or ids of the two differ, use not_ids or not_countries,"
+                " or set enabled: false for one",
+            )
