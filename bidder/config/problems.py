@@ -3,13 +3,11 @@
 Stopping at the first error was rejected: an owner who mends a file one start at a time gives up.
 """
 
-import re
 from typing import Final
 
 from bidder.errors import BadInput, ConfigError
 
 _MOST_SHOWN: Final = 50
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class ConfigProblems(BadInput):
@@ -84,4 +82,4 @@ class Problems:
 
 def one_line(text: str) -> str:
     """Return the text with everything escaped that could break a line or steer a terminal."""
-    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -23,7 +23,7 @@ _SCALAR_TAGS = {
     _STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
 }
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_QUOTED = re.compile(r"'(?!<)(?:[^'\\]{2,}|[^']{4,})'|\"[^\"]{2,}\"")
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def _note_syntax(exc: yaml.MarkedYAMLError, problems: Problems) -> None:
     mark = exc.problem_mark or exc.context_mark
     line = None if mark is None else mark.line + 1
     # The scanner quotes what it stumbled over, and that may be a piece of a password.
-    said = _QUOTED.sub("'…'", one_line(exc.problem or "")) or "it cannot be read"
+    said = _QUOTED.sub(_unless_harmless, one_line(exc.problem or "")) or "it cannot be read"
     remedy = "mend the indentation or the quotes near this line"
     if "\\t" in said:
         remedy = "indent with spaces, never with tabs"
@@ -176,6 +176,12 @@ def _note_syntax(exc: yaml.MarkedYAMLError, problems: Problems) -> None:
     elif "mapping values are not allowed" in said:
         remedy = "a value with ': ' in it belongs in quotes; else mend the indentation"
     problems.add(f"broken YAML: {said}", line=line, remedy=remedy)
+
+
+def _unless_harmless(quoted: re.Match[str]) -> str:
+    inside = quoted[1] or quoted[2] or ""
+    is_token = inside.startswith("<") and inside.endswith(">")  # PyYAML's own word, '<block end>'
+    return quoted[0] if is_token or len(inside.replace("\\", "")) <= 1 else "'…'"
 
 
 class _Converter:
