@@ -7,7 +7,7 @@ book and are compared in USD at the exchange's present rates.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bidder.sim.rules import Rules
 from bidder.sim.world import Listing
@@ -70,9 +70,7 @@ class Stall:
     mrl_hours: int = 0
     offers: list[Order] = field(default_factory=list)
     active: Order | None = None
-    version: int = 0  # counts changes of what the marketplace answer shows of it
     fragment: bytes | None = None  # its part of the marketplace answer, while that holds
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def server_id(self) -> int:

@@ -164,7 +164,3 @@ class Desk:
 def decoded(answer: Answer) -> dict[str, Any]:
     """Return an answer's body, fractions as exact decimals."""
     return dict(answers.decoded(answer.body))
-
-
-def seconds(value: float) -> timedelta:
-    return timedelta(seconds=value)

@@ -50,9 +50,7 @@ def test_a_lowering_starts_600_seconds_in_which_no_other_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(("creation", "raised"), [(True, False), (False, True), (True, True)])
-def test_creation_or_a_raise_starts_the_clock_where_the_rules_say_so(
-    creation: bool, raised: bool
-) -> None:
+def test_creation_or_a_raise_starts_the_clock_where_told(creation: bool, raised: bool) -> None:
     """Both are unknown of the real exchange, so both are rules of the scenario."""
     rules = replace(LAX, creation_starts_clock=creation, raise_starts_clock=raised)
     desk = Desk(rules)
