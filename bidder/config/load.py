@@ -92,7 +92,7 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
     rates = _rates(top)
     rails = _rails(top.section("rails"), rates)
     targets = read_targets(top, rates, around)
-    _check_launch_keys(top)
+    top.section("launch")  # its values are read where they are used; this notes the unknown keys
     _warn_about_rails(rails, targets, top)
     return Policy(
         account=account,
@@ -104,11 +104,6 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
         adopt=top.read("adopt", values.flag, False),
         cancel_on_exit=top.read("cancel_on_exit", values.flag, False),
     )
-
-
-def _check_launch_keys(top: Section) -> None:
-    # Its values are read where a strategy uses them; this notes the keys that mean nothing.
-    top.section("launch")
 
 
 def _rates(top: Section) -> Rates:

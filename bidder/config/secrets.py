@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bidder.config import values
 from bidder.config.problems import Problems, one_line
 from bidder.config.reader import Section
 from bidder.config.tree import Branch, Node, Scalar
@@ -161,7 +162,7 @@ def _refuse(node: Node, around: Surroundings, problem: str, remedy: str) -> None
 
 def find_token(account: Section, around: Surroundings) -> tuple[Token | None, str]:
     """Return the API token, or None and where it was looked for; a malformed one is an error."""
-    inline = account.read("allow_inline_token", _flag, False)
+    inline = account.read("allow_inline_token", values.flag, False)
     given = [key for key in ("token", "token_env", "token_file") if account.has(key)]
     if "token" in given and not inline:
         remedy = "move it to the variable CLORE_TOKEN or to account.token_file"
@@ -179,12 +180,6 @@ def find_token(account: Section, around: Surroundings) -> tuple[Token | None, st
     if "token_env" in given:
         return _token_env(account, around)
     return _token_found(around)
-
-
-def _flag(scalar: Scalar) -> bool:
-    from bidder.config import values
-
-    return values.flag(scalar)
 
 
 def _token_env(account: Section, around: Surroundings) -> tuple[Token | None, str]:

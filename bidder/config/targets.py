@@ -215,11 +215,11 @@ def _fixed(fixed: Section, ceiling: Ceiling | None, rates: Rates) -> FixedParams
 
 
 def _above(price: Price, ceiling: Price, rates: Rates) -> bool:
-    if not {price.currency, ceiling.currency} <= {*rates.usd_per_unit, price.currency}:
-        return False
     if price.currency == ceiling.currency:
         return price > ceiling
-    return rates.knows(price.currency) and rates.to_usd(price) > rates.to_usd(ceiling)
+    if not (rates.knows(price.currency) and rates.knows(ceiling.currency)):
+        return False  # what a bid may be is decided again, with the exchange's rates, for each bid
+    return rates.to_usd(price) > rates.to_usd(ceiling)
 
 
 def _warn_about(
