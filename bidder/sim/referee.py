@@ -192,7 +192,7 @@ class Referee(Watcher, Observer):
             if (stall.server_id in tally.attainable) != self._can_be_had(tally, stall):
                 self._close(tally, at)
                 self._weigh(tally, stall)
-            if tally.running:
+            if any(order.server_id == stall.server_id for order in tally.running.values()):
                 self._close(tally, at)
                 self._price_running(tally)
 

@@ -98,7 +98,7 @@ def serve(app: SimApp, *, port: int = 0, host: str = _HOST, announce: bool = Tru
     Raises:
         BadInput: the port cannot be had.
     """
-    listener = _listener(host, port)
+    listener = listen(host, port)
     if announce:
         actual = listener.getsockname()[1]
         print(f"listening on {host}:{actual} token {app.exchange.token}", flush=True)  # noqa: T201
@@ -119,7 +119,7 @@ async def running_sim(
     """
     clock = clock or ScaledClock(speed=speed, start=exchange.start)
     app = make_sim_app(exchange, clock, faults)
-    listener = _listener(_HOST, 0)
+    listener = listen(_HOST, 0)
     port = listener.getsockname()[1]
     server = _server(app)
     thread = threading.Thread(
@@ -190,7 +190,8 @@ def _server(app: SimApp) -> _Server:
     return _Server(config)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a port (0: any free one); raises BadInput."""
     if not 0 <= port <= 65535:
         raise BadInput(f"port must lie in 0..65535, not {port}")
     # IPPROTO_TCP, not 0: asyncio sets TCP_NODELAY only on sockets that say so, and without it an
