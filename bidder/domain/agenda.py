@@ -26,6 +26,7 @@ _FRESH_FOR_LOWERING = timedelta(seconds=3)
 # Candidates share the budget with the books of running orders; without this they would starve.
 _CANDIDATE_EVERY = timedelta(seconds=2)
 _MISSING_EVERY = timedelta(seconds=2)
+_BOOKING_EVERY = timedelta(seconds=60)
 _CALM_MARKETPLACE = 5
 # From here on a creation that is not seen is looked for among the ended orders as well.
 _LOOK_AMONG_ENDED = timedelta(seconds=20)
@@ -186,6 +187,9 @@ def _orders(
         yield _for_intent(intent, last, now)
     if any(d.wants_orders for d in decisions):
         yield Wish(read=ReadOrders(completed=True), at=last + _MISSING_EVERY, rank=92)
+    if view.unbooked:
+        at = view.completed_at + _BOOKING_EVERY
+        yield Wish(read=ReadOrders(completed=True), at=at, rank=78)
     ends = [h.order.ends_at for h in view.holdings.values() if h.order.ends_at > last]
     if ends:
         yield Wish(read=ReadOrders(completed=True), at=min(ends) + _SLOT, rank=91)

@@ -28,11 +28,12 @@ _RATE_DRIFT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersFolded:
-    """What a read of our orders changed."""
+    """What a read of our orders changed; ``booked`` are ended orders whose final spend it showed."""
 
     view: View
     changed: tuple[Holding, ...]
     ended: tuple[Holding, ...]
+    booked: tuple[OwnOrder, ...]
     adopted: tuple[Holding, ...]
 
 
@@ -82,6 +83,8 @@ def orders(
             del held[order_id]
         else:
             held[order_id] = missing
+    booked = tuple(o for o in listed.values() if o.expired and o.order in view.unbooked)
+    unbooked = {h.order.order for h in ended if not h.order.expired}
     over = {o.order: o.server for o in listed.values() if o.expired}
     over.update({h.order.order: h.order.server for h in ended})
     folded = replace(
@@ -92,10 +95,17 @@ def orders(
         completed_at=read.started_at if read.completed else view.completed_at,
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
         ended={**view.ended, **over},
+        unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
         creation_fee_usd=_creation_fee(view, listed.values()),
     )
     changed = tuple(held[o] for o in touched if o in held)
-    return OrdersFolded(view=folded, changed=changed, ended=tuple(ended), adopted=tuple(adopted))
+    return OrdersFolded(
+        view=folded,
+        changed=changed,
+        ended=tuple(ended),
+        booked=booked,
+        adopted=tuple(adopted),
+    )
 
 
 def _unsettled(verdict: Verdict) -> Intent | None:
@@ -335,6 +345,18 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
         raised = Raised(server=action.server, order=action.order, rival=rival, at=now)
         raises = (*recent, raised)
     return replace(view.with_holding(updated), rules=rules, raises=raises)
+
+
+def withdrawn(view: View, order: OrderId) -> View:
+    """Fold an accepted cancellation: the order is over, its final spend still to be read."""
+    holding = view.holdings.get(order)
+    if holding is None:
+        return view
+    return replace(
+        view.without_holding(order),
+        ended={**view.ended, order: holding.order.server},
+        unbooked=view.unbooked | {order},
+    )
 
 
 def lowered_too_soon(view: View, action: Reprice, *, wait_seconds: float | None, now: datetime) -> View:

@@ -106,7 +106,8 @@ class View:
     """What is known. Everything is per account.
 
     ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
-    be over, so that a creation is never mistaken for one of them.
+    be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
+    final spend has not been read yet.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -130,6 +131,7 @@ class View:
     raises: tuple[Raised, ...] = ()
     creation_fee_usd: Decimal = Decimal(0)
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
+    unbooked: frozenset[OrderId] = frozenset()
     paused: bool = False
 
     def with_holding(self, holding: Holding) -> "View":

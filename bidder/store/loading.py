@@ -15,6 +15,7 @@ from bidder.store.records import Memory
 
 _CREATING = (IntentKind.PLACE.value, IntentKind.RENT.value)
 _BREAKERS_LOOK_BACK = timedelta(hours=24)
+_ENDED_LOOK_BACK = timedelta(days=3)
 _STEPS_LOOK_BACK = timedelta(days=14)
 _STEPS_KEPT = 500
 
@@ -26,11 +27,15 @@ def load(connection: Connection, account: str, now: datetime) -> Memory:
     intents, steps = tables.intents, tables.step_samples
     samples = _all(connection, steps, account, steps.c.at > now - _STEPS_LOOK_BACK)
     live = _all(connection, tables.orders, account, tables.orders.c.ended_at.is_(None))
+    since_ended = tables.orders.c.ended_at > now - _ENDED_LOOK_BACK
+    over = _all(connection, tables.orders, account, since_ended)
     unfinished = _all(connection, intents, account, intents.c.state.in_(tables.UNFINISHED))
     known = {} if state is None else dict(state._mapping)  # noqa: SLF001 - public, named so that no column hides it
     return Memory(
         holdings=tuple(rows.holding_of(row) for row in live),
         intents=tuple(rows.intent_of(row) for row in unfinished),
+        ended={OrderId(row.order_id): ServerId(row.server_id) for row in over},
+        unbooked=frozenset(OrderId(row.order_id) for row in over if not row.expired),
         rules=ClockRules()
         if rules is None
         else ClockRules(creation=rules.creation, raised=rules.raised),

@@ -23,10 +23,16 @@ from bidder.errors import NoRate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Everything a daemon needs to know again when it starts."""
+    """Everything a daemon needs to know again when it starts.
+
+    ``ended`` are orders that were over by then, with their servers; of the ``unbooked`` ones the
+    exchange's final word on the spend is still missing.
+    """
 
     holdings: tuple[Holding, ...] = ()
     intents: tuple[Intent, ...] = ()
+    ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
+    unbooked: frozenset[OrderId] = frozenset()
     rules: ClockRules = ClockRules()
     steps: tuple[StepSample, ...] = ()
     creations: tuple[Created, ...] = ()

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
+from bidder.domain.market import OwnOrder
 from bidder.domain.money import Price
 from bidder.domain.policy import Mode
 from bidder.domain.view import Holding
@@ -181,6 +182,23 @@ class Store:
         with self._writing() as connection:
             connection.execute(update(orders).where(mine).values(ended_at=at, end_cause=cause))
         self._stored.pop(order, None)
+
+    def book(self, finals: Iterable[OwnOrder]) -> None:
+        """Keep the final spend of orders that are over, as the exchange last named it."""
+        orders = tables.orders
+        with self._writing() as connection:
+            for final in finals:
+                mine = (orders.c.account == self._account) & (orders.c.order_id == final.order)
+                connection.execute(
+                    update(orders)
+                    .where(mine)
+                    .values(
+                        spend=final.spend.amount,
+                        spend_currency=final.spend.currency,
+                        fee_percent=final.fee_percent,
+                        expired=True,
+                    )
+                )
 
     def record_pass(self, record: PassRecord) -> None:
         """Write what a pass found and did, in one transaction; what did not change is not written."""

@@ -1,0 +1,114 @@
+"""Idleness made loud: when the daemon refuses to act for long, it says so.
+
+A bot that quietly does nothing looks exactly like one with nothing to do (peers: autopilot 15 was
+idle for five hours because one input was stale). Each alarm has a key; it is raised once when its
+cause has lasted long enough, repeated at a slow pace while it lasts, and cleared with the cause.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
+
+_REPEAT = timedelta(hours=6)
+
+# Reasons that mean "I would act, but something is in the way".
+_BLOCKED = frozenset(
+    {
+        Reason.STALE,
+        Reason.NO_RATE,
+        Reason.FROZEN,
+        Reason.NO_BALANCE,
+        Reason.CHURN,
+        Reason.RAIL,
+        Reason.ORDER_LIMIT,
+        Reason.REFUSED,
+        Reason.IN_DOUBT,
+        Reason.NO_CANDIDATE,
+        Reason.TOO_EXPENSIVE,
+        Reason.PAUSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Something that lasts and that the owner should know; ``text`` is shown as it is."""
+
+    key: str
+    text: str
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Since when each cause has lasted, and when it was last told."""
+
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    told: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def causes(
+    view: View, decisions: Iterable[Decision], policy: Policy, *, unreachable: bool
+) -> tuple[Alarm, ...]:
+    """Return what stands in the way at this moment."""
+    found: dict[str, Alarm] = {}
+    if unreachable:
+        found["unreachable"] = Alarm(key="unreachable", text="the exchange gives no usable answer")
+    for decision in decisions:
+        if decision.action is None and decision.reason in _BLOCKED:
+            key = f"{decision.target}:{decision.reason.value}"
+            frozen = decision.reason is Reason.FROZEN
+            where = "" if decision.server is None else f" on server {decision.server}"
+            text = f"target {decision.target}{where}: {decision.reason.value}"
+            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen))
+    runway = _runway(view, policy)
+    if runway is not None:
+        found["runway"] = runway
+    return tuple(found.values())
+
+
+def _runway(view: View, policy: Policy) -> Alarm | None:
+    """Return the alarm for the wallet that lasts least long at the bids that run now."""
+    for currency, wallet in view.wallets.items():
+        if wallet.balance is None:
+            continue
+        per_day = sum(
+            (
+                h.order.price.amount
+                for h in view.holdings.values()
+                if h.order.price.currency == currency and h.active is not False
+            ),
+            start=wallet.balance.amount * 0,
+        )
+        if per_day <= 0:
+            continue
+        days = wallet.balance.amount / per_day
+        if days * 86400 < int(policy.rails.min_runway.total_seconds()):
+            hours = float(days) * 24
+            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids"
+            return Alarm(key="runway", text=text, at_once=True)
+    return None
+
+
+def watch(
+    before: Watch, present: Iterable[Alarm], policy: Policy, now: datetime
+) -> tuple[Watch, tuple[Alarm, ...]]:
+    """Return the next watch and the alarms to tell now."""
+    since: dict[str, datetime] = {}
+    told: dict[str, datetime] = {}
+    tell: list[Alarm] = []
+    for alarm in present:
+        started = before.since.get(alarm.key, now)
+        since[alarm.key] = started
+        last = before.told.get(alarm.key)
+        lasted = alarm.at_once or now - started >= policy.pace.alarm_after
+        if lasted and (last is None or now - last >= _REPEAT):
+            tell.append(alarm)
+            last = now
+        if last is not None:
+            told[alarm.key] = last
+    return replace(before, since=since, told=told), tuple(tell)

@@ -1,0 +1,191 @@
+"""Carry out one action: write the intent, send, record the outcome.
+
+The process may die after any line here. The intent is committed before the wire is touched, so the
+next start finds it open and settles it from our orders. The three outcomes of a call are the whole
+of the safety argument: ``NotSent`` and ``Refused`` close the intent, anything else leaves it open.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from bidder.app.report import Acted, Result
+from bidder.clock import Clock
+from bidder.domain import fold
+from bidder.domain.actions import Action, Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.intents import Intent, IntentKind, IntentState
+from bidder.domain.view import View
+from bidder.errors import (
+    CurrencyNotAllowed,
+    InDoubt,
+    InvalidRequest,
+    InvalidToken,
+    LoweredTooSoon,
+    NotEnoughBalance,
+    NotSent,
+    PriceTooLow,
+    RateLimited,
+    Refused,
+    ServerOffline,
+    ServerTaken,
+    StepExceeded,
+)
+from bidder.exchange.client import ExchangeClient
+from bidder.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """The hands: the only part that sends what changes something."""
+
+    client: ExchangeClient
+    store: Store
+    clock: Clock
+
+    async def carry_out(self, decision: Decision, view: View) -> tuple[View, Acted]:
+        """Return the view after ``decision``'s action, and how it ended.
+
+        Raises:
+            InvalidToken: after the intent has been closed; trading ends.
+        """
+        action = decision.action
+        assert action is not None
+        intent = self._write_down(action, view)
+        sent_at = self.clock.now()
+        view = fold.opened(view, intent, sent_at)
+        try:
+            await self._send(action)
+        except NotSent as exc:
+            self.store.end_intent(intent, IntentState.NOT_SENT, at=self.clock.now(), note=str(exc))
+            return fold.closed(view, intent), _acted(decision, Result.NOT_SENT, intent, exc)
+        except Refused as exc:
+            now = self.clock.now()
+            view = after_refusal(fold.closed(view, intent), action, exc, now)
+            self.store.end_intent(
+                intent,
+                IntentState.REFUSED,
+                at=now,
+                note=str(exc),
+                holdings=view.holdings.values(),
+            )
+            if isinstance(exc, InvalidToken):
+                raise
+            return view, _acted(decision, Result.REFUSED, intent, exc)
+        except InDoubt as exc:
+            now = self.clock.now()
+            self.store.answer_intent(intent, accepted=False, at=now)
+            doubtful = replace(intent, ended_at=now)
+            return fold.answered(view, doubtful), _acted(decision, Result.IN_DOUBT, doubtful, exc)
+        now = self.clock.now()
+        return self._accepted(decision, action, intent, view, sent_at=sent_at, now=now)
+
+    def _write_down(self, action: Action, view: View) -> Intent:
+        order = action.order if isinstance(action, Reprice | Withdraw) else None
+        price = None if isinstance(action, Withdraw) else action.price
+        return self.store.open_intent(
+            kind=kind_of(action),
+            server=action.server,
+            target=action.target,
+            order=order,
+            price=price,
+            previous_price=action.current if isinstance(action, Reprice) else None,
+            known_orders=fold.known_orders(view, action.server),
+            at=self.clock.now(),
+        )
+
+    async def _send(self, action: Action) -> None:
+        match action:
+            case PlaceBid() | RentOnDemand():
+                await self.client.create_order(action)
+            case Reprice():
+                await self.client.set_spot_price(action.order, action.price)
+            case Withdraw():
+                await self.client.cancel_order(action.order)
+            case _:
+                assert_never(action)
+
+    def _accepted(
+        self,
+        decision: Decision,
+        action: Action,
+        intent: Intent,
+        view: View,
+        *,
+        sent_at: datetime,
+        now: datetime,
+    ) -> tuple[View, Acted]:
+        if isinstance(action, PlaceBid | RentOnDemand):
+            # No order id comes back: the intent stays open until our orders show it.
+            self.store.answer_intent(intent, accepted=True, at=now)
+            waiting = replace(intent, ended_at=now, accepted=True)
+            return fold.answered(view, waiting), _acted(decision, Result.OK, waiting)
+        view = fold.closed(view, intent)
+        if isinstance(action, Reprice):
+            view = fold.repriced(view, action, sent_at=sent_at, now=now)
+        else:
+            view = fold.withdrawn(view, action.order)
+            self.store.end_holding(action.order, at=now, cause="withdrawn")
+        # The clock that this answer started is kept with it: a restart in between must not forget it.
+        self.store.end_intent(intent, IntentState.DONE, at=now, holdings=view.holdings.values())
+        return view, _acted(decision, Result.OK, intent)
+
+
+def kind_of(action: Action) -> IntentKind:
+    """Return the kind of intent that an action is written down as."""
+    match action:
+        case PlaceBid():
+            return IntentKind.PLACE
+        case RentOnDemand():
+            return IntentKind.RENT
+        case Reprice():
+            return IntentKind.REPRICE
+        case Withdraw():
+            return IntentKind.WITHDRAW
+        case _:
+            assert_never(action)
+
+
+def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -> View:
+    """Return the view as a refusal corrects it: learnt rules, or a pause before another try.
+
+    The pauses are ours. They are long enough not to hammer, short enough that a passing condition
+    (a server back from an outage) is not missed for the night.
+    """
+    match refusal:
+        case RateLimited() | InvalidToken():
+            return view
+        case LoweredTooSoon(time_to_lowering=wait) if isinstance(action, Reprice):
+            return fold.lowered_too_soon(view, action, wait_seconds=wait, now=now)
+        case StepExceeded(max_step=max_step) if isinstance(action, Reprice):
+            return fold.step_exceeded(view, action, max_step=max_step, now=now)
+        case PriceTooLow(min_price=least) if not isinstance(action, Withdraw):
+            return fold.floor_raised(view, action.server, action.price, min_price=least, now=now)
+    if isinstance(action, Reprice | Withdraw):
+        # Most likely it has ended; the next read of our orders tells.
+        return fold.set_back(view, _text(refusal), now=now, minutes=1, order=action.order)
+    match refusal:
+        case ServerTaken() | ServerOffline():
+            return fold.set_back(view, _text(refusal), now=now, minutes=10, server=action.server)
+        case CurrencyNotAllowed():
+            return fold.set_back(view, _text(refusal), now=now, minutes=24 * 60, server=action.server)
+        case NotEnoughBalance():
+            return fold.set_back(view, _text(refusal), now=now, minutes=10)
+        case InvalidRequest():
+            # The same launch would be refused everywhere: do not try it on every server in turn.
+            return fold.set_back(view, _text(refusal), now=now, minutes=10)
+    return fold.set_back(view, _text(refusal), now=now, minutes=30, server=action.server)
+
+
+def _text(refusal: Refused) -> str:
+    return refusal.error or type(refusal).__name__
+
+
+def _acted(decision: Decision, result: Result, intent: Intent, error: Exception | None = None) -> Acted:
+    assert decision.action is not None
+    return Acted(
+        decision=decision,
+        action=decision.action,
+        result=result,
+        error="" if error is None else str(error),
+        intent=intent,
+    )

@@ -1,0 +1,77 @@
+"""Run the chosen read and fold it into the view."""
+
+from datetime import datetime
+from typing import assert_never
+
+from bidder.app.report import Observed, Result
+from bidder.clock import Clock
+from bidder.domain import fold, intents
+from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, ReadWallets
+from bidder.domain.intents import OrdersRead
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
+from bidder.errors import InDoubt, NotSent
+from bidder.exchange.client import ExchangeClient
+
+
+async def observe(
+    read: Read, view: View, policy: Policy, *, client: ExchangeClient, clock: Clock
+) -> tuple[View, Observed]:
+    """Return the view after ``read``, and what it changed.
+
+    A read that fails changes nothing: what we knew just grows older. A refused token is not
+    handled here; it ends trading.
+    """
+    try:
+        return await _fold(read, view, policy, client=client, clock=clock)
+    except NotSent as exc:
+        return view, Observed(read=read, result=Result.NOT_SENT, error=str(exc))
+    except InDoubt as exc:
+        return view, Observed(read=read, result=Result.IN_DOUBT, error=str(exc))
+
+
+async def _fold(
+    read: Read, view: View, policy: Policy, *, client: ExchangeClient, clock: Clock
+) -> tuple[View, Observed]:
+    match read:
+        case ReadOrders(completed=completed):
+            answer = await client.my_orders(completed=completed)
+            orders_read = OrdersRead(
+                answer=answer, started_at=_started(client, clock), completed=completed
+            )
+            return _fold_orders(read, view, policy, orders_read, clock.now())
+        case ReadBook(server=server):
+            book = await client.spot_marketplace(server)
+            folded, changed = fold.book(view, book, policy, at=_started(client, clock))
+            return folded, Observed(read=read, result=Result.OK, book=book, changed=changed)
+        case ReadMarketplace():
+            market = await client.marketplace()
+            folded = fold.marketplace(view, market, policy, at=_started(client, clock))
+            return folded, Observed(read=read, result=Result.OK)
+        case ReadWallets():
+            wallets = await client.wallets()
+            folded = fold.wallets(view, wallets, policy, at=_started(client, clock))
+            return folded, Observed(read=read, result=Result.OK)
+        case _:
+            assert_never(read)
+
+
+def _started(client: ExchangeClient, clock: Clock) -> datetime:
+    call = client.last_call
+    return clock.now() if call is None else call.sent_at
+
+
+def _fold_orders(
+    read: Read, view: View, policy: Policy, orders_read: OrdersRead, now: datetime
+) -> tuple[View, Observed]:
+    verdicts = intents.settle(view.intents, orders_read, grace=policy.pace.settle_grace)
+    folded = fold.orders(view, orders_read, verdicts, policy, now)
+    return folded.view, Observed(
+        read=read,
+        result=Result.OK,
+        verdicts=verdicts,
+        changed=folded.changed,
+        ended=folded.ended,
+        booked=folded.booked,
+        adopted=folded.adopted,
+    )

@@ -1,0 +1,204 @@
+"""What a pass leaves behind: rows in the store and lines in the log, both from the one report."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from bidder.app import snapshot
+from bidder.app.report import Acted, Observed, PassReport, Result
+from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
+from bidder.domain.intents import Settled
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
+from bidder.exchange.limiter import Limiter
+from bidder.store.records import BookRecord, DecisionRecord, PassRecord
+from bidder.store.store import Store
+
+log = structlog.get_logger("bidder")
+
+_SNAPSHOT_EVERY = timedelta(seconds=5)
+
+Subject = tuple[str | None, int | None, int | None]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Writes what changed, and remembers what was said last so that nothing is said twice."""
+
+    ordered: tuple[Decision, ...] = ()
+    said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
+    written_at: datetime | None = None
+
+    def record(
+        self,
+        report: PassReport,
+        before: View,
+        after: View,
+        policy: Policy,
+        *,
+        store: Store,
+        limiter: Limiter,
+    ) -> None:
+        """Store and log one pass."""
+        news = self._news(report)
+        due = self.written_at is None or report.at - self.written_at >= _SNAPSHOT_EVERY
+        if due or news or self._changed(report, before, after):
+            store.record_pass(self._pass_record(report, news, before, after, policy, limiter))
+            self.written_at = report.at
+        _log(report, news)
+
+    def _news(self, report: PassReport) -> tuple[Decision, ...]:
+        """Return the decisions that say something new about their subject."""
+        fresh: list[Decision] = []
+        current: dict[Subject, tuple[str, str]] = {}
+        for decision in report.decisions:
+            subject = (decision.target, decision.server, decision.order)
+            said = (decision.reason.value, _deed(decision))
+            current[subject] = said
+            if self.said.get(subject) != said:
+                fresh.append(decision)
+        self.said = current
+        return tuple(fresh)
+
+    def _changed(self, report: PassReport, before: View, after: View) -> bool:
+        seen = report.observed
+        return (
+            report.acted is not None
+            or (seen is not None and seen.book is not None)
+            or before.rules != after.rules
+            or before.steps != after.steps
+            or before.holdings != after.holdings
+        )
+
+    def _pass_record(
+        self,
+        report: PassReport,
+        news: tuple[Decision, ...],
+        before: View,
+        after: View,
+        policy: Policy,
+        limiter: Limiter,
+    ) -> PassRecord:
+        seen = report.observed
+        books: tuple[BookRecord, ...] = ()
+        if seen is not None and seen.book is not None:
+            book = seen.book
+            rates = book.rates.over(after.rates)
+            books = (BookRecord.of(book, report.at, rates=rates, own=after.own_ids()),)
+        fresh_wallets = seen is not None and isinstance(seen.read, ReadWallets)
+        return PassRecord(
+            pass_id=report.pass_id,
+            at=report.at,
+            decisions=tuple(DecisionRecord.of(decision) for decision in news),
+            holdings=tuple(after.holdings.values()),
+            books=books,
+            wallets=after.wallets if fresh_wallets else None,
+            rates=after.rates if before.rates != after.rates else None,
+            rules=after.rules if before.rules != after.rules else None,
+            evidence=_evidence(report.acted),
+            steps=tuple(s for s in after.steps if s not in before.steps),
+            raises=tuple(r for r in after.raises if r not in before.raises),
+            last_request_at=limiter.last_request_at,
+            last_creation_at=limiter.last_creation_at,
+            order_limit=after.order_limit,
+            creation_fee_usd=after.creation_fee_usd,
+            snapshot=snapshot.take(report, after, policy, limiter),
+        )
+
+
+def settle(store: Store, observed: Observed, *, at: datetime) -> None:
+    """Store at once what a read of our orders settled: the next request rests on it."""
+    store.settle(observed.verdicts, (*observed.changed, *observed.ended), at=at)
+    for holding in observed.ended:
+        cause = "expired" if holding.order.expired else "vanished"
+        store.end_holding(holding.order.order, at=holding.ended_at or at, cause=cause)
+    if observed.booked:
+        store.book(observed.booked)
+
+
+def _deed(decision: Decision) -> str:
+    match decision.action:
+        case PlaceBid(server=server, price=price):
+            return f"place {server} {price}"
+        case RentOnDemand(server=server, price=price):
+            return f"rent {server} {price}"
+        case Reprice(order=order, price=price):
+            return f"reprice {order} {price}"
+        case Withdraw(order=order):
+            return f"withdraw {order}"
+        case None:
+            return "hold"
+
+
+def _evidence(acted: Acted | None) -> str:
+    if acted is None:
+        return ""
+    return f"{_deed(acted.decision)}: {acted.error or acted.result.value}"
+
+
+def _log(report: PassReport, news: tuple[Decision, ...]) -> None:
+    pass_log = log.bind(pass_id=report.pass_id)
+    for alarm in report.alarms:
+        pass_log.warning("daemon.blocked", what=alarm)
+    if report.observed is not None:
+        _log_observed(pass_log, report.observed)
+    acted = report.acted
+    for decision in news:
+        if acted is None or decision is not acted.decision:
+            pass_log.debug("decision.taken", deed=_deed(decision), **_subject(decision))
+    if acted is not None:
+        _log_acted(pass_log, acted)
+
+
+def _log_observed(pass_log: structlog.BoundLogger, observed: Observed) -> None:
+    name = type(observed.read).__name__
+    if observed.result is not Result.OK:
+        pass_log.warning("read.failed", read=name, result=observed.result.value, error=observed.error)
+    elif isinstance(observed.read, ReadMarketplace | ReadOrders | ReadWallets):
+        pass_log.debug("read.done", read=name)
+    for verdict in observed.verdicts:
+        if verdict.settled is Settled.UNKNOWN:
+            continue
+        level = "error" if verdict.settled is Settled.AMBIGUOUS else "info"
+        getattr(pass_log, level)(
+            f"intent.{verdict.settled.value}",
+            intent=verdict.intent.id,
+            kind=verdict.intent.kind.value,
+            server=verdict.intent.server,
+            orders=list(verdict.orders),
+        )
+    for holding in observed.ended:
+        pass_log.info(
+            "order.ended",
+            order=holding.order.order,
+            server=holding.order.server,
+            target=holding.target,
+            spend=str(holding.order.spend),
+        )
+
+
+def _log_acted(pass_log: structlog.BoundLogger, acted: Acted) -> None:
+    event = {
+        PlaceBid: "bid.placed",
+        RentOnDemand: "server.rented",
+        Reprice: "bid.repriced",
+        Withdraw: "order.withdrawn",
+    }[type(acted.action)]
+    fields = {**_subject(acted.decision), "deed": _deed(acted.decision)}
+    if acted.intent is not None:
+        fields["intent"] = acted.intent.id
+    if acted.result is Result.OK:
+        pass_log.info(event, **fields)
+    else:
+        pass_log.warning(f"{event}.failed", result=acted.result.value, error=acted.error, **fields)
+
+
+def _subject(decision: Decision) -> dict[str, object]:
+    fields: dict[str, object] = {"target": decision.target, "reason": decision.reason.value}
+    if decision.server is not None:
+        fields["server"] = decision.server
+    if decision.order is not None:
+        fields["order"] = decision.order
+    return fields

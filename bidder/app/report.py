@@ -1,0 +1,60 @@
+"""What one pass did, as a value: the log, the notices, the status and the store all read this one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bidder.domain.actions import Action, Decision
+from bidder.domain.agenda import Read
+from bidder.domain.intents import Intent, Verdict
+from bidder.domain.market import Book, OwnOrder
+from bidder.domain.view import Holding
+
+
+class Result(StrEnum):
+    """How a request ended."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    NOT_SENT = "not_sent"
+    IN_DOUBT = "in_doubt"
+    PAPER = "paper"  # not sent because the mode is paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One read and what it changed."""
+
+    read: Read
+    result: Result
+    error: str = ""
+    book: Book | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    changed: tuple[Holding, ...] = ()
+    ended: tuple[Holding, ...] = ()
+    booked: tuple[OwnOrder, ...] = ()
+    adopted: tuple[Holding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acted:
+    """One action carried out, and how it ended. ``intent`` is None on paper."""
+
+    decision: Decision
+    action: Action
+    result: Result
+    error: str = ""
+    intent: Intent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """One pass, from the look to the deed."""
+
+    pass_id: int
+    at: datetime
+    observed: Observed | None = None
+    decisions: tuple[Decision, ...] = ()
+    acted: Acted | None = None
+    alarms: tuple[str, ...] = ()
+    sleep: timedelta = field(default=timedelta(0))

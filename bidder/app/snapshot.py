@@ -1,0 +1,165 @@
+"""The state of trading as one JSON-ready object: what ``status`` and the live view show.
+
+Money is a string with its currency beside it, ratios and counts are numbers, times are ISO 8601 in
+UTC, and there is null where there is nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from bidder.app.report import PassReport
+from bidder.domain import guard, price_rules
+from bidder.domain.actions import Decision
+from bidder.domain.money import Money, Price, plain
+from bidder.domain.policy import Policy, Target
+from bidder.domain.positions import position
+from bidder.domain.view import Holding, View
+from bidder.errors import NoRate
+from bidder.exchange.limiter import Limiter
+
+
+def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> dict[str, Any]:
+    """Return the snapshot of one moment."""
+    now = report.at
+    return {
+        "at": moment(now),
+        "mode": policy.mode.value,
+        "paused": view.paused,
+        "pass_id": report.pass_id,
+        "targets": [_target(t, report, view, policy, now) for t in policy.targets],
+        "strangers": [order(h) for h in view.holdings.values() if not h.ours],
+        "open_intents": [
+            {
+                "id": intent.id,
+                "kind": intent.kind.value,
+                "server": intent.server,
+                "target": intent.target,
+                "state": intent.state.value,
+                "opened_at": moment(intent.opened_at),
+            }
+            for intent in view.intents
+        ],
+        "wallets": [
+            {
+                "currency": wallet.currency.short,
+                "balance": None if wallet.balance is None else plain(wallet.balance.amount),
+            }
+            for wallet in view.wallets.values()
+        ],
+        "requests": {
+            "sent": limiter.sent,
+            "last_minute": limiter.sent_last_minute(),
+            "budget_use": round(limiter.sent_last_minute() / 60, 4),
+        },
+        "rules": {
+            "creation_starts_clock": view.rules.creation,
+            "raise_starts_clock": view.rules.raised,
+            "steps_learnt": len(view.steps),
+        },
+        "committed_usd_per_day": _committed(view),
+        "last_orders_read": moment(view.orders_at),
+        "last_marketplace_read": moment(view.marketplace_at),
+        "servers_known": len(view.marketplace.listings),
+        "alarms": list(report.alarms),
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    """Return a time as ISO 8601 in UTC with whole milliseconds; None stays None."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def money(value: Price | Money | None) -> dict[str, Any] | None:
+    """Return an amount with its currency beside it."""
+    if value is None:
+        return None
+    return {"amount": plain(value.amount), "currency": value.currency.short}
+
+
+def order(holding: Holding) -> dict[str, Any]:
+    """Return one order: what it costs, how to reach it, when it ends."""
+    own = holding.order
+    return {
+        "order": own.order,
+        "server": own.server,
+        "target": holding.target,
+        "kind": own.kind.value,
+        "bid": money(own.price),
+        "active": holding.active,
+        "spend": money(own.spend),
+        "fee_percent": own.fee_percent,
+        "creation_fee": money(own.creation_fee),
+        "created_at": moment(own.created_at),
+        "ends_at": moment(own.ends_at),
+        "ended_at": moment(holding.ended_at),
+        "pub_cluster": list(own.access.pub_cluster),
+        "tcp_ports": list(own.access.tcp_ports),
+        "http_port": own.access.http_port,
+    }
+
+
+def decision(taken: Decision) -> dict[str, Any]:
+    """Return one decision with its reason and facts."""
+    action = taken.action
+    return {
+        "target": taken.target,
+        "server": taken.server,
+        "order": taken.order,
+        "reason": taken.reason.value,
+        "action": None if action is None else type(action).__name__,
+        "price": money(getattr(action, "price", None)),
+        "due": moment(taken.due),
+        "facts": dict(taken.facts),
+    }
+
+
+def _target(
+    target: Target, report: PassReport, view: View, policy: Policy, now: datetime
+) -> dict[str, Any]:
+    held = view.holdings_of(target.name)
+    decisions = [d for d in report.decisions if d.target == target.name]
+    return {
+        "name": target.name,
+        "want": target.want,
+        "enabled": target.enabled,
+        "held": sum(1 for h in held if h.active),
+        "orders": [_position(h, target, view, policy, now) for h in held],
+        "candidates": len(view.shortlists.get(target.name, ())),
+        "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},
+        "decisions": [decision(d) for d in decisions],
+    }
+
+
+def _position(
+    holding: Holding, target: Target, view: View, policy: Policy, now: datetime
+) -> dict[str, Any]:
+    here = position(holding, target, view, policy, now)
+    opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
+    wait = 0.0 if opens_at is None else max(0.0, (opens_at - now).total_seconds())
+    listing = here.listing
+    return {
+        **order(holding),
+        "gpu": None if listing is None else listing.specs.gpu,
+        "gpus": None if listing is None else listing.specs.gpu_count,
+        "rival": None if here.rival is None else money(here.rival.price),
+        "floor": money(here.floor),
+        "ceiling": money(here.ceiling),
+        "lowering_opens_at": moment(opens_at),
+        "seconds_to_lowering": round(wait, 1),
+    }
+
+
+def _committed(view: View) -> Mapping[str, str] | None:
+    try:
+        return {"amount": plain(round(guard.committed_usd(view), 6)), "currency": "USD"}
+    except NoRate:
+        return None
+
+
+def usd(value: Price | Money, view: View) -> Decimal | None:
+    """Return an amount in USD by the newest rates; None where there is none."""
+    return view.rates.to_usd(value) if view.rates.knows(value.currency) else None

@@ -1,0 +1,165 @@
+"""The one pass, top to bottom: observe, settle, decide, act, record, tell.
+
+A pass looks, decides, does the most urgent thing that the request budget allows and forgets the
+rest. When the last look already shows something to do, the pass does that and looks again next time.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bidder.app import alarms, commands, recording
+from bidder.app.executor import Executor
+from bidder.app.observe import observe
+from bidder.app.report import Acted, Observed, PassReport, Result
+from bidder.clock import Clock
+from bidder.domain import agenda, planning
+from bidder.domain.actions import Decision, PlaceBid, RentOnDemand
+from bidder.domain.agenda import ReadBook
+from bidder.domain.policy import Mode, Policy
+from bidder.domain.view import View
+from bidder.exchange.client import ExchangeClient
+from bidder.store.store import Store
+
+# After failures in a row the pace slows: the exchange is down, and hammering does not mend it.
+_BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+_COMMANDS_EVERY = 2.0
+_LONGEST_SLEEP = timedelta(seconds=2)
+
+
+@dataclass(slots=True, kw_only=True)
+class Trader:
+    """One account's trading: the parts, what is known, and what the last pass decided."""
+
+    client: ExchangeClient
+    store: Store
+    clock: Clock
+    policy: Policy
+    view: View = field(default_factory=View)
+    decisions: tuple[Decision, ...] = ()
+    pass_id: int = 0
+    failures: int = 0
+    last_answer_at: datetime | None = None
+    watch: alarms.Watch = field(default_factory=alarms.Watch)
+    recorder: recording.Recorder = field(default_factory=recording.Recorder)
+    _commands_at: float = -1e9
+
+    async def run_pass(self) -> PassReport:
+        """Run one pass and return what it did.
+
+        Raises:
+            InvalidToken: the exchange refused the token; trading ends.
+            LeaseLost: another daemon trades this account now.
+        """
+        self.pass_id += 1
+        before = self.view
+        observed: Observed | None = None
+        self._hear()
+        decisions = self._decide()
+        chosen = self._ready(decisions)
+        wake_at = self.clock.now()
+        if chosen is None:
+            plan = agenda.next_read(self.view, decisions, self.policy, self.clock.now())
+            wake_at = plan.wake_at
+            if plan.read is not None:
+                observed = await self._observe(plan.read)
+                decisions = self._decide()
+                chosen = self._ready(decisions)
+        acted = None if chosen is None else await self._act(chosen)
+        self.decisions = decisions
+        return self._record(before, observed, acted, wake_at)
+
+    def _hear(self) -> None:
+        """Take the owner's commands; the wish to cancel stays posted until it is carried out."""
+        if self.clock.monotonic() - self._commands_at < _COMMANDS_EVERY:
+            return
+        self._commands_at = self.clock.monotonic()
+        heard = commands.hear(self.store.open_requests(), self.view)
+        now = self.clock.now()
+        if heard.paused is not None and heard.paused != self.view.paused:
+            self.store.set_paused(paused=heard.paused, at=now, note="command")
+            self.view = replace(self.view, paused=heard.paused)
+        for request, outcome in heard.finished:
+            self.store.finish_request(request.id, outcome=outcome, at=now)
+        self.recorder.ordered = heard.withdrawals
+
+    def _decide(self) -> tuple[Decision, ...]:
+        planned = planning.plan(self.view, self.policy, self.clock.now())
+        ordered = tuple(
+            d
+            for d in self.recorder.ordered
+            if d.order in self.view.holdings
+            and d.server is not None
+            and self.view.intent_on(d.server) is None
+        )
+        taken = {d.order for d in ordered}
+        return (*ordered, *(d for d in planned if d.order is None or d.order not in taken))
+
+    def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
+        """Return the most urgent action that may be sent now; None on paper, where none may."""
+        if self.policy.mode is Mode.PAPER or self.view.completed_at is None:
+            return None
+        creation_wait = self.client.limiter.ready_in(creation=True)
+        plain_wait = self.client.limiter.ready_in()
+        for decision in decisions:
+            creates = isinstance(decision.action, PlaceBid | RentOnDemand)
+            if decision.action is None or (creates and creation_wait > plain_wait + 1.0):
+                continue
+            return decision
+        return None
+
+    async def _observe(self, read: agenda.Read) -> Observed:
+        self.view, observed = await observe(
+            read, self.view, self.policy, client=self.client, clock=self.clock
+        )
+        self._note_health(ok=observed.result is Result.OK)
+        if observed.result is not Result.OK and isinstance(read, ReadBook):
+            # A candidate whose book cannot be read must not be asked for again and again.
+            self.view = replace(self.view, candidate_read_at=self.clock.now())
+        if observed.verdicts or observed.changed or observed.ended or observed.booked:
+            recording.settle(self.store, observed, at=self.clock.now())
+        return observed
+
+    async def _act(self, decision: Decision) -> Acted:
+        executor = Executor(client=self.client, store=self.store, clock=self.clock)
+        self.view, acted = await executor.carry_out(decision, self.view)
+        self._note_health(ok=acted.result in {Result.OK, Result.REFUSED})
+        return acted
+
+    def _note_health(self, *, ok: bool) -> None:
+        if ok:
+            self.failures = 0
+            self.last_answer_at = self.clock.now()
+        else:
+            self.failures += 1
+
+    def _record(
+        self, before: View, observed: Observed | None, acted: Acted | None, wake_at: datetime
+    ) -> PassReport:
+        now = self.clock.now()
+        present = alarms.causes(self.view, self.decisions, self.policy, unreachable=self.failures > 0)
+        self.watch, tell = alarms.watch(self.watch, present, self.policy, now)
+        report = PassReport(
+            pass_id=self.pass_id,
+            at=now,
+            observed=observed,
+            decisions=self.decisions,
+            acted=acted,
+            alarms=tuple(alarm.text for alarm in tell),
+            sleep=self._sleep(observed, acted, wake_at, now),
+        )
+        self.recorder.record(
+            report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter
+        )
+        return report
+
+    def _sleep(
+        self, observed: Observed | None, acted: Acted | None, wake_at: datetime, now: datetime
+    ) -> timedelta:
+        """Return how long until the next pass: the limiter names the slot, the agenda the need."""
+        slot = timedelta(seconds=self.client.limiter.ready_in())
+        if self.failures:
+            pause = _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
+            return max(slot, timedelta(seconds=pause))
+        if observed is not None or acted is not None:
+            return slot
+        return max(slot, min(wake_at - now, _LONGEST_SLEEP), timedelta(0))

@@ -1,0 +1,159 @@
+"""Reading an answer: from status, headers and bytes to a yes, a refusal, or doubt.
+
+The rules are those of the API page, section 1. Anything that cannot be read is doubt, never a
+guess: a proxy stands in front of the exchange and says what it likes.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from bidder.domain.money import checked_amount
+from bidder.errors import (
+    CurrencyNotAllowed,
+    InDoubt,
+    InvalidAmount,
+    InvalidEndpoint,
+    InvalidRequest,
+    InvalidToken,
+    LoweredTooSoon,
+    NotEnoughBalance,
+    OtherRefusal,
+    PriceTooLow,
+    RateLimited,
+    Refused,
+    ServerOffline,
+    ServerTaken,
+    StepExceeded,
+)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LONGEST_TEXT = 200
+_LONGEST_WAIT = 86400.0
+
+
+class _Envelope(msgspec.Struct):
+    code: int
+    error: str | int | float | bool | None = None
+    max_step: Decimal | None = None
+    time_to_lowering: Decimal | None = None
+    min_price: Decimal | None = None
+
+
+class _BareEnvelope(msgspec.Struct):
+    code: int
+    error: object = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_BARE = msgspec.json.Decoder(_BareEnvelope)
+
+
+def clean(text: object, limit: int = _LONGEST_TEXT) -> str:
+    """Return text from outside without control characters, and bounded: it reaches terminals."""
+    return _CONTROL.sub("", str(text))[:limit]
+
+
+def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Return when the answer is a yes (code 0).
+
+    Raises:
+        Refused: the exchange said no, as the subclass that fits.
+        InDoubt: the answer is missing, unreadable, code 1 or a server error.
+    """
+    envelope = _decode(body)
+    if status == 429 or (envelope is not None and envelope.code == 5):
+        raise RateLimited(
+            endpoint=endpoint, retry_after_seconds=_retry_after(headers.get("retry-after"))
+        )
+    if envelope is None:
+        raise InDoubt(f"the answer (HTTP {status}) cannot be read", endpoint=endpoint)
+    if envelope.code == 0 and status < 400:
+        return
+    if envelope.code == 1 or status >= 500 or envelope.code == 0:
+        raise InDoubt(f"code {envelope.code}, HTTP {status}", endpoint=endpoint)
+    raise _refusal(endpoint, envelope)
+
+
+def _decode(body: bytes) -> _Envelope | None:
+    try:
+        return _ENVELOPE.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    try:
+        # A field of an unexpected shape must not hide what the code says.
+        bare = _BARE.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return _Envelope(code=bare.code, error=None if bare.error is None else clean(bare.error))
+
+
+def _refusal(endpoint: str, envelope: _Envelope) -> Refused:
+    match envelope.code:
+        case 2:
+            return InvalidRequest(endpoint=endpoint, code=2)
+        case 3:
+            return InvalidToken(endpoint=endpoint, code=3)
+        case 4:
+            return InvalidEndpoint(endpoint=endpoint, code=4)
+    error = clean(envelope.error if envelope.error is not None else "")
+    match error.replace("-", "_"):
+        case "exceeded_max_step":
+            return StepExceeded(max_step=_amount(envelope.max_step), endpoint=endpoint)
+        case "can_lower_every_600_seconds":
+            return LoweredTooSoon(
+                time_to_lowering=_seconds(envelope.time_to_lowering), endpoint=endpoint
+            )
+        case "too_low_price":
+            return PriceTooLow(min_price=_amount(envelope.min_price), endpoint=endpoint)
+    kinds: dict[str, type[Refused]] = {
+        "server_already_rented": ServerTaken,
+        "already_rented": ServerTaken,
+        "server_offline": ServerOffline,
+        "currency_not_allowed": CurrencyNotAllowed,
+        "not_enough_balance": NotEnoughBalance,
+    }
+    kind = kinds.get(error.replace("-", "_"), OtherRefusal)
+    message = f"refused with code {envelope.code}"
+    if error:
+        message += f": {error}"
+    return kind(message, endpoint=endpoint, code=envelope.code, error=error or None)
+
+
+def _amount(value: Decimal | None) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        return checked_amount(value)
+    except InvalidAmount:
+        return None
+
+
+def _seconds(value: Decimal | None) -> float | None:
+    if value is None or not value.is_finite():
+        return None
+    return float(min(max(value, Decimal(0)), Decimal(10_000_000)))
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Return ``Retry-After`` in seconds, from a number or a date; None where it makes no sense."""
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(text)
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        # The header's own reference is the exchange's clock; ours is the nearest thing to it.
+        seconds = (at - datetime.now(UTC)).total_seconds()
+    if seconds != seconds:
+        return None
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
