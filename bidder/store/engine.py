@@ -23,14 +23,14 @@ BUSY_TIMEOUT_SECONDS = 5.0
 WRITING = "bidder_writing"
 
 
-def open_engine(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
-    """Return an engine for the database at ``url``; nothing is read or written yet.
+def open_engine(url: str | Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> Engine:
+    """Return an engine for the database at ``url``, a path being an SQLite file's; nothing is read yet.
 
     Raises:
         BadInput: the URL cannot be understood, or its driver is not installed.
         StoreUnusable: the path cannot hold a database.
     """
-    parsed = _parse(url)
+    parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else _parse(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         return _sqlite_engine(parsed, busy_timeout)
@@ -124,6 +124,8 @@ def _sqlite_engine(url: URL, busy_timeout: float) -> Engine:
 def check_path(file: Path) -> None:
     """Refuse a path that can never hold a database file; raises StoreUnusable."""
     try:
+        if "\0" in str(file):
+            raise StoreUnusable(f"{str(file)!r}: no path holds a NUL character; name another file")
         if file.is_dir():
             raise StoreUnusable(
                 f"{file}: is a directory; name a file in it, such as {file / 'bidder.db'}"
@@ -163,8 +165,8 @@ def _postgres_engine(url: URL, busy_timeout: float) -> Engine:
         "connect_timeout": max(2, int(busy_timeout)),
         "application_name": "bidder",
         # Without them a stuck session elsewhere, or a lost packet, would stop every pass for ever.
-        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds * 6}"
-        " -c synchronous_commit=on",
+        "options": f"{_options(url)} -c lock_timeout={milliseconds}"
+        f" -c statement_timeout={milliseconds * 6} -c synchronous_commit=on",
     }
     try:
         return create_engine(
@@ -172,6 +174,11 @@ def _postgres_engine(url: URL, busy_timeout: float) -> Engine:
         )
     except ModuleNotFoundError as exc:
         raise _no_driver(exc) from exc
+
+
+def _options(url: URL) -> str:
+    given = url.query.get("options", "")
+    return given if isinstance(given, str) else " ".join(given)
 
 
 def _one_line(exc: BaseException) -> str:

@@ -77,7 +77,7 @@ def _current(engine: Engine) -> bool:
     try:
         with transaction(engine, writing=False) as connection:
             revision = _revision(connection)
-            foreign = revision is None and bool(inspect(connection).get_table_names())
+            foreign = revision is None and set(inspect(connection).get_table_names()) - _NOBODYS
     except StoreBusy:
         raise
     except StoreFailed as exc:
@@ -89,6 +89,8 @@ def _current(engine: Engine) -> bool:
     return revision == HEAD
 
 
+# What a database that went down to nothing still holds.
+_NOBODYS = {_VERSION_TABLE, "sqlite_sequence"}
 _FOREIGN = "holds tables of another program; name another database"
 
 
@@ -133,7 +135,7 @@ def _look_at(file: Path) -> None:
         raise StoreUnusable(f"{file}: cannot be read: {exc}; check its rights and its disk") from exc
     except sqlite3.DatabaseError as exc:
         raise _corrupt(file, str(exc)) from exc
-    if revision is None and tables - {"sqlite_sequence"}:
+    if revision is None and tables - _NOBODYS:
         raise StoreUnusable(f"{file}: {_FOREIGN}")
     if revision is not None and revision not in KNOWN:
         raise StoreUnusable(f"{file}: {_newer(revision)}")
