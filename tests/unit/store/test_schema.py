@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from store_values import ACCOUNT, NOW, make_book, make_decision, make_holding, make_pass, place
 
-from bidder.errors import BadInput, StoreBusy, StoreUnusable
+from bidder.errors import BadInput, StoreBusy, StoreFailed, StoreUnusable
 from bidder.store import schema
 from bidder.store.engine import open_engine, transaction
 from bidder.store.schema import HEAD, KNOWN, migrations_folder, require_current, upgrade
@@ -265,4 +265,23 @@ def test_failed_upgrade_changes_nothing(file_url: str, monkeypatch: pytest.Monke
         upgrade(engine)
     with transaction(engine, writing=False) as connection:
         assert "lease" not in inspect(connection).get_table_names()
+    engine.dispose()
+
+
+def test_full_disk_is_an_error_of_ours_and_passes(file_url: str) -> None:
+    """When nothing more fits a write fails whole; once there is room it works again."""
+    engine = open_engine(file_url)
+    upgrade(engine)
+    store = Store(engine, ACCOUNT)
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StoreFailed, match="full"):
+        store.record_pass(make_pass(holdings=(make_holding(),), snapshot={"long": "x" * 100_000}))
+    assert store.load(NOW).holdings == ()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    store.record_pass(make_pass(holdings=(make_holding(),), snapshot={"long": "x" * 100_000}))
+
+    assert store.load(NOW).holdings == (make_holding(),)
     engine.dispose()
