@@ -1,6 +1,5 @@
 """The ``launch`` section: what runs on a server once it is held."""
 
-import importlib
 import re
 
 from bidder.config import keys, values
@@ -8,6 +7,7 @@ from bidder.config.problems import Problems
 from bidder.config.reader import Section, as_branch, scalar_value
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Branch, Items, Node, Scalar
+from bidder.domain import launch_rules
 from bidder.domain.policy import Launch
 
 _SECRETS = ("jupyter_token", "ssh_key", "ssh_password", "command")
@@ -60,7 +60,7 @@ def secrets_of(launch: Launch) -> tuple[str, ...]:
 
 
 def _check(launch: Launch, section: Section) -> None:
-    for key, problem, remedy in _broken_rules(launch):
+    for key, problem, remedy in launch_rules.check_launch(launch):
         head, _, name = key.removeprefix("launch.").partition(".")
         node = section.branch.entries.get(head)
         line, path = section.line_of(head), node.path if node is not None else section.path(head)
@@ -68,15 +68,6 @@ def _check(launch: Launch, section: Section) -> None:
             line, path = node.key_lines[name], node.entries[name].path
         hidden = secrets_of(launch)
         section.problems.add(_hide(problem, hidden), line=line, key=path, remedy=_hide(remedy, hidden))
-
-
-def _broken_rules(launch: Launch) -> tuple[tuple[str, str, str], ...]:
-    try:
-        rules = importlib.import_module("bidder.domain.launch_rules")
-    except ModuleNotFoundError:
-        return ()
-    found: tuple[tuple[str, str, str], ...] = rules.check_launch(launch)
-    return found
 
 
 def _hide(text: str, secrets: tuple[str, ...]) -> str:

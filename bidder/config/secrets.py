@@ -131,6 +131,10 @@ def secret_text(node: Node, around: Surroundings) -> str | None:
 
 def _from_env(source: Scalar, around: Surroundings) -> str | None:
     value = around.environ.get(source.text.strip(), "")
+    # A variable that is not UTF-8 arrives with surrogates, which no request can carry.
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        _refuse(source, around, "the environment variable of this name is not UTF-8 text", "correct it")
+        return None
     if value.strip():
         return value
     _refuse(
