@@ -6,13 +6,9 @@ clock is set; ``monotonic`` counts seconds that only go forward, and request spa
 """
 
 import asyncio
-import heapq
-import itertools
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
-
-_T = TypeVar("_T")
+from typing import Protocol
 
 
 class Clock(Protocol):
@@ -90,21 +86,20 @@ class ScaledClock:
 
 
 class VirtualClock:
-    """Time that moves only when told: hours of sleep pass in microseconds.
+    """Time that moves only when somebody sleeps on it: hours pass in microseconds.
 
-    ``sleep`` parks the caller; ``run`` drives one coroutine to its end, jumping from one wake-up
-    to the next whenever everything that runs on this clock is asleep.
+    It is made for one actor, as the daemon is one: whoever sleeps moves time to the moment of its
+    waking. Rejected: parking sleepers on futures and guessing when all of them sleep, which needs
+    turns of the event loop and makes a replay depend on their number.
     """
 
     def __init__(self, start: datetime) -> None:
-        """Stand still at ``start`` (aware) until advanced."""
+        """Stand still at ``start`` (aware) until somebody sleeps."""
         if start.tzinfo is None:
             raise ValueError("start must be an aware time")
         self._origin = start.astimezone(UTC)
         self._elapsed = 0.0
         self._wall_shift = timedelta(0)
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._ticket = itertools.count()
 
     def now(self) -> datetime:
         """Return the virtual time, aware, in UTC."""
@@ -115,51 +110,17 @@ class VirtualClock:
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
-        """Park until the clock has been advanced this far."""
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._ticket), wake))
-        await wake
+        """Let this much virtual time pass."""
+        self.advance(seconds)
 
     def real_seconds(self, seconds: float) -> float:  # noqa: ARG002 - the protocol's argument
         """Return 0: virtual time costs none of the machine's."""
         return 0.0
 
     def advance(self, seconds: float) -> None:
-        """Move forward, waking whoever's time has come."""
+        """Move time forward."""
         self._elapsed += max(0.0, seconds)
-        self._wake_due()
 
     def shift_wall(self, by: timedelta) -> None:
         """Set the calendar forward or back, as an operator or a suspended laptop would."""
         self._wall_shift += by
-
-    def next_wake(self) -> float | None:
-        """Return the virtual second of the next sleeper, or None when nobody sleeps."""
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0][0] if self._sleepers else None
-
-    def _wake_due(self) -> None:
-        while self._sleepers and self._sleepers[0][0] <= self._elapsed + 1e-9:
-            _, _, wake = heapq.heappop(self._sleepers)
-            if not wake.done():
-                wake.set_result(None)
-
-    async def run(self, main: asyncio.Task[_T]) -> _T:
-        """Drive ``main`` to its end, jumping over every moment in which all of it sleeps."""
-        idle = 0
-        while not main.done():
-            await asyncio.sleep(0)
-            # A few turns of the loop let woken callbacks settle before time may jump again.
-            idle += 1
-            if idle < 3:
-                continue
-            idle = 0
-            upcoming = self.next_wake()
-            if upcoming is not None:
-                self._elapsed = max(self._elapsed, upcoming)
-                self._wake_due()
-        return main.result()

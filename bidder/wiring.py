@@ -1,0 +1,135 @@
+"""The composition root: every part is built here, once, and handed its neighbours by keyword."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import httpx
+from sqlalchemy import Engine
+
+from bidder.app.trading import Trader
+from bidder.clock import Clock, SystemClock
+from bidder.config.settings import Settings
+from bidder.domain.policy import Mode, Policy
+from bidder.domain.view import View
+from bidder.exchange.client import ExchangeClient, open_http
+from bidder.exchange.limiter import Limiter
+from bidder.store.engine import open_engine
+from bidder.store.lease import Lease
+from bidder.store.records import Memory
+from bidder.store.schema import upgrade
+from bidder.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One account's daemon, ready to run: the trader, the lease that lets it trade, its clocks.
+
+    ``lease_clock`` is the machine's own also where exchange time is scaled: another process judges
+    the lease by it.
+    """
+
+    trader: Trader
+    lease: Lease
+    clock: Clock
+    lease_clock: Clock
+    engine: Engine
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine for a database that has been brought up to date; raises StoreUnusable."""
+    engine = open_engine(url)
+    upgrade(engine)
+    return engine
+
+
+def build_client(
+    *,
+    base_url: str,
+    token: str | None,
+    clock: Clock,
+    limiter: Limiter,
+    read_only: bool,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> ExchangeClient:
+    """Return a client; with ``read_only`` it has no means to change anything."""
+    http = open_http(base_url, token, transport=transport)
+    return ExchangeClient(http=http, limiter=limiter, clock=clock, read_only=read_only)
+
+
+def build_app(
+    *,
+    policy: Policy,
+    base_url: str,
+    token: str | None,
+    engine: Engine,
+    clock: Clock,
+    lease_clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> App:
+    """Take the account's lease, load what is remembered, and return the daemon.
+
+    Raises:
+        LeaseHeld: another daemon trades this account.
+    """
+    lease_clock = lease_clock or clock
+    lease = Lease(engine, policy.account)
+    fencing = lease.acquire(lease_clock.now())
+    store = Store(engine, policy.account, fencing=fencing, mode=policy.mode)
+    memory = store.load(clock.now())
+    limiter = Limiter(
+        clock,
+        last_request_at=memory.last_request_at,
+        last_creation_at=memory.last_creation_at,
+    )
+    client = build_client(
+        base_url=base_url,
+        token=token,
+        clock=clock,
+        limiter=limiter,
+        read_only=policy.mode is Mode.PAPER,
+        transport=transport,
+    )
+    trader = Trader(
+        client=client,
+        store=store,
+        clock=clock,
+        policy=policy,
+        view=recalled(memory, policy),
+        pass_id=memory.last_pass_id,
+    )
+    return App(trader=trader, lease=lease, clock=clock, lease_clock=lease_clock, engine=engine)
+
+
+def build_daemon(settings: Settings) -> App:
+    """Return the daemon that a configuration file describes, in the machine's own time."""
+    engine = open_database(settings.database_url)
+    return build_app(
+        policy=settings.policy,
+        base_url=settings.exchange_url,
+        token=settings.require_token().reveal(),
+        engine=engine,
+        clock=SystemClock(),
+    )
+
+
+def recalled(memory: Memory, policy: Policy) -> View:
+    """Return the view with which a daemon starts: what it remembers, and nothing it must look up.
+
+    Every unfinished intent counts as in doubt: start-up is recovery.
+    """
+    rates = memory.rates.over(policy.static_rates)
+    return View(
+        holdings={holding.order.order: replace(holding, active=None) for holding in memory.holdings},
+        intents=memory.intents,
+        ended=memory.ended,
+        unbooked=memory.unbooked,
+        rules=memory.rules,
+        steps=memory.steps,
+        creations=memory.creations,
+        raises=memory.raises,
+        wallets={},
+        rates=rates,
+        creation_fee_usd=memory.creation_fee_usd or Decimal(0),
+        order_limit=memory.order_limit,
+        paused=memory.paused,
+    )
