@@ -13,13 +13,13 @@ from random import Random
 from typing import Any
 
 from bidder.domain.money import Currency
-from bidder.sim import answers, bodies
+from bidder.sim import answers, bodies, shapes
 from bidder.sim.answers import Answer, Request
 from bidder.sim.auction import Order, Stall
 from bidder.sim.billing import shown
 from bidder.sim.limits import Limits
 from bidder.sim.market import BelowFloor, Market, PriceRefusal, StepTooLarge, TooSoon, seconds_until
-from bidder.sim.moments import DAY, MINUTE, SECOND, micros, moment, span
+from bidder.sim.moments import DAY, MINUTE, micros, moment, span
 from bidder.sim.rivals import Rivals
 from bidder.sim.rules import Rules
 from bidder.sim.weather import Weather
@@ -194,7 +194,7 @@ class SimExchange:
                 {
                     "name": currency,
                     "deposit": f"sim1q{self.seed:08x}{place:032x}",
-                    "balance": None if null else _digits(balance),
+                    "balance": None if null else shapes.balance_shown(balance),
                     "withdrawal_fee": Decimal("0.0001") if currency == Currency.BTC else Decimal(1),
                 }
             )
@@ -203,23 +203,7 @@ class SimExchange:
     def _my_servers(self, _: Request) -> Answer:
         servers = []
         for rig, stall in self.market.hosted.values():
-            connected: object = stall is not None
-            if self.rules.oddities.connected_as_text:
-                connected = "true" if stall is not None else "false"
-            server: dict[str, Any] = {
-                "name": rig.name,
-                "connected": connected,
-                "visibility": "hidden" if stall is None else stall.visibility,
-                "pricing": _with_usd(stall.on_demand if stall else {}),
-                "online": stall is not None and stall.online,
-                "min_spot_pricing": _with_usd(stall.floor if stall else {}),
-                "init_token": rig.init_token,
-            }
-            if stall is not None:
-                server["specs"] = stall.listing.specs
-                server["id"] = stall.server_id
-                server["allowed_currencies"] = list(stall.listing.allowed or ())
-            servers.append(server)
+            servers.append(shapes.hosted_entry(rig, stall, self.rules.oddities))
         return answers.good(servers=servers, limit=_MAX_HOSTED)
 
     def _server_config(self, request: Request) -> Answer:
@@ -227,35 +211,8 @@ class SimExchange:
         if name not in self.market.hosted:
             return answers.refused("server_not_found")
         rig, stall = self.market.hosted[name]
-        if stall is None:
-            config: dict[str, Any] = {
-                "name": rig.name,
-                "connected": False,
-                "visibility": "hidden",
-                "pricing": _with_usd({}),
-                "spot_pricing": _with_usd({}),
-                "mrl": 72,
-                "online": False,
-                "initialized": False,
-                "rental_status": 0,
-                "background_job": _NO_JOB,
-            }
-            return answers.good(config=config, creation_completed=False)
-        config = {
-            "name": rig.name,
-            "connected": True,
-            "visibility": stall.visibility,
-            "pricing": _with_usd(stall.on_demand),
-            "spot_pricing": _with_usd(stall.floor),
-            "mrl": stall.mrl_hours,
-            "online": stall.online,
-            "initialized": True,
-            "id": stall.server_id,
-            "rental_status": 2 if stall.rented else int(stall.active is not None),
-            "specs": stall.listing.specs,
-            "background_job": _NO_JOB,
-        }
-        return answers.good(config=config, creation_completed=True)
+        config = shapes.hosted_config(rig, stall)
+        return answers.good(config=config, creation_completed=stall is not None)
 
     def _marketplace(self, request: Request) -> Answer:
         oddities = self.rules.oddities
@@ -264,7 +221,7 @@ class SimExchange:
             if stall.visibility != "public" or not (stall.online or oddities.offline_listed):
                 continue
             if stall.fragment is None:
-                stall.fragment = _fragment(stall, spot_beside=oddities.spot_beside_price)
+                stall.fragment = shapes.fragment(stall, oddities)
             fragments.append(stall.fragment)
         parts = [b'{"servers":[', b",".join(fragments), b"]"]
         if request.headers.get("auth") == self.token:
@@ -282,42 +239,11 @@ class SimExchange:
             since = market.at - span(rules.completed_reach_seconds)
         orders = market.own if ended else market.live
         listed = [
-            self._order_entry(order)
+            shapes.order_entry(order, market.stalls[order.server_id], rules.oddities)
             for order in reversed(orders.values())
             if order.listed_from <= market.at and (order.ended_at is None or order.ended_at >= since)
         ]
         return answers.good(orders=listed, limit=rules.orders_limit)
-
-    def _order_entry(self, order: Order) -> dict[str, Any]:
-        entry: dict[str, Any] = {"id": order.order_id}
-        if self.rules.oddities.fee_fields:
-            entry["fee"] = order.fee_percent
-        entry |= {
-            "creation_fee": order.creation_fee,
-            "price": order.price,
-            "mrl": (order.ends_at - order.created_at) // SECOND,
-            "image": order.image,
-            "currency": order.currency,
-            "spend": shown(order.charged),
-            "ct": order.created_at // SECOND,
-            "specs": self.market.stalls[order.server_id].listing.specs,
-            "si": order.server_id,
-        }
-        if order.active and self.rules.oddities.fee_fields:
-            entry["p"] = 1
-        if order.spot:
-            entry["spot"] = True
-        if not order.live:
-            entry["expired"] = True
-        if not order.active:
-            entry["tcp_ports"] = []
-            return entry
-        cluster = order.server_id % 7 + 1
-        entry["pub_cluster"] = [f"n{n}.c{cluster}.clorecloud.net" for n in (1, 2)]
-        entry["tcp_ports"] = list(order.tcp_ports)
-        if order.http_port is not None:
-            entry["http_port"] = order.http_port
-        return entry
 
     def _spot_marketplace(self, request: Request) -> Answer:
         market, oddities = self.market, self.rules.oddities
@@ -327,27 +253,7 @@ class SimExchange:
         stall = market.stalls.get(int(asked))
         if stall is None:
             return answers.good(market=None, exists=False)
-        offers = []
-        for offer in stall.offers:
-            shown_offer = {
-                "offer_id": offer.order_id,
-                "bid": offer.price,
-                "active": offer.active,
-                "my": offer.mine,
-            }
-            rule = oddities.currency_on_offers
-            if rule == "always" or (rule == "not_bitcoin" and offer.currency != Currency.BTC):
-                shown_offer["currency"] = offer.currency
-            offers.append(shown_offer)
-        book: dict[str, Any] = {
-            "offers": offers,
-            "server": {
-                "min_pricing": stall.floor,
-                "mrl": stall.mrl_hours * 3600,
-                "visibility": stall.visibility,
-                "online": stall.online,
-            },
-        }
+        book = shapes.book(stall, oddities)
         if oddities.rates_in_books:
             book["currency_rates_in_usd"] = market.rates
             for observer in self.observers:
@@ -458,42 +364,3 @@ class SimExchange:
         needed = market.creation_fee(fee_btc, currency)
         needed += price * rules.balance_minutes * MINUTE / DAY
         return market.wallets.balance(currency) >= needed
-
-
-_NO_JOB: Mapping[str, Any] = {
-    "times_updated": 1,
-    "image": "cloreai/ubuntu20.04-jupyter",
-    "command": "",
-    "env": [],
-}
-
-
-def _with_usd(prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {"bitcoin": Decimal(0), **prices, "usd": Decimal(0)}
-
-
-def _digits(amount: Decimal) -> Decimal:
-    """Return a balance in at most 18 decimals, whole units without an exponent."""
-    rounded = amount.quantize(Decimal("1e-18")).normalize()
-    return rounded.quantize(Decimal(1)) if rounded.as_tuple().exponent > 0 else rounded  # type: ignore[operator]  # finite
-
-
-def _fragment(stall: Stall, *, spot_beside: bool) -> bytes:
-    listing = stall.listing
-    price: dict[str, Any] = {"on_demand": stall.on_demand}
-    server: dict[str, Any] = {
-        "id": listing.server_id,
-        "owner": listing.owner,
-        "mrl": stall.mrl_hours,
-        "price": price,
-        "rented": stall.rented,
-        "specs": listing.specs,
-    }
-    if spot_beside:
-        server["spot"] = stall.floor
-    else:
-        price["spot"] = stall.floor
-    price |= listing.price_extras
-    if listing.allowed is not None:
-        server["allowed_coins"] = listing.allowed
-    return answers.encoded({**server, **listing.extras})
