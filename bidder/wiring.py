@@ -1,11 +1,14 @@
 """The composition root: every part is built here, once, and handed its neighbours by keyword."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import httpx
 from sqlalchemy import Engine
 
+from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
 from bidder.config.settings import Settings
@@ -110,6 +113,26 @@ def build_daemon(settings: Settings) -> App:
         engine=engine,
         clock=SystemClock(),
     )
+
+
+async def run_daemon(
+    app: App,
+    *,
+    stop: asyncio.Event | None = None,
+    on_pass: Callable[[PassReport], None] | None = None,
+) -> None:
+    """Run the daemon until a signal or ``stop``; raises what ends trading (InvalidToken, LeaseLost)."""
+    from bidder.app.daemon import Daemon
+
+    daemon = Daemon(
+        trader=app.trader,
+        lease=app.lease,
+        clock=app.clock,
+        lease_clock=app.lease_clock,
+        on_pass=on_pass,
+        stop=stop or asyncio.Event(),
+    )
+    await daemon.run()
 
 
 def recalled(memory: Memory, policy: Policy) -> View:

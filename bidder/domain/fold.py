@@ -286,7 +286,13 @@ def relist(view: View, policy: Policy) -> View:
         for target in policy.targets
         if target.enabled
     }
-    return replace(view, shortlists=lists, listed_at_rates=view.rates)
+    probes = {}
+    for target in policy.targets:
+        currencies = selection.payable(target, view.wallets)
+        probe = selection.rate_probe(view.marketplace, target, view.rates, currencies)
+        if target.enabled and probe is not None:
+            probes[target.name] = probe
+    return replace(view, shortlists=lists, rate_probes=probes, listed_at_rates=view.rates)
 
 
 def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:

@@ -229,7 +229,7 @@ def _fill(
         case NothingFits(considered=considered, cheapest=cheapest):
             facts["considered"] = considered
             if cheapest is None:
-                return base
+                return _without_candidate(base, target, view, now)
             facts["cheapest"] = str(cheapest.needed)
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
@@ -248,6 +248,21 @@ def _fill(
                 action=action,
                 urgency=common.URGENT_PLACE,
             )
+
+
+# How long a book that was read for its rates keeps us from reading it for them again.
+_PROBE_EVERY = timedelta(seconds=60)
+
+
+def _without_candidate(base: Decision, target: Target, view: View, now: datetime) -> Decision:
+    """Return why nothing qualifies: no server at all, or no rate to judge any by."""
+    probe = view.rate_probes.get(target.name)
+    if probe is None:
+        return base
+    seen = view.books.get(probe)
+    recently = seen is not None and now - seen.at < _PROBE_EVERY
+    wants = None if recently else probe
+    return replace(base, reason=Reason.NO_RATE, server=probe, wants_book=wants)
 
 
 def _quote_facts(found: Found) -> dict[str, Fact]:

@@ -142,6 +142,25 @@ def shortlist(
     return tuple(found[:SHORTLIST])
 
 
+def rate_probe(
+    marketplace: Marketplace, target: Target, rates: Rates, currencies: frozenset[Currency]
+) -> ServerId | None:
+    """Return a server whose book would bring a rate that the target lacks; None when none is lacking.
+
+    Rates come with the exchange's books, and which book to read is chosen by rates: somewhere the
+    circle must be entered.
+    """
+    ceiling_valued = rates.knows(target.ceiling.price.currency)
+    for listing in marketplace.listings.values():
+        if listing.rented or listing.server in marketplace.own_servers:
+            continue
+        priced = (c for c in listing.spot_floor if c in currencies and listing.takes(c))
+        lacking = any(not (ceiling_valued and rates.knows(currency)) for currency in priced)
+        if lacking and qualifies(listing, target.requirements):
+            return listing.server
+    return None
+
+
 def _least_score(
     listing: Listing, target: Target, rates: Rates, currencies: frozenset[Currency]
 ) -> Decimal | None:

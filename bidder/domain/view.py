@@ -107,12 +107,14 @@ class View:
 
     ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
     be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
-    final spend has not been read yet.
+    final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
+    valued for want of a rate, a server whose book would bring the rates.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
     marketplace_at: datetime | None = None
     shortlists: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    rate_probes: Mapping[str, ServerId] = field(default_factory=dict)
     books: Mapping[ServerId, BookSeen] = field(default_factory=dict)
     candidate_read_at: datetime | None = None
     holdings: Mapping[OrderId, Holding] = field(default_factory=dict)

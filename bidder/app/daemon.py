@@ -1,0 +1,210 @@
+"""The long-running daemon: APScheduler drives passes, the lease's heartbeat and housekeeping.
+
+The pass is a date job, armed anew after each pass for the moment that the limiter and the agenda
+name: a fixed timer would waste the budget whenever a pass takes longer than its period. Stopping
+waits at most three seconds for the request in flight; what is still under way then stays an open
+intent, which the next start settles. There is no other shutdown path that matters.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from bidder.app.executor import Executor
+from bidder.app.report import PassReport, Result
+from bidder.app.trading import Trader
+from bidder.clock import Clock
+from bidder.domain.actions import Decision, Reason, Withdraw
+from bidder.domain.policy import Mode
+from bidder.errors import BidderError, LeaseLost, StoreFailed
+from bidder.store.lease import LEASE_HEARTBEAT, LEASE_TTL, Lease
+
+log = structlog.get_logger("bidder")
+
+_DRAIN_SECONDS = 3.0
+_HOUSEKEEPING_EVERY = timedelta(hours=1)
+_HISTORY_KEPT = timedelta(days=14)
+# A pass that the database refused is tried again this much later, in real seconds.
+_STORE_PAUSE = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """One account's trading, kept going until it is told to stop or may not go on."""
+
+    trader: Trader
+    lease: Lease
+    clock: Clock
+    lease_clock: Clock
+    on_pass: Callable[[PassReport], None] | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: BaseException | None = None
+    _scheduler: AsyncIOScheduler = field(init=False)
+    _passing: asyncio.Task[None] | None = None
+    _renewed_at: float = 0.0
+
+    async def run(self) -> None:
+        """Trade until ``stop`` is set or a signal comes; then drain and give the lease back.
+
+        Raises:
+            InvalidToken: the exchange refused the token.
+            LeaseLost: another daemon trades this account now.
+        """
+        # The defaults bite: a late job would be skipped after one second with a mere warning.
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._renewed_at = self.lease_clock.monotonic()
+        self._scheduler.start()
+        self._arm(timedelta(0))
+        self._every(LEASE_HEARTBEAT, self._heartbeat, "heartbeat", clock=self.lease_clock)
+        self._every(_HOUSEKEEPING_EVERY, self._housekeeping, "housekeeping", clock=self.clock)
+        log.info(
+            "daemon.started",
+            account=self.trader.policy.account,
+            mode=self.trader.policy.mode.value,
+            targets=len(self.trader.policy.targets),
+            orders=len(self.trader.view.holdings),
+            open_intents=len(self.trader.view.intents),
+        )
+        try:
+            with _signals(self.stop):
+                await self.stop.wait()
+        finally:
+            await self._shut_down()
+        if self.failure is not None:
+            raise self.failure
+
+    def _arm(self, delay: timedelta) -> None:
+        if self.stop.is_set():
+            return
+        seconds = self.clock.real_seconds(delay.total_seconds())
+        self._scheduler.add_job(
+            self._pass,
+            "date",
+            run_date=datetime.now(UTC) + timedelta(seconds=seconds),
+            id="pass",
+            replace_existing=True,
+        )
+
+    def _every(self, period: timedelta, job: Callable[[], object], name: str, *, clock: Clock) -> None:
+        seconds = max(0.05, clock.real_seconds(period.total_seconds()))
+        self._scheduler.add_job(job, "interval", seconds=seconds, id=name)
+
+    async def _pass(self) -> None:
+        self._passing = asyncio.ensure_future(self._one_pass())
+        # Shielded: the scheduler's own shutdown would cancel a request in flight.
+        await asyncio.shield(self._passing)
+
+    async def _one_pass(self) -> None:
+        try:
+            report = await self.trader.run_pass()
+        except StoreFailed as exc:
+            # Nothing is sent without its intent on disk; try again, and say so while it lasts.
+            log.error("store.failed", error=str(exc))
+            self._arm(timedelta(seconds=_STORE_PAUSE))
+            return
+        except BidderError as exc:
+            self._fail(exc)
+            return
+        except Exception as exc:
+            log.exception("pass.crashed")
+            self._fail(exc)
+            return
+        if self.on_pass is not None:
+            self.on_pass(report)
+        self._arm(report.sleep)
+
+    def _fail(self, exc: BaseException) -> None:
+        self.failure = exc
+        self.stop.set()
+
+    async def _heartbeat(self) -> None:
+        try:
+            self.lease.renew(self.lease_clock.now())
+            self._renewed_at = self.lease_clock.monotonic()
+        except LeaseLost as exc:
+            log.error("lease.lost", error=str(exc))
+            self._fail(exc)
+        except StoreFailed as exc:
+            held = self.lease_clock.monotonic() - self._renewed_at
+            log.warning("lease.renewal_failed", error=str(exc), seconds_since_renewed=round(held, 1))
+            if held > LEASE_TTL.total_seconds():
+                # Somebody else may hold it by now; going on would be a second writer.
+                self._fail(LeaseLost(f"the lease could not be renewed for {held:.0f} seconds: {exc}"))
+
+    async def _housekeeping(self) -> None:
+        try:
+            removed = self.trader.store.prune(self.clock.now(), keep=_HISTORY_KEPT)
+        except StoreFailed as exc:
+            log.warning("housekeeping.failed", error=str(exc))
+        else:
+            log.debug("housekeeping.done", rows_removed=removed)
+
+    async def _shut_down(self) -> None:
+        self.stop.set()
+        drained = True
+        if self._passing is not None and not self._passing.done():
+            done, pending = await asyncio.wait({self._passing}, timeout=_DRAIN_SECONDS)
+            drained = not pending
+            for task in pending:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*pending, return_exceptions=True)
+        self._scheduler.shutdown(wait=False)
+        if self.failure is None and self.trader.policy.cancel_on_exit and drained:
+            await self._cancel_all()
+        with suppress(BidderError):
+            self.lease.release()
+        await self.trader.client.close()
+        log.info("daemon.stopped", drained=drained, open_intents=len(self.trader.view.intents))
+
+    async def _cancel_all(self) -> None:
+        """Cancel every order of this daemon, one request a second, as the owner asked for on exit."""
+        trader = self.trader
+        if trader.policy.mode is Mode.PAPER:
+            return
+        executor = Executor(client=trader.client, store=trader.store, clock=trader.clock)
+        trader.view = replace(trader.view, paused=True)
+        for holding in [h for h in trader.view.holdings.values() if h.ours]:
+            order = holding.order
+            if trader.view.intent_on(order.server) is not None:
+                log.warning("exit.cancel_skipped", order=order.order, server=order.server)
+                continue
+            action = Withdraw(order=order.order, server=order.server, target=holding.target)
+            decision = Decision(target=holding.target, reason=Reason.SHUTDOWN, action=action)
+            try:
+                trader.view, acted = await executor.carry_out(decision, trader.view)
+            except BidderError as exc:
+                log.error("exit.cancel_failed", order=order.order, error=str(exc))
+                return
+            if acted.result is not Result.OK:
+                log.error("exit.cancel_failed", order=order.order, error=acted.error)
+
+
+class _signals:  # noqa: N801 - reads as a phrase where it is used
+    """SIGTERM and SIGINT set ``stop`` while the block lasts."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._taken: list[signal.Signals] = []
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Not in the main thread, or not on this platform: whoever runs us sets ``stop``.
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._stop.set)
+                self._taken.append(number)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in self._taken:
+            loop.remove_signal_handler(number)
