@@ -152,7 +152,7 @@ class Daemon:
         self.stop.set()
         drained = True
         if self._passing is not None and not self._passing.done():
-            done, pending = await asyncio.wait({self._passing}, timeout=_DRAIN_SECONDS)
+            _, pending = await asyncio.wait({self._passing}, timeout=_DRAIN_SECONDS)
             drained = not pending
             for task in pending:
                 task.cancel()
