@@ -1,6 +1,6 @@
 """What a pass leaves behind: rows in the store and lines in the log, both from the one report."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,6 +9,7 @@ from bidder.app import snapshot
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
+from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
@@ -29,6 +30,7 @@ class Recorder:
 
     ordered: tuple[Decision, ...] = ()
     said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
+    books: dict[ServerId, BookRecord] = field(default_factory=dict)
     written_at: datetime | None = None
 
     def record(
@@ -44,9 +46,13 @@ class Recorder:
         """Store and log one pass."""
         news = self._news(report)
         due = self.written_at is None or report.at - self.written_at >= _SNAPSHOT_EVERY
-        if due or news or self._changed(report, before, after):
-            store.record_pass(self._pass_record(report, news, before, after, policy, limiter))
+        book = self._new_book(report, after)
+        if due or news or book is not None or self._changed(report, before, after):
+            record = self._pass_record(report, news, book, before, after, policy, limiter)
+            store.record_pass(record)
             self.written_at = report.at
+            if book is not None:
+                self.books[book.server] = book
         _log(report, news)
 
     def _news(self, report: PassReport) -> tuple[Decision, ...]:
@@ -62,11 +68,19 @@ class Recorder:
         self.said = current
         return tuple(fresh)
 
-    def _changed(self, report: PassReport, before: View, after: View) -> bool:
+    def _new_book(self, report: PassReport, after: View) -> BookRecord | None:
+        """Return what is kept of the book that was read, where it differs from the last one."""
         seen = report.observed
+        if seen is None or seen.book is None:
+            return None
+        rates = seen.book.rates.over(after.rates)
+        book = BookRecord.of(seen.book, report.at, rates=rates, own=after.own_ids())
+        last = self.books.get(book.server)
+        return None if last is not None and replace(book, at=last.at) == last else book
+
+    def _changed(self, report: PassReport, before: View, after: View) -> bool:
         return (
             report.acted is not None
-            or (seen is not None and seen.book is not None)
             or before.rules != after.rules
             or before.steps != after.steps
             or before.holdings != after.holdings
@@ -76,24 +90,20 @@ class Recorder:
         self,
         report: PassReport,
         news: tuple[Decision, ...],
+        book: BookRecord | None,
         before: View,
         after: View,
         policy: Policy,
         limiter: Limiter,
     ) -> PassRecord:
         seen = report.observed
-        books: tuple[BookRecord, ...] = ()
-        if seen is not None and seen.book is not None:
-            book = seen.book
-            rates = book.rates.over(after.rates)
-            books = (BookRecord.of(book, report.at, rates=rates, own=after.own_ids()),)
         fresh_wallets = seen is not None and isinstance(seen.read, ReadWallets)
         return PassRecord(
             pass_id=report.pass_id,
             at=report.at,
             decisions=tuple(DecisionRecord.of(decision) for decision in news),
             holdings=tuple(after.holdings.values()),
-            books=books,
+            books=() if book is None else (book,),
             wallets=after.wallets if fresh_wallets else None,
             rates=after.rates if before.rates != after.rates else None,
             rules=after.rules if before.rules != after.rules else None,

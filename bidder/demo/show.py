@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console, Group
@@ -13,6 +14,7 @@ from rich.text import Text
 from bidder.app import snapshot
 from bidder.app.report import Acted, PassReport, Result
 from bidder.domain.actions import PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.money import plain
 from bidder.domain.policy import Policy
 
 if TYPE_CHECKING:
@@ -216,7 +218,11 @@ def _state(active: bool | None) -> str:  # noqa: FBT001 - three-valued, straight
 
 
 def _amount(value: dict[str, Any] | None) -> str:
-    return "-" if value is None else f"{value['amount']} {value['currency']}"
+    if value is None:
+        return "-"
+    # For the eye only: what is spent has twenty digits.
+    shown = round(Decimal(value["amount"]), 8)
+    return f"{plain(shown)} {value['currency']}"
 
 
 def _wait(seconds: float) -> str:

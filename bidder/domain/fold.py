@@ -350,7 +350,9 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
         recent = tuple(r for r in raises if now - r.at < _KEPT)
         raised = Raised(server=action.server, order=action.order, rival=rival, at=now)
         raises = (*recent, raised)
-    return replace(view.with_holding(updated), rules=rules, raises=raises)
+    # The book was read before this change: whoever acts on it again would act twice.
+    books = {server: seen for server, seen in view.books.items() if server != action.server}
+    return replace(view.with_holding(updated), rules=rules, raises=raises, books=books)
 
 
 def withdrawn(view: View, order: OrderId) -> View:
