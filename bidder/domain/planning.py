@@ -5,6 +5,7 @@ slot, holds included, sorted so that the most urgent comes first; the caller car
 and forgets the rest.
 """
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,8 @@ from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook, NothingFits, SearchResult
 from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
+
+_HOUR = timedelta(hours=1)
 
 # Reasons for which an order looks for another server to move to.
 _LEAVING = frozenset(
@@ -181,7 +184,7 @@ def _search(target: Target, view: View, policy: Policy, now: datetime) -> Search
         target,
         view.rates,
         currencies,
-        unfit=_unfit(target, view, now),
+        unfit=_unfit(target, view, policy, now),
         own=view.own_ids(),
         now=now,
         fresh_after=now - policy.pace.book_stale_after,
@@ -189,13 +192,16 @@ def _search(target: Target, view: View, policy: Policy, now: datetime) -> Search
     )
 
 
-def _unfit(target: Target, view: View, now: datetime) -> frozenset[ServerId]:
-    """Return the servers that must not be bid on: taken by us, in doubt, refused, or at war."""
+def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:
+    """Return the servers that must not be bid on: taken by us, in doubt, refused, worn out, at war."""
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(
         s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
     )
+    worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
+    most = policy.rails.max_creations_per_server_hour
+    servers.update(server for server, count in worn.items() if count >= most)
     if isinstance(target.params, TrackParams):
         params = target.params
         counts: dict[ServerId, int] = {}
