@@ -24,6 +24,8 @@ _WIDEST_MARGIN = 60.0
 _FIRST_MARGIN = 0.25
 _NARROWING = 0.8
 _WINDOW = 60.0
+# How far the stored time of the last request may lie behind the true one.
+_STORED_LATE = timedelta(seconds=15)
 # Rounding of clocks and timers; far below anything the exchange could resolve.
 _GRAIN = 0.001
 
@@ -57,7 +59,7 @@ class Limiter:
         last_request_at: datetime | None = None,
         last_creation_at: datetime | None = None,
     ) -> None:
-        """Start with what an earlier process last did; without it, as if it had just acted."""
+        """Start with what an earlier process last did, if there was one."""
         self._clock = clock
         self._lock = asyncio.Lock()
         self._margin = 0.0
@@ -142,7 +144,11 @@ class Limiter:
 
 
 def _left(last: datetime | None, now: datetime, spacing: float) -> float:
-    """Return how much of a spacing is left; all of it where nothing is known."""
-    if last is None or last > now:
-        return spacing
-    return max(0.0, spacing - (now - last) / timedelta(seconds=1))
+    """Return how long a new process waits first: a whole spacing if another one may just have died.
+
+    What is stored lags behind what was sent: a read is noted a few seconds late, a creation before
+    it waits for its slot. So a recent time says that someone was at work, not when it last sent.
+    """
+    if last is None or now - last > _STORED_LATE:
+        return 0.0
+    return spacing
