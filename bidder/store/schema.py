@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import bidder
-from bidder.errors import StoreBusy, StoreFailed, StoreUnusable
+from bidder.errors import BidderError, StoreBusy, StoreFailed, StoreUnusable
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
@@ -43,15 +43,16 @@ def upgrade(engine: Engine) -> None:
         StoreUnusable: the database cannot be used as it is; nothing in it was changed.
         StoreBusy: another process kept it locked.
     """
-    if _current(engine):
-        return
-    try:
-        with _schema_transaction(engine) as connection:
-            # Another process may have done it while we waited for the lock.
-            if _revision(connection) != HEAD:
-                _run_migrations(connection)
-    except SQLAlchemyError as exc:
-        raise _unusable(engine, failure(exc, engine)) from exc
+    with _closed_on_failure(engine):
+        if _current(engine):
+            return
+        try:
+            with _schema_transaction(engine) as connection:
+                # Another process may have done it while we waited for the lock.
+                if _revision(connection) != HEAD:
+                    _run_migrations(connection)
+        except SQLAlchemyError as exc:
+            raise _unusable(engine, failure(exc, engine)) from exc
 
 
 def require_current(engine: Engine) -> None:
@@ -63,11 +64,22 @@ def require_current(engine: Engine) -> None:
     file = sqlite_file(engine)
     if file is not None and not file.exists():
         raise StoreUnusable(f"{file}: there is no database yet; `bidder run` creates it")
-    if not _current(engine):
-        raise StoreUnusable(
-            f"{place(engine)}: the database is empty or older than this program;"
-            " `bidder run` upgrades it"
-        )
+    with _closed_on_failure(engine):
+        if not _current(engine):
+            raise StoreUnusable(
+                f"{place(engine)}: the database is empty or older than this program;"
+                " `bidder run` upgrades it"
+            )
+
+
+@contextmanager
+def _closed_on_failure(engine: Engine) -> Iterator[None]:
+    # Whoever is told that a database is of no use has no reason to close it.
+    try:
+        yield
+    except BidderError:
+        engine.dispose()
+        raise
 
 
 def _current(engine: Engine) -> bool:
