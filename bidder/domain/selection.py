@@ -236,11 +236,14 @@ def quote(
 def above(rival: Offer | None, currency: Currency, rates: Rates, *, ticks: int) -> Price | None:
     """Return the bid that beats ``rival`` by ``ticks`` quanta of our currency; None without one.
 
-    Ties are settled by a rule that nobody has written down, so "above" is always strict.
+    Ties are settled by a rule that nobody has written down, so "above" is always strict. Against a
+    bid in another currency a margin is kept, or every breath of the exchange rate would outbid us.
     """
     if rival is None:
         return None
     price = rates.convert(rival.price, currency)
+    if rival.price.currency != currency:
+        price = price.times(1 + _RATE_MARGIN)
     for _ in range(max(1, ticks)):
         price = price.one_tick_up()
     return price
@@ -272,6 +275,9 @@ class NothingFits:
 
 
 SearchResult = Found | NeedsBook | NothingFits
+
+# Rates were seen to wander by some tenths of a percent within the ten minutes of a lowering's clock.
+_RATE_MARGIN = Decimal("0.003")
 
 # A book older than this says nothing about its server's price any more.
 _REMEMBERED = timedelta(minutes=5)
