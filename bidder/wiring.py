@@ -8,6 +8,7 @@ from decimal import Decimal
 import httpx
 from sqlalchemy import Engine
 
+from bidder.app.preview import Preview, preview
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
@@ -16,10 +17,11 @@ from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
-from bidder.store.engine import open_engine
+from bidder.store.engine import open_engine, sqlite_file
 from bidder.store.lease import Lease
+from bidder.store.queries import Queries
 from bidder.store.records import Memory
-from bidder.store.schema import upgrade
+from bidder.store.schema import inspect_schema, require_current, upgrade
 from bidder.store.store import Store
 
 
@@ -156,3 +158,75 @@ def recalled(memory: Memory, policy: Policy) -> View:
         order_limit=memory.order_limit,
         paused=memory.paused,
     )
+
+
+def open_queries(settings: Settings) -> Queries:
+    """Return what may be asked of an account's database; never creates or changes it.
+
+    Raises:
+        StoreUnusable: there is no database yet, or it cannot be used as it is.
+    """
+    engine = open_engine(settings.database_url)
+    require_current(engine)
+    return Queries(engine, settings.account)
+
+
+def build_servant(settings: Settings, engine: Engine) -> App:
+    """Return a daemon that carries out the owner's commands and decides nothing of its own.
+
+    Raises:
+        LeaseHeld: a daemon trades this account; leave the command to it.
+    """
+    idle = tuple(replace(target, enabled=False) for target in settings.policy.targets)
+    return build_app(
+        policy=replace(settings.policy, targets=idle),
+        base_url=settings.exchange_url,
+        token=settings.require_token().reveal(),
+        engine=engine,
+        clock=SystemClock(),
+    )
+
+
+async def preview_now(settings: Settings) -> Preview:
+    """Return what a daemon would do at this moment; sends nothing that changes anything.
+
+    A database that is not there yet is not created: without one there is nothing to remember.
+
+    Raises:
+        LeaseHeld: a daemon trades this account and has the requests for itself.
+        InvalidToken: the exchange refused the token.
+        Unreachable: the exchange gave no usable answer.
+    """
+    token = settings.require_token().reveal()
+    engine = open_engine(settings.database_url)
+    file = sqlite_file(engine)
+    if file is not None and not file.exists():
+        engine = open_engine("sqlite://")
+    upgrade(engine)
+    policy = replace(settings.policy, mode=Mode.PAPER)
+    app = build_app(
+        policy=policy,
+        base_url=settings.exchange_url,
+        token=token,
+        engine=engine,
+        clock=SystemClock(),
+    )
+    try:
+        return await preview(app.trader.view, policy, client=app.trader.client, clock=app.clock)
+    finally:
+        await app.trader.client.close()
+        app.lease.release()
+        engine.dispose()
+
+
+def inspect_database(settings: Settings) -> None:
+    """Refuse a database that a daemon could not use; one that is not there yet is fine.
+
+    Raises:
+        StoreUnusable: it is of a newer schema, read-only, corrupt, foreign or cannot be reached.
+    """
+    engine = open_engine(settings.database_url)
+    try:
+        inspect_schema(engine)
+    finally:
+        engine.dispose()

@@ -1,68 +1,146 @@
-"""Commands that the owner left for the daemon: turned into decisions, and answered when done."""
+"""Commands that the owner left for the daemon: turned into decisions, and answered when done.
 
+An outcome starts with ``done:`` or ``failed:``; whoever posted the command reads it.
+"""
+
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
+from bidder.app import snapshot
 from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.domain.ids import OrderId
+from bidder.domain.policy import Mode
 from bidder.domain.view import View
+from bidder.errors import ExchangeError, InDoubt
+from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 
+DONE = "done: "
+FAILED = "failed: "
+
 _URGENT = 100
+_NOT_ON_PAPER = FAILED + "mode is paper, which sends nothing that changes anything; set mode: live"
+# One request to the exchange each, carried out in a pass of its own.
+_ERRANDS = frozenset({"wallets", "my_servers", "server_config", "set_server_settings"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """What the waiting commands ask for now.
 
-    ``withdrawals`` are to be carried out first; ``paused`` is the new state of trading or None;
-    ``finished`` pairs each command that is done with its outcome.
+    ``withdrawals`` are to be carried out first; ``errands`` are single requests to the exchange;
+    ``paused`` is the new state of trading or None; ``finished`` pairs each command that is done
+    with its outcome.
     """
 
     withdrawals: tuple[Decision, ...] = ()
+    errands: tuple[Request, ...] = ()
     paused: bool | None = None
     finished: tuple[tuple[Request, str], ...] = ()
 
 
-def hear(requests: Iterable[Request], view: View) -> Heard:
+def hear(requests: Iterable[Request], view: View, mode: Mode) -> Heard:
     """Return what the commands ask of the present view."""
     withdrawals: list[Decision] = []
+    errands: list[Request] = []
     finished: list[tuple[Request, str]] = []
     paused: bool | None = None
     for request in requests:
         match request.kind:
             case "pause":
                 paused = True
-                finished.append((request, "trading is paused"))
+                finished.append((request, DONE + "trading is paused"))
             case "resume":
                 paused = False
-                finished.append((request, "trading goes on"))
+                finished.append((request, DONE + "trading goes on"))
             case "cancel":
-                order = _order_id(request)
-                if order is None:
-                    finished.append((request, "refused: not an order number"))
-                elif order not in view.holdings:
-                    text = "is over" if order in view.ended else "is not known"
-                    finished.append((request, f"order {order} {text}"))
-                else:
-                    withdrawals.append(_withdrawal(order, view))
+                outcome, decision = _cancel(request, view, mode)
+                withdrawals += [decision] if decision is not None else []
+                finished += [(request, outcome)] if outcome is not None else []
             case "cancel_all":
                 paused = True
-                ours = [h.order.order for h in view.holdings.values() if h.ours]
-                if not ours and not view.intents:
-                    finished.append((request, "every order is cancelled, trading is paused"))
-                withdrawals += [_withdrawal(order, view) for order in ours]
+                outcome, decisions = _cancel_all(view, mode)
+                withdrawals += decisions
+                finished += [(request, outcome)] if outcome is not None else []
+            case kind if kind in _ERRANDS:
+                errands.append(request)
             case other:
-                finished.append((request, f"refused: no such command {other!r}"))
+                finished.append((request, f"{FAILED}no such command {other!r}"))
     free = [d for d in withdrawals if d.server is None or view.intent_on(d.server) is None]
-    return Heard(withdrawals=tuple(free), paused=paused, finished=tuple(finished))
+    return Heard(
+        withdrawals=tuple(free), errands=tuple(errands), paused=paused, finished=tuple(finished)
+    )
+
+
+async def run_errand(request: Request, client: ExchangeClient) -> str:
+    """Carry out one request to the exchange and return its outcome.
+
+    Raises:
+        InvalidToken: the exchange refused the token; trading ends.
+    """
+    try:
+        return DONE + json.dumps(await _answer(request, client))
+    except InDoubt as exc:
+        doubt = "; it may have been carried out" if request.kind == "set_server_settings" else ""
+        return f"{FAILED}{exc}{doubt}"
+    except (ExchangeError, KeyError, TypeError, ValueError, ArithmeticError) as exc:
+        return f"{FAILED}{exc}"
+
+
+async def _answer(request: Request, client: ExchangeClient) -> Any:
+    argument = request.argument if isinstance(request.argument, dict) else {}
+    match request.kind:
+        case "wallets":
+            return [snapshot.wallet(wallet) for wallet in await client.wallets()]
+        case "my_servers":
+            return [snapshot.hosted(server) for server in await client.my_servers()]
+        case "server_config":
+            return [snapshot.hosted(await client.server_config(str(argument["name"])))]
+        case _:
+            await client.set_server_settings(
+                str(argument["name"]),
+                availability=bool(argument["availability"]),
+                mrl_hours=int(argument["mrl_hours"]),
+                on_demand=Decimal(argument["on_demand"]),
+                spot=Decimal(argument["spot"]),
+            )
+            return []
+
+
+def _cancel(request: Request, view: View, mode: Mode) -> tuple[str | None, Decision | None]:
+    order = _order_id(request)
+    if order is None:
+        return FAILED + "not an order number", None
+    if order in view.holdings:
+        if mode is Mode.PAPER:
+            return _NOT_ON_PAPER, None
+        return None, _withdrawal(order, view)
+    if order in view.ended:
+        return f"{DONE}order {order} is over", None
+    if view.completed_at is None:
+        return None, None  # our orders have not been read yet
+    return f"{FAILED}order {order} is not known", None
+
+
+def _cancel_all(view: View, mode: Mode) -> tuple[str | None, list[Decision]]:
+    if view.completed_at is None:
+        return None, []
+    ours = [h.order.order for h in view.holdings.values() if h.ours]
+    if not ours and not view.intents:
+        return DONE + "every order is cancelled, trading is paused", []
+    if mode is Mode.PAPER:
+        return f"{_NOT_ON_PAPER}; trading is paused", []
+    return None, [_withdrawal(order, view) for order in ours]
 
 
 def _order_id(request: Request) -> OrderId | None:
     argument = request.argument
     if isinstance(argument, dict):
         argument = argument.get("order")
-    return OrderId(argument) if isinstance(argument, int) else None
+    return OrderId(argument) if isinstance(argument, int) and not isinstance(argument, bool) else None
 
 
 def _withdrawal(order: OrderId, view: View) -> Decision:

@@ -1,7 +1,9 @@
 """The long-running daemon: APScheduler drives passes, the lease's heartbeat and housekeeping.
 
 The pass is a date job, armed anew after each pass for the moment that the limiter and the agenda
-name: a fixed timer would waste the budget whenever a pass takes longer than its period. Stopping
+name: a fixed timer would waste the budget whenever a pass takes longer than its period. It is armed
+by the scheduler's own word that the job is over, or was passed over: a pass that armed its successor
+itself would sometimes find its own instance still counted, and the successor dropped. Stopping
 waits at most three seconds for the request in flight; what is still under way then stays an open
 intent, which the next start settles. There is no other shutdown path that matters.
 """
@@ -14,6 +16,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from apscheduler.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    JobEvent,
+)
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
@@ -27,6 +36,8 @@ from bidder.store.lease import LEASE_HEARTBEAT, LEASE_TTL, Lease
 
 log = structlog.get_logger("bidder")
 
+_TRADING = "trading"
+_JOB_OVER = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
 _DRAIN_SECONDS = 3.0
 _HOUSEKEEPING_EVERY = timedelta(hours=1)
 _HISTORY_KEPT = timedelta(days=14)
@@ -48,6 +59,7 @@ class Daemon:
     _scheduler: AsyncIOScheduler = field(init=False)
     _passing: asyncio.Task[None] | None = None
     _renewed_at: float = 0.0
+    _delay: timedelta = timedelta(0)
 
     async def run(self) -> None:
         """Trade until ``stop`` is set or a signal comes; then drain and give the lease back.
@@ -62,8 +74,9 @@ class Daemon:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._renewed_at = self.lease_clock.monotonic()
+        self._scheduler.add_listener(self._job_over, _JOB_OVER)
         self._scheduler.start()
-        self._arm(timedelta(0))
+        self._arm()
         self._every(LEASE_HEARTBEAT, self._heartbeat, "heartbeat", clock=self.lease_clock)
         self._every(_HOUSEKEEPING_EVERY, self._housekeeping, "housekeeping", clock=self.clock)
         log.info(
@@ -82,15 +95,20 @@ class Daemon:
         if self.failure is not None:
             raise self.failure
 
-    def _arm(self, delay: timedelta) -> None:
+    def _job_over(self, event: JobEvent) -> None:
+        if event.job_id == _TRADING:
+            self._arm()
+
+    def _arm(self) -> None:
         if self.stop.is_set():
             return
-        seconds = self.clock.real_seconds(delay.total_seconds())
+        seconds = self.clock.real_seconds(self._delay.total_seconds())
+        self._delay = timedelta(0)
         self._scheduler.add_job(
             self._pass,
             "date",
             run_date=datetime.now(UTC) + timedelta(seconds=seconds),
-            id="pass",
+            id=_TRADING,
             replace_existing=True,
         )
 
@@ -109,7 +127,7 @@ class Daemon:
         except StoreFailed as exc:
             # Nothing is sent without its intent on disk; try again, and say so while it lasts.
             log.error("store.failed", error=str(exc))
-            self._arm(timedelta(seconds=_STORE_PAUSE))
+            self._delay = timedelta(seconds=_STORE_PAUSE)
             return
         except BidderError as exc:
             self._fail(exc)
@@ -120,7 +138,7 @@ class Daemon:
             return
         if self.on_pass is not None:
             self.on_pass(report)
-        self._arm(report.sleep)
+        self._delay = report.sleep
 
     def _fail(self, exc: BaseException) -> None:
         self.failure = exc

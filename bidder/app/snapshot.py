@@ -5,19 +5,20 @@ UTC, and there is null where there is nothing.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bidder.app.report import PassReport
 from bidder.domain import guard, price_rules
-from bidder.domain.actions import Decision
+from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
 from bidder.exchange.limiter import Limiter
+from bidder.store.records import DecisionRecord
 
 
 def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> dict[str, Any]:
@@ -42,11 +43,8 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
             for intent in view.intents
         ],
         "wallets": [
-            {
-                "currency": wallet.currency.short,
-                "balance": None if wallet.balance is None else plain(wallet.balance.amount),
-            }
-            for wallet in view.wallets.values()
+            {"currency": seen.currency.short, "balance": money(seen.balance)}
+            for seen in view.wallets.values()
         ],
         "requests": {
             "sent": limiter.sent,
@@ -102,18 +100,46 @@ def order(holding: Holding) -> dict[str, Any]:
     }
 
 
-def decision(taken: Decision) -> dict[str, Any]:
+def decision(taken: DecisionRecord) -> dict[str, Any]:
     """Return one decision with its reason and facts."""
-    action = taken.action
     return {
+        "at": moment(taken.at),
         "target": taken.target,
         "server": taken.server,
         "order": taken.order,
-        "reason": taken.reason.value,
-        "action": None if action is None else type(action).__name__,
-        "price": money(getattr(action, "price", None)),
+        "reason": taken.reason,
+        "action": None if taken.action is None else taken.action.value,
+        "price": money(taken.price),
+        "previous_price": money(taken.previous_price),
         "due": moment(taken.due),
         "facts": dict(taken.facts),
+    }
+
+
+def hosted(server: HostedServer) -> dict[str, Any]:
+    """Return one server that the account itself offers for rent."""
+    specs = server.specs
+    return {
+        "name": server.name,
+        "server": server.server,
+        "connected": server.connected,
+        "online": server.online,
+        "visibility": server.visibility,
+        "rental": server.rental,
+        "on_demand": [money(price) for price in server.on_demand.values()],
+        "spot_floor": [money(price) for price in server.spot_floor.values()],
+        "mrl_hours": None if server.mrl is None else server.mrl / timedelta(hours=1),
+        "gpu": None if specs is None else specs.gpu,
+    }
+
+
+def wallet(seen: Wallet) -> dict[str, Any]:
+    """Return one wallet."""
+    return {
+        "currency": seen.currency.short,
+        "balance": money(seen.balance),
+        "deposit": seen.deposit or None,
+        "withdrawal_fee": money(seen.withdrawal_fee),
     }
 
 
@@ -130,7 +156,7 @@ def _target(
         "orders": [_position(h, target, view, policy, now) for h in held],
         "candidates": len(view.shortlists.get(target.name, ())),
         "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},
-        "decisions": [decision(d) for d in decisions],
+        "decisions": [decision(replace(DecisionRecord.of(d), at=now)) for d in decisions],
     }
 
 
@@ -158,8 +184,3 @@ def _committed(view: View) -> Mapping[str, str] | None:
         return {"amount": plain(round(guard.committed_usd(view), 6)), "currency": "USD"}
     except NoRate:
         return None
-
-
-def usd(value: Price | Money, view: View) -> Decimal | None:
-    """Return an amount in USD by the newest rates; None where there is none."""
-    return view.rates.to_usd(value) if view.rates.knows(value.currency) else None

@@ -13,16 +13,20 @@ from bidder.app.observe import observe
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
 from bidder.domain import agenda, planning
-from bidder.domain.actions import Decision, PlaceBid, RentOnDemand
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
 from bidder.domain.agenda import ReadBook
+from bidder.domain.ids import OrderId
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
+from bidder.errors import InvalidToken
 from bidder.exchange.client import ExchangeClient
+from bidder.store.records import Request
 from bidder.store.store import Store
 
 # After failures in a row the pace slows: the exchange is down, and hammering does not mend it.
 _BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 _COMMANDS_EVERY = 2.0
+_CANCEL_AGAIN = 60.0
 _LONGEST_SLEEP = timedelta(seconds=2)
 
 
@@ -41,6 +45,8 @@ class Trader:
     last_answer_at: datetime | None = None
     watch: alarms.Watch = field(default_factory=alarms.Watch)
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
+    errands: tuple[Request, ...] = ()
+    refused_until: dict[OrderId, float] = field(default_factory=dict)
     _commands_at: float = -1e9
 
     async def run_pass(self) -> PassReport:
@@ -57,7 +63,9 @@ class Trader:
         decisions = self._decide()
         chosen = self._ready(decisions)
         wake_at = self.clock.now()
-        if chosen is None:
+        if chosen is None and self.errands:
+            await self._run_errand(self.errands[0])
+        elif chosen is None:
             plan = agenda.next_read(self.view, decisions, self.policy, self.clock.now())
             wake_at = plan.wake_at
             if plan.read is not None:
@@ -73,7 +81,7 @@ class Trader:
         if self.clock.monotonic() - self._commands_at < _COMMANDS_EVERY:
             return
         self._commands_at = self.clock.monotonic()
-        heard = commands.hear(self.store.open_requests(), self.view)
+        heard = commands.hear(self.store.open_requests(), self.view, self.policy.mode)
         now = self.clock.now()
         if heard.paused is not None and heard.paused != self.view.paused:
             self.store.set_paused(paused=heard.paused, at=now, note="command")
@@ -81,13 +89,41 @@ class Trader:
         for request, outcome in heard.finished:
             self.store.finish_request(request.id, outcome=outcome, at=now)
         self.recorder.ordered = heard.withdrawals
+        self.errands = heard.errands
+
+    async def _run_errand(self, request: Request) -> None:
+        self.errands = tuple(each for each in self.errands if each is not request)
+        outcome = f"{commands.FAILED}interrupted"
+        try:
+            outcome = await commands.run_errand(request, self.client)
+        except InvalidToken as exc:
+            outcome = f"{commands.FAILED}{exc}"
+            raise
+        finally:
+            self.store.finish_request(request.id, outcome=outcome, at=self.clock.now())
+
+    def _refused_by_exchange(self, acted: Acted) -> None:
+        """Tell whoever asked for a cancellation that the exchange refuses it."""
+        if acted.decision.reason is not Reason.ORDERED or acted.result is not Result.REFUSED:
+            return
+        order = acted.decision.order
+        assert order is not None
+        self.refused_until[order] = self.clock.monotonic() + _CANCEL_AGAIN
+        for request in self.store.open_requests():
+            if request.kind == "cancel" and request.argument in (order, {"order": order}):
+                outcome = f"{commands.FAILED}{acted.error}"
+                self.store.finish_request(request.id, outcome=outcome, at=self.clock.now())
 
     def _decide(self) -> tuple[Decision, ...]:
         planned = planning.plan(self.view, self.policy, self.clock.now())
+        now = self.clock.monotonic()
+        # Also the owner's cancellations wait after a refusal: asking each second mends nothing.
+        waiting = {order for order, until in self.refused_until.items() if now < until}
         ordered = tuple(
             d
             for d in self.recorder.ordered
             if d.order in self.view.holdings
+            and d.order not in waiting
             and d.server is not None
             and self.view.intent_on(d.server) is None
         )
@@ -122,6 +158,7 @@ class Trader:
     async def _act(self, decision: Decision) -> Acted:
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
+        self._refused_by_exchange(acted)
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED})
         return acted
 

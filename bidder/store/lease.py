@@ -140,12 +140,7 @@ class Lease:
         return connection.execute(statement).one()
 
     def _held_until(self, row: Row[Any], now: datetime) -> datetime | None:
-        if row.host is None or row.expires_at is None or row.expires_at <= now:
-            return None
-        if _holder_of(row).is_gone(seen_from=self._holder):
-            return None
-        expires_at: datetime = row.expires_at
-        return min(expires_at, now + self._ttl)
+        return held_until(row, now, seen_from=self._holder, ttl=self._ttl)
 
     def _cut_back(self, connection: Connection, until: datetime) -> None:
         mine = lease.c.account == self._account
@@ -162,6 +157,18 @@ class Lease:
         }
         mine = lease.c.account == self._account
         connection.execute(update(lease).where(mine).values(**who, **values))
+
+
+def held_until(
+    row: Row[Any], now: datetime, *, seen_from: Holder, ttl: timedelta = LEASE_TTL
+) -> datetime | None:
+    """Return until when a lease's row keeps others out; None where it does not."""
+    if row.host is None or row.expires_at is None or row.expires_at <= now:
+        return None
+    if _holder_of(row).is_gone(seen_from=seen_from):
+        return None
+    expires_at: datetime = row.expires_at
+    return min(expires_at, now + ttl)
 
 
 def require_lease(connection: Connection, account: str, fencing: int) -> None:

@@ -16,7 +16,7 @@ from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.store import recording, rows, tables
 from bidder.store.engine import transaction
-from bidder.store.lease import Holder
+from bidder.store.lease import Holder, held_until
 from bidder.store.records import (
     BookRecord,
     DecisionRecord,
@@ -171,12 +171,19 @@ class Queries:
         state = self._state()
         return state is not None and bool(state.paused)
 
-    def lease(self) -> LeaseRecord | None:
-        """Return who holds the lease, expired or not; None where it was given back."""
+    def lease(self, now: datetime | None = None) -> LeaseRecord | None:
+        """Return who holds the lease; None where it was given back.
+
+        With ``now`` only a holder that still keeps others out then, without it also one whose lease
+        ran out.
+        """
         table = tables.lease
         found = self._rows(
             select(table).where(table.c.account == self._account, table.c.host.is_not(None))
         )
+        if now is not None:
+            here = Holder.here()
+            found = [row for row in found if held_until(row, now, seen_from=here) is not None]
         return next((_lease_of(row) for row in found), None)
 
     def request(self, request: int) -> Request | None:

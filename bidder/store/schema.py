@@ -72,6 +72,19 @@ def require_current(engine: Engine) -> None:
             )
 
 
+def inspect_schema(engine: Engine) -> None:
+    """Refuse a database that could not be used, now or after an upgrade; never changes it.
+
+    An SQLite file that is not there yet is fine. Raises StoreUnusable or StoreBusy.
+    """
+    file = sqlite_file(engine)
+    with _closed_on_failure(engine):
+        if file is not None:
+            _look_at(file)
+        else:
+            _current(engine)
+
+
 @contextmanager
 def _closed_on_failure(engine: Engine) -> Iterator[None]:
     # Whoever is told that a database is of no use has no reason to close it.

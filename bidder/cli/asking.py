@@ -1,0 +1,112 @@
+"""Leave a command in the database and see it through: by the running daemon, or else ourselves."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bidder.app.commands import DONE, FAILED
+from bidder.cli.failures import CommandFailed
+from bidder.config import Settings
+from bidder.errors import LeaseHeld, Unreachable
+from bidder.store.commands import post_request, withdraw_request
+from bidder.store.queries import Queries
+from bidder.wiring import App, build_servant, open_database
+
+_LOOK_EVERY = 0.2
+# A daemon may end while we wait for it; then the command is ours to carry out.
+_TRY_LEASE_EVERY = 2.0
+# So many reads without an answer, and nobody is there.
+_MOST_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a command ended: by ``daemon`` or by this ``command``, and its outcome's text."""
+
+    source: str
+    ok: bool
+    text: str
+
+
+def ask(
+    settings: Settings, kind: str, argument: object, wait: float, *, keep_posted: bool = False
+) -> Answer:
+    """Return how a command ended.
+
+    A command that was not carried out within ``wait`` seconds is taken back, unless ``keep_posted``:
+    then whoever trades next still carries it out.
+
+    Raises:
+        CommandFailed: nobody carried it out in time.
+        InvalidToken: the exchange refused the token.
+        Unreachable: the exchange gave no usable answer.
+    """
+    engine = open_database(settings.database_url)
+    number = post_request(engine, settings.account, kind, argument, at=datetime.now(UTC))
+    errand = _Errand(settings=settings, number=number, deadline=time.monotonic() + wait)
+    done = False
+    try:
+        answer = asyncio.run(errand.see_through(engine))
+        done = answer is not None
+    finally:
+        if not done and not keep_posted:
+            withdraw_request(engine, settings.account, number, at=datetime.now(UTC))
+        engine.dispose()
+    if answer is not None:
+        return answer
+    rest = "it stays posted" if keep_posted else "it was taken back"
+    raise CommandFailed(f"the command was not carried out within {wait:g} seconds; {rest}")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Errand:
+    settings: Settings
+    number: int
+    deadline: float
+
+    async def see_through(self, engine: object) -> Answer | None:
+        queries = Queries(engine, self.settings.account)  # type: ignore[arg-type]
+        next_try = 0.0
+        while True:
+            if time.monotonic() >= next_try:
+                next_try = time.monotonic() + _TRY_LEASE_EVERY
+                try:
+                    servant = build_servant(self.settings, engine)  # type: ignore[arg-type]
+                except LeaseHeld:
+                    pass
+                else:
+                    return await self._ourselves(servant, queries)
+            answer = self._outcome(queries, "daemon")
+            if answer is not None or time.monotonic() >= self.deadline:
+                return answer
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _ourselves(self, servant: App, queries: Queries) -> Answer | None:
+        renew_at = time.monotonic()
+        try:
+            while True:
+                if time.monotonic() >= renew_at:
+                    servant.lease.renew(servant.lease_clock.now())
+                    renew_at = time.monotonic() + 10
+                report = await servant.trader.run_pass()
+                answer = self._outcome(queries, "command")
+                if answer is not None:
+                    return answer
+                if servant.trader.failures >= _MOST_FAILURES:
+                    seen = report.observed or report.acted
+                    raise Unreachable("" if seen is None else seen.error)
+                if time.monotonic() >= self.deadline:
+                    return None
+                await servant.clock.sleep(report.sleep.total_seconds())
+        finally:
+            servant.lease.release()
+            await servant.trader.client.close()
+
+    def _outcome(self, queries: Queries, source: str) -> Answer | None:
+        request = queries.request(self.number)
+        if request is None or request.outcome is None:
+            return None
+        text = request.outcome
+        ok = text.startswith(DONE)
+        return Answer(source=source, ok=ok, text=text.removeprefix(DONE).removeprefix(FAILED))

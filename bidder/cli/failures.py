@@ -1,0 +1,88 @@
+"""How a command ends: its exit code, and one line on standard error for what went wrong."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+
+from bidder.errors import (
+    BadInput,
+    BidderError,
+    InDoubt,
+    InvalidToken,
+    LeaseHeld,
+    LeaseLost,
+    NotSent,
+    RateLimited,
+    Unreachable,
+)
+
+
+class ExitCode(IntEnum):
+    """What the shell, systemd and Docker see; part of the interface."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    TOKEN_REFUSED = 3
+    HELD = 4
+    UNREACHABLE = 5
+
+
+# The first that fits decides.
+_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (BadInput, ExitCode.BAD_INPUT),
+    (InvalidToken, ExitCode.TOKEN_REFUSED),
+    (LeaseHeld, ExitCode.HELD),
+    (LeaseLost, ExitCode.HELD),
+    (Unreachable, ExitCode.UNREACHABLE),
+    (NotSent, ExitCode.UNREACHABLE),
+    (InDoubt, ExitCode.UNREACHABLE),
+    (RateLimited, ExitCode.UNREACHABLE),
+    (BidderError, ExitCode.FAILED),
+)
+_INTERRUPTED = 130  # what a shell reports for a program that SIGINT ended
+
+
+class CommandFailed(BidderError):
+    """The command was understood and tried, and did not succeed."""
+
+
+def exit_code(exc: BaseException) -> ExitCode:
+    """Return the exit code for an error of ours."""
+    return next(code for kind, code in _CODES if isinstance(exc, kind))
+
+
+def complain(text: str) -> None:
+    """Print an error, each of its lines marked as one."""
+    for line in text.splitlines() or [""]:
+        print(f"error: {line}", file=sys.stderr)  # noqa: T201 - the command's answer
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; turn whatever it raises into lines for the user and an exit code."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except BidderError as exc:
+        complain(str(exc))
+        return exit_code(exc)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as exc:  # noqa: BLE001 - a traceback is never shown to a user
+        complain(_unforeseen(exc))
+        return ExitCode.FAILED
+    return code
+
+
+def _unforeseen(exc: Exception) -> str:
+    """Name the kind and the place only: the message of a foreign error may quote a secret."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119 - a name for the eye
+    return f"this should not happen: {type(exc).__name__} at {place}; please report it"

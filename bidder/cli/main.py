@@ -1,0 +1,131 @@
+"""The program's entry: every command, and how each ends.
+
+What a command needs is imported when it runs: ``bidder --help`` loads neither the database nor the
+HTTP client.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from bidder.cli import looking, ordering, serving
+from bidder.cli.failures import ExitCode, complain, guarded
+from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+app = typer.Typer(
+    name="bidder",
+    help="Holds the GPU servers you want on the CLORE.AI spot market, at the lowest price.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 token refused, 4 held by another daemon,"
+    " 5 the exchange is unreachable.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"bidder {version('bidder')}")  # noqa: T201 - the command's answer
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config: ConfigFile = DEFAULT_CONFIG,
+    cancel_on_exit: Annotated[
+        bool, typer.Option("--cancel-on-exit", help="Cancel every order of this daemon when it stops.")
+    ] = False,
+) -> int:
+    """Run the daemon until SIGTERM or SIGINT; orders stay as they are."""
+    import asyncio
+    from dataclasses import replace
+
+    from bidder.cli.opening import read_settings, say_warnings
+    from bidder.wiring import build_daemon, run_daemon
+
+    settings = read_settings(config, for_daemon=True)
+    if cancel_on_exit:
+        settings = replace(settings, policy=replace(settings.policy, cancel_on_exit=True))
+    say_warnings(settings)
+    daemon = build_daemon(settings)
+    try:
+        asyncio.run(run_daemon(daemon))
+    finally:
+        daemon.engine.dispose()
+    return ExitCode.DONE
+
+
+@app.command()
+def demo(
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=1000, help="Hours of exchange time; default: about a minute's worth."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The world and its rivals come from this number.")] = 1,
+    marketplace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A recorded `marketplace` answer as the world.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Watch the daemon trade on the simulated exchange; needs no account."""
+    from bidder.demo.scaled import main as play
+    from bidder.telemetry import configure_logging
+
+    configure_logging("error", "console")
+    return play(hours, seed, marketplace, as_json)
+
+
+app.command()(looking.check)
+app.command()(looking.plan)
+app.command()(looking.status)
+app.command()(looking.orders)
+app.command()(looking.history)
+app.command()(looking.explain)
+app.command()(ordering.cancel)
+app.command()(ordering.pause)
+app.command()(ordering.resume)
+app.command()(ordering.wallets)
+app.add_typer(ordering.servers, name="servers")
+app.add_typer(serving.sim, name="sim")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are lines on standard error."""
+    return guarded(lambda: _dispatch(arguments))
+
+
+def _dispatch(arguments: Sequence[str] | None) -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(
+            None if arguments is None else list(arguments), prog_name="bidder", standalone_mode=False
+        )
+    except TyperException as exc:
+        complain(f"{' '.join(exc.format_message().split())}; see `bidder --help`")
+        return ExitCode.BAD_INPUT
+    except typer.Abort:
+        complain("interrupted")
+        return ExitCode.FAILED
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

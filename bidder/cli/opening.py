@@ -1,0 +1,31 @@
+"""What every command does first: read the configuration, set up the log, say the warnings."""
+
+import os
+import sys
+from pathlib import Path
+
+from bidder.config import Settings, load_settings
+from bidder.telemetry import configure_logging
+
+
+def read_settings(config: Path, *, for_daemon: bool = False) -> Settings:
+    """Return the checked settings, with the log set up so that it shows no secret.
+
+    A command logs warnings only, as text for its user; the daemon as the configuration says.
+
+    Raises:
+        ConfigProblems: the configuration cannot be used.
+    """
+    configure_logging("warning", "console")
+    settings = load_settings(config, os.environ)
+    if for_daemon:
+        configure_logging(settings.log.level, settings.log.format, secrets=settings.secret_values)
+    else:
+        configure_logging("warning", "console", secrets=settings.secret_values)
+    return settings
+
+
+def say_warnings(settings: Settings) -> None:
+    """Print what the owner should know but that stops nothing."""
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - the command's answer

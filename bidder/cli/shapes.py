@@ -1,0 +1,194 @@
+"""The JSON documents of the commands, without their ``schema``. Every key is always there.
+
+Money is an object of ``amount`` (text) and ``currency``; times are ISO 8601 in UTC; null where there
+is nothing. ``docs/commands.md`` lists every key, and a test holds the two together.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from bidder.app import snapshot
+from bidder.app.preview import Preview
+from bidder.config import Settings
+from bidder.domain.intents import Intent
+from bidder.store.records import (
+    BookRecord,
+    DecisionRecord,
+    LeaseRecord,
+    OrderRecord,
+    Snapshot,
+    SpendTotal,
+)
+
+# What ``status`` shows of the latest pass; null for all of them before the first one.
+_PASS = (
+    "at",
+    "mode",
+    "paused",
+    "pass_id",
+    "targets",
+    "strangers",
+    "open_intents",
+    "wallets",
+    "requests",
+    "rules",
+    "committed_usd_per_day",
+    "last_orders_read",
+    "last_marketplace_read",
+    "servers_known",
+    "alarms",
+)
+
+
+def check(settings: Settings) -> dict[str, Any]:
+    """Return what a good configuration comes to."""
+    return {
+        "ok": True,
+        "config": str(settings.path),
+        "account": settings.account,
+        "mode": settings.policy.mode.value,
+        "exchange": settings.exchange_url,
+        "database": settings.database_shown,
+        "token_found": settings.token is not None,
+        "targets": [
+            {
+                "name": target.name,
+                "enabled": target.enabled,
+                "want": target.want,
+                "ceiling": {
+                    **(snapshot.money(target.ceiling.price) or {}),
+                    "per": target.ceiling.per.value,
+                },
+                "pay_with": [currency.short for currency in target.currencies],
+            }
+            for target in settings.policy.targets
+        ],
+        "warnings": list(settings.warnings),
+        "errors": [],
+    }
+
+
+def check_failed(config: str, errors: tuple[str, ...]) -> dict[str, Any]:
+    """Return the same keys for a configuration that cannot be used."""
+    nothing = ("account", "mode", "exchange", "database", "token_found")
+    return {
+        "ok": False,
+        "config": config,
+        **dict.fromkeys(nothing),
+        "targets": [],
+        "warnings": [],
+        "errors": list(errors),
+    }
+
+
+def status(
+    settings: Settings,
+    seen: Snapshot | None,
+    trader: LeaseRecord | None,
+    spend: tuple[SpendTotal, ...],
+    *,
+    paused: bool,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the state of trading."""
+    latest: dict[str, Any] = {} if seen is None else dict(seen.values)
+    return {
+        "account": settings.account,
+        "running": trader is not None,
+        "holder": None if trader is None else trader.holder,
+        "age_seconds": None if seen is None else round((now - seen.at).total_seconds(), 1),
+        **{key: latest.get(key) for key in _PASS},
+        "paused": paused,
+        "spend": [
+            {
+                "target": total.target,
+                "orders": total.orders,
+                "spend": snapshot.money(total.spend),
+                "fees": snapshot.money(total.fees),
+                "creation_fees": snapshot.money(total.creation_fees),
+            }
+            for total in spend
+        ],
+    }
+
+
+def order(record: OrderRecord) -> dict[str, Any]:
+    """Return one order, live or ended."""
+    return {
+        **snapshot.order(record.holding),
+        "image": record.holding.order.image or None,
+        "mode": record.mode.value,
+        "end_cause": record.end_cause,
+    }
+
+
+def book(record: BookRecord) -> dict[str, Any]:
+    """Return one change of a server's book."""
+    return {
+        "at": snapshot.moment(record.at),
+        "server": record.server,
+        "exists": record.exists,
+        "public": record.public,
+        "online": record.online,
+        "floor": [snapshot.money(price) for price in record.floor.values()],
+        "rivals": record.rivals,
+        "best_rival": snapshot.money(record.best_rival),
+        "active_order": record.active_order,
+        "our_order": record.our_order,
+        "our_price": snapshot.money(record.our_price),
+    }
+
+
+def explained(
+    record: OrderRecord,
+    prices: tuple[tuple[datetime, Any], ...],
+    intents: tuple[Intent, ...],
+    decisions: tuple[DecisionRecord, ...],
+) -> dict[str, Any]:
+    """Return an order, its prices, what was sent for it, and the decisions that led there."""
+    return {
+        "order": order(record),
+        "prices": [{"at": snapshot.moment(at), "bid": snapshot.money(bid)} for at, bid in prices],
+        "sent": [
+            {
+                "kind": intent.kind.value,
+                "state": intent.state.value,
+                "opened_at": snapshot.moment(intent.opened_at),
+                "ended_at": snapshot.moment(intent.ended_at),
+                "price": snapshot.money(intent.price),
+                "previous_price": snapshot.money(intent.previous_price),
+            }
+            for intent in intents
+        ],
+        "decisions": [snapshot.decision(decision) for decision in decisions],
+    }
+
+
+def planned(settings: Settings, seen: Preview) -> dict[str, Any]:
+    """Return what would be done now."""
+    return {
+        "account": settings.account,
+        "mode": settings.policy.mode.value,
+        "source": "exchange",
+        "at": snapshot.moment(seen.at),
+        "servers_known": len(seen.view.marketplace.listings),
+        "requests": seen.requests,
+        "actions": [snapshot.decision(DecisionRecord.of(d)) for d in seen.actions],
+        "holds": [snapshot.decision(DecisionRecord.of(d)) for d in seen.holds],
+    }
+
+
+def planned_by_daemon(settings: Settings, seen: Snapshot | None) -> dict[str, Any]:
+    """Return the running daemon's latest decisions in the same shape."""
+    values: dict[str, Any] = {} if seen is None else dict(seen.values)
+    decisions = [d for target in values.get("targets", ()) for d in target["decisions"]]
+    return {
+        "account": settings.account,
+        "mode": values.get("mode", settings.policy.mode.value),
+        "source": "daemon",
+        "at": values.get("at"),
+        "servers_known": values.get("servers_known"),
+        "requests": 0,
+        "actions": [d for d in decisions if d["action"] is not None],
+        "holds": [d for d in decisions if d["action"] is None],
+    }

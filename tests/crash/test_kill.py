@@ -1,0 +1,173 @@
+"""Real processes, killed at random: no order is doubled, none is forgotten."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bidder.domain.ids import AccountName
+from bidder.store.engine import open_engine
+from bidder.store.queries import Queries
+
+KILLS = 10
+SPEED = 60
+TOKEN = "kill-test-token"
+# Exchange time that the survivor gets to put things right: a creation's grace, and some.
+RECOVERY_SECONDS = 400
+
+BIDDER = [sys.executable, "-m", "bidder.cli.main"]
+
+
+@contextmanager
+def sim(faults: Path | None, seed: int) -> Iterator[str]:
+    """Run the simulated exchange as a process; yield its root URL."""
+    arguments = ["sim", "serve", "--port", "0", "--speed", str(SPEED), "--servers", "60"]
+    arguments += ["--seed", str(seed), "--token", TOKEN]
+    if faults is not None:
+        arguments += ["--faults", str(faults)]
+    process = subprocess.Popen([*BIDDER, *arguments], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("listening on "), line
+        yield f"http://{line.split()[2]}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+def ask(root: str, path: str, body: Any = None) -> Any:
+    """Return a control endpoint's answer."""
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(root + path, data=data), timeout=10) as answer:
+        return json.load(answer)
+
+
+def write_config(folder: Path, root: str, database: str) -> Path:
+    """Write a configuration with two targets that always find servers."""
+    config = folder / "config.yaml"
+    config.write_text(
+        f"""
+mode: live
+account: {{name: kill, token_env: KILL_TEST_TOKEN}}
+exchange: {{url: "{root}/v1"}}
+database: "{database}"
+rates: {{BTC: 69000, CLORE: 0.11}}
+pace: {{settle_grace: 2m}}
+strategies:
+  - name: ada
+    want: 2
+    ceiling: {{usd: 6, per: gpu}}
+    servers: {{gpu: [RTX 4090]}}
+    launch: {{image: cloreai/ubuntu20.04-jupyter}}
+  - name: ampere
+    want: 3
+    ceiling: {{usd: 3, per: gpu}}
+    servers: {{gpu: [RTX 3080, RTX 3090, RTX 3070, RTX 3060 TI]}}
+    launch: {{image: cloreai/ubuntu20.04-jupyter}}
+""",
+        encoding="utf-8",
+    )
+    return config
+
+
+def start(config: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start the daemon with its log in a file."""
+    environment = {**os.environ, "KILL_TEST_TOKEN": TOKEN}
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            [*BIDDER, "run", "-c", str(config)], env=environment, stdout=stream, stderr=stream
+        )
+
+
+def referee_targets() -> list[dict[str, Any]]:
+    """Return the two targets as the referee takes them."""
+    return [
+        {
+            "name": "ada",
+            "want": 2,
+            "gpu_models": ["RTX 4090"],
+            "ceiling": {"amount": "6", "currency": "USD-Blockchain", "per": "gpu"},
+        },
+        {
+            "name": "ampere",
+            "want": 3,
+            "gpu_models": ["RTX 3080", "RTX 3090", "RTX 3070", "RTX 3060 Ti"],
+            "ceiling": {"amount": "3", "currency": "USD-Blockchain", "per": "gpu"},
+        },
+    ]
+
+
+def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> None:
+    """Kill the daemon ten times, let the last one recover, and compare its books with the truth."""
+    chance = random.Random(seed)
+    log = tmp_path / "daemon.log"
+    with sim(faults, seed) as root:
+        config = write_config(tmp_path, root, database)
+        ask(root, "/_sim/start", {"speed": SPEED, "targets": referee_targets()})
+        for _ in range(KILLS):
+            daemon = start(config, log)
+            time.sleep(chance.uniform(0.9, 3.0))
+            assert daemon.poll() is None, log.read_text()[-3000:]
+            daemon.send_signal(signal.SIGKILL)
+            daemon.wait(10)
+        survivor = start(config, log)
+        time.sleep(RECOVERY_SECONDS / SPEED)
+        assert survivor.poll() is None, log.read_text()[-3000:]
+        survivor.send_signal(signal.SIGTERM)
+        assert survivor.wait(10) == 0, log.read_text()[-3000:]
+        report = ask(root, "/_sim/report")["report"]
+        truth = ask(root, "/_sim/orders")["orders"]
+
+    engine = open_engine(database)
+    queries = Queries(engine, AccountName("kill"))
+    known = {record.holding.order.order for record in queries.orders()}
+    in_doubt = {intent.server for intent in queries.open_intents()}
+    engine.dispose()
+    live = {order["id"]: order["server"] for order in truth if order["live"]}
+    lost = {o: s for o, s in live.items() if o not in known and s not in in_doubt}
+    assert report["double_orders"] == 0
+    assert lost == {}
+    assert len(set(live.values())) == len(live), "two live orders on one server"
+    assert report["ceiling_breaches"] == 0
+    assert report["orders_created"] >= 1
+    assert TOKEN not in log.read_text()
+
+
+def test_ten_kills_double_and_lose_nothing(tmp_path: Path) -> None:
+    """SIGKILL at random moments leaves no second order and no lost one."""
+    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=11, faults=None)
+
+
+def test_ten_kills_amid_broken_answers(tmp_path: Path) -> None:
+    """The same holds while answers to creations and changes go missing."""
+    faults = tmp_path / "faults.json"
+    faults.write_text(
+        json.dumps(
+            [
+                {"kind": "close_after", "endpoint": "create_order", "probability": 0.2},
+                {"kind": "error_500_after", "endpoint": "create_order", "probability": 0.1},
+                {"kind": "close_before", "endpoint": "create_order", "probability": 0.1},
+                {"kind": "truncated", "endpoint": "my_orders", "probability": 0.05},
+                {"kind": "html_502_after", "endpoint": "set_spot_price", "probability": 0.2},
+            ]
+        )
+    )
+    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=12, faults=faults)
+
+
+@pytest.mark.postgres
+def test_ten_kills_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    """The same holds on PostgreSQL."""
+    check(tmp_path, postgres_url, seed=13, faults=None)
