@@ -178,13 +178,15 @@ def build_servant(settings: Settings, engine: Engine) -> App:
         LeaseHeld: a daemon trades this account; leave the command to it.
     """
     idle = tuple(replace(target, enabled=False) for target in settings.policy.targets)
-    return build_app(
+    app = build_app(
         policy=replace(settings.policy, targets=idle),
         base_url=settings.exchange_url,
         token=settings.require_token().reveal(),
         engine=engine,
         clock=SystemClock(),
     )
+    app.trader.recorder.pictures = False
+    return app
 
 
 async def preview_now(settings: Settings) -> Preview:

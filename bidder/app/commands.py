@@ -14,7 +14,7 @@ from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.domain.ids import OrderId
 from bidder.domain.policy import Mode
 from bidder.domain.view import View
-from bidder.errors import ExchangeError, InDoubt
+from bidder.errors import ExchangeError, InDoubt, InvalidToken
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 
@@ -83,6 +83,8 @@ async def run_errand(request: Request, client: ExchangeClient) -> str:
     """
     try:
         return DONE + json.dumps(await _answer(request, client))
+    except InvalidToken:
+        raise
     except InDoubt as exc:
         doubt = "; it may have been carried out" if request.kind == "set_server_settings" else ""
         return f"{FAILED}{exc}{doubt}"

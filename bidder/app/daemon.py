@@ -119,7 +119,11 @@ class Daemon:
     async def _pass(self) -> None:
         self._passing = asyncio.ensure_future(self._one_pass())
         # Shielded: the scheduler's own shutdown would cancel a request in flight.
-        await asyncio.shield(self._passing)
+        try:
+            await asyncio.shield(self._passing)
+        except asyncio.CancelledError:
+            if not self.stop.is_set():
+                raise
 
     async def _one_pass(self) -> None:
         try:

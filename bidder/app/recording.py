@@ -26,8 +26,12 @@ Subject = tuple[str | None, int | None, int | None]
 
 @dataclass(slots=True)
 class Recorder:
-    """Writes what changed, and remembers what was said last so that nothing is said twice."""
+    """Writes what changed, and remembers what was said last so that nothing is said twice.
 
+    Without ``pictures`` the snapshot that ``status`` shows is left as the last daemon wrote it.
+    """
+
+    pictures: bool = True
     ordered: tuple[Decision, ...] = ()
     said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
     books: dict[ServerId, BookRecord] = field(default_factory=dict)
@@ -114,7 +118,7 @@ class Recorder:
             last_creation_at=limiter.last_creation_at,
             order_limit=after.order_limit,
             creation_fee_usd=after.creation_fee_usd,
-            snapshot=snapshot.take(report, after, policy, limiter),
+            snapshot=snapshot.take(report, after, policy, limiter) if self.pictures else None,
         )
 
 

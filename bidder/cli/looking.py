@@ -245,7 +245,8 @@ def _state(order: dict[str, Any]) -> str:
         return f"ended: {order['end_cause'] or 'over'}"
     if order["kind"] != "spot":
         return "rented"
-    return {None: "not read yet", True: "running", False: "outbid"}[order["active"]]
+    unknown = "-" if order["target"] is None else "not read yet"
+    return {None: unknown, True: "running", False: "outbid"}[order["active"]]
 
 
 def _reach(order: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """``bidder sim``: the simulated exchange alone."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,12 @@ def serve(
     servers: Annotated[int, typer.Option(help="Servers in a generated world.")] = 300,
     token: Annotated[str, typer.Option(help="The API token that is accepted.")] = "sim-token",  # noqa: S107 - the simulator's own
     no_rivals: Annotated[bool, typer.Option("--no-rivals", help="Nobody else bids.")] = False,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%SZ"], help="Where its calendar starts, in UTC; default: now."
+        ),
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A script of faults, as JSON.")
     ] = None,
@@ -47,4 +54,5 @@ def serve(
         rivals=not no_rivals,
         servers=servers,
         faults_file=faults,
+        start=None if start is None else start.replace(tzinfo=UTC),
     )

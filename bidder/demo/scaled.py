@@ -36,6 +36,7 @@ _ROUND_TRIP = 0.25  # seconds of exchange time that one round trip may take
 _PLAIN_DEMO_SECONDS = 50.0
 _LONGEST_PLAIN_HOURS = 3.0
 _SMALL_WORLD = 60
+_CALENDAR = "2026-01-05T12:00:00Z"  # the same world and the same hours for the same seed
 _PINGS = 60
 _START_SECONDS = 30.0
 # A round trip under load is longer than one on an idle machine.
@@ -99,7 +100,7 @@ async def _play(hours: float | None, seed: int, marketplace: Path | None, show: 
 
 @asynccontextmanager
 async def _arena(seed: int, marketplace: Path | None, *, servers: int) -> AsyncIterator[Arena]:
-    arguments = ["sim", "serve", "--port", "0", "--seed", str(seed)]
+    arguments = ["sim", "serve", "--port", "0", "--seed", str(seed), "--start", _CALENDAR]
     if marketplace is not None:
         arguments += ["--marketplace", str(marketplace)]
     else:

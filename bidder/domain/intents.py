@@ -19,7 +19,7 @@ from bidder.domain.money import Price
 
 # Answers were seen to lag by up to half a minute; the margin covers the request's own execution.
 STALENESS = timedelta(seconds=45)
-# How far the exchange's clock may lie from ours before an order's ``ct`` rules it out.
+# How far the exchange's clock may lie from ours before ``ct`` tells one order from another.
 _CLOCK_SKEW = timedelta(minutes=10)
 
 
@@ -133,21 +133,31 @@ def settle(intents: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> 
 
 
 def fits(intent: Intent, order: OwnOrder) -> bool:
-    """Return whether ``order`` can be the result of this creation."""
+    """Return whether ``order`` can be the result of this creation.
+
+    Its ``ct`` is no proof against it: where our clock is wrong, every order of ours would be taken
+    for a person's, and bid for again.
+    """
     return (
         order.server == intent.server
         and order.order not in intent.known_orders
         and order.kind is intent.order_kind
         and (intent.price is None or order.price.currency == intent.price.currency)
-        and order.created_at >= intent.opened_at - _CLOCK_SKEW
     )
+
+
+def _in_time(intent: Intent, orders: list[OwnOrder]) -> list[OwnOrder]:
+    """Return the orders whose ``ct`` agrees with the creation, or all where none does."""
+    agreeing = [o for o in orders if o.created_at >= intent.opened_at - _CLOCK_SKEW]
+    return agreeing or orders
 
 
 def _settle_creation(
     intent: Intent, read: OrdersRead, grace: timedelta, claimed: set[OrderId]
 ) -> Verdict:
     fitting = [o for o in read.answer.orders if o.order not in claimed and fits(intent, o)]
-    live = tuple(order.order for order in fitting if not order.expired)
+    running = [order for order in fitting if not order.expired]
+    live = tuple(order.order for order in _in_time(intent, running))
     if len(live) > 1:
         return Verdict(intent=intent, settled=Settled.AMBIGUOUS, orders=live)
     if live:

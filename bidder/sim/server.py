@@ -148,14 +148,15 @@ def sim_serve_main(
     servers: int = DEFAULT_SIZE,
     faults_file: Path | str | None = None,
     rules: Rules | None = None,
+    start: datetime | None = None,
 ) -> int:
     """Serve a simulated exchange until told to stop; return the exit code 0; raises BadInput.
 
-    At ``speed`` 1 the exchange's calendar is the machine's; faster, it starts at a fixed date.
+    Its calendar starts at ``start``, by default at the machine's present.
     """
     if not 0 < speed < 1e6:
         raise BadInput(f"speed must lie above 0 and below 1000000, not {speed}")
-    start = datetime.now(UTC) if speed == 1 else DEFAULT_START
+    start = datetime.now(UTC) if start is None else start.astimezone(UTC)
     exchange = build_exchange(
         seed=seed,
         marketplace=marketplace,
