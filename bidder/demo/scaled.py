@@ -74,7 +74,7 @@ def main(hours: float | None, seed: int, marketplace: Path | None, as_json: bool
     show = Show(quiet=as_json)
     report = asyncio.run(_play(hours, seed, marketplace, show))
     if as_json:
-        print(json.dumps(report, indent=2))  # noqa: T201 - the answer
+        print(json.dumps({"schema": 1, **report}, indent=2))  # noqa: T201 - the answer
     else:
         show.summary(report)
     return 0

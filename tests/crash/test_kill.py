@@ -1,19 +1,14 @@
 """Real processes, killed at random: no order is doubled, none is forgotten."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import TOKEN, ask, daemon, sim, start_daemon, stop, write_config
 
 from bidder.domain.ids import AccountName
 from bidder.store.engine import open_engine
@@ -21,80 +16,14 @@ from bidder.store.queries import Queries
 
 KILLS = 10
 SPEED = 20
-TOKEN = "kill-test-token"
 # A start needs some seconds, at one request each, until it places its first bid.
 LIVES_SECONDS = (4.0, 9.0)
 # What the survivor gets to put things right and to fill its slots.
 RECOVERY_SECONDS = 25
 
-BIDDER = [sys.executable, "-m", "bidder.cli.main"]
-
-
-@contextmanager
-def sim(faults: Path | None, seed: int) -> Iterator[str]:
-    """Run the simulated exchange as a process; yield its root URL."""
-    arguments = ["sim", "serve", "--port", "0", "--speed", str(SPEED), "--servers", "60"]
-    arguments += ["--seed", str(seed), "--token", TOKEN]
-    if faults is not None:
-        arguments += ["--faults", str(faults)]
-    process = subprocess.Popen([*BIDDER, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), line
-        yield f"http://{line.split()[2]}"
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
-
-
-def ask(root: str, path: str, body: Any = None) -> Any:
-    """Return a control endpoint's answer."""
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(root + path, data=data), timeout=10) as answer:
-        return json.load(answer)
-
-
-def write_config(folder: Path, root: str, database: str) -> Path:
-    """Write a configuration with two targets that always find servers."""
-    config = folder / "config.yaml"
-    config.write_text(
-        f"""
-mode: live
-account: {{name: kill, token_env: KILL_TEST_TOKEN}}
-exchange: {{url: "{root}/v1"}}
-database: "{database}"
-rates: {{BTC: 69000, CLORE: 0.11}}
-pace: {{settle_grace: 2m}}
-strategies:
-  - name: ada
-    want: 2
-    ceiling: {{usd: 6, per: gpu}}
-    servers: {{gpu: [RTX 4090]}}
-    launch: {{image: cloreai/ubuntu20.04-jupyter}}
-  - name: ampere
-    want: 3
-    ceiling: {{usd: 3, per: gpu}}
-    servers: {{gpu: [RTX 3080, RTX 3090, RTX 3070, RTX 3060 TI]}}
-    launch: {{image: cloreai/ubuntu20.04-jupyter}}
-""",
-        encoding="utf-8",
-    )
-    return config
-
-
-def start(config: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the daemon with its log in a file."""
-    environment = {**os.environ, "KILL_TEST_TOKEN": TOKEN}
-    with log.open("ab") as stream:
-        return subprocess.Popen(
-            [*BIDDER, "run", "-c", str(config)], env=environment, stdout=stream, stderr=stream
-        )
-
 
 def referee_targets() -> list[dict[str, Any]]:
-    """Return the two targets as the referee takes them."""
+    """Return the two strategies as the referee takes them."""
     return [
         {
             "name": "ada",
@@ -115,25 +44,25 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
     """Kill the daemon ten times, let the last one recover, and compare its books with the truth."""
     chance = random.Random(seed)
     log = tmp_path / "daemon.log"
-    with sim(faults, seed) as root:
-        config = write_config(tmp_path, root, database)
+    more = ["--faults", str(faults)] if faults is not None else []
+    with sim("--speed", str(SPEED), "--seed", str(seed), *more) as root:
+        config = write_config(tmp_path, root, database=database, more="pace: {settle_grace: 2m}")
         ask(root, "/_sim/start", {"speed": SPEED, "targets": referee_targets()})
         for _ in range(KILLS):
-            daemon = start(config, log)
+            victim = start_daemon(config, log)
             time.sleep(chance.uniform(*LIVES_SECONDS))
-            assert daemon.poll() is None, log.read_text()[-3000:]
-            daemon.send_signal(signal.SIGKILL)
-            daemon.wait(10)
-        survivor = start(config, log)
-        time.sleep(RECOVERY_SECONDS)
-        assert survivor.poll() is None, log.read_text()[-3000:]
-        survivor.send_signal(signal.SIGTERM)
-        assert survivor.wait(10) == 0, log.read_text()[-3000:]
+            assert victim.poll() is None, log.read_text()[-3000:]
+            victim.send_signal(signal.SIGKILL)
+            victim.wait(10)
+        with daemon(config, log) as survivor:
+            time.sleep(RECOVERY_SECONDS)
+            assert survivor.poll() is None, log.read_text()[-3000:]
+            assert stop(survivor) == 0, log.read_text()[-3000:]
         report = ask(root, "/_sim/report")["report"]
         truth = ask(root, "/_sim/orders")["orders"]
 
     engine = open_engine(database)
-    queries = Queries(engine, AccountName("kill"))
+    queries = Queries(engine, AccountName("e2e"))
     known = {record.holding.order.order for record in queries.orders() if record.holding.ours}
     in_doubt = {intent.server for intent in queries.open_intents()}
     engine.dispose()

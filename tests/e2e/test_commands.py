@@ -1,0 +1,163 @@
+"""Every command against the simulated exchange, beside a running daemon and without one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from documented import disagreements, read_table
+from processes import Ran, ask, bidder, daemon, sim, stop, wait_for, write_config
+
+SPEED = "30"
+
+
+class Desk:
+    """Runs commands with one configuration and holds each answer against the documentation."""
+
+    def __init__(self, config: Path) -> None:
+        """Start with nothing seen."""
+        self.config = config
+        self.seen: set[str] = set()
+
+    def run(self, *command: str, code: int = 0) -> Ran:
+        """Run a command for the eye."""
+        ran = bidder(*command, "-c", str(self.config))
+        assert ran.code == code, f"{command}: {ran}"
+        assert "Traceback" not in ran.err
+        return ran
+
+    def json(self, name: str, *arguments: str, code: int = 0) -> Any:
+        """Run a command with --json; return its document, which agrees with the documentation."""
+        document = self.run(*name.split(), *arguments, "--json", code=code).document
+        assert disagreements(document, name) == []
+        self.seen.add(name)
+        return document
+
+
+def test_a_day_at_the_desk(tmp_path: Path) -> None:
+    """What an owner types from the first look to the last order, and what each command answers."""
+    with sim("--speed", SPEED) as root:
+        desk = Desk(write_config(tmp_path, root))
+        _before_the_first_start(desk)
+        log = tmp_path / "daemon.log"
+        with daemon(desk.config, log) as running:
+            _beside_the_daemon(desk, root)
+            assert stop(running) == 0, log.read_text()
+        _without_the_daemon(desk, root)
+        assert "Traceback" not in log.read_text()
+        assert {*desk.seen, "demo"} == {name for name in read_table() if name in COMMANDS}
+
+
+COMMANDS = {
+    *("check", "plan", "status", "orders", "history", "explain", "cancel", "pause", "resume"),
+    *("wallets", "servers list", "servers config", "servers set", "demo"),
+}
+
+
+def _before_the_first_start(desk: Desk) -> None:
+    checked = desk.json("check")
+    assert (checked["ok"], checked["token_found"]) == (True, True)
+    assert desk.run("check").out.startswith(f"{desk.config} is good")
+    assert "there is no database yet" in desk.run("status", code=2).err
+    plan = desk.json("plan")
+    assert plan["source"] == "exchange"
+    assert [action["action"] for action in plan["actions"]] == ["place"] * 5
+    assert len({action["server"] for action in plan["actions"]}) == 5
+    assert all(action["facts"]["ceiling"] for action in plan["actions"])
+    assert not (desk.config.parent / "bidder.db").exists(), "a plan leaves nothing behind"
+
+
+def _beside_the_daemon(desk: Desk, root: str) -> None:
+    database = desk.config.parent / "bidder.db"
+    wait_for(database.exists, of="the database")
+    orders = wait_for(lambda: _running(desk), of="orders that run")
+    status = desk.json("status")
+    assert status["running"] is True
+    assert status["holder"].startswith("process ")
+    assert status["mode"] == "live"
+    assert sum(len(target["orders"]) for target in status["targets"]) >= 2
+    first = orders[0]
+    assert first["pub_cluster"]
+    assert first["tcp_ports"]
+    assert first["http_port"] == "8888"
+    assert first["ends_at"] > first["created_at"]
+    assert "clorecloud" in desk.run("orders").out
+    assert str(first["order"]) in desk.run("status").out
+    assert bidder("run", "-c", str(desk.config)).code == 4
+
+    explained = desk.json("explain", str(first["order"]))
+    assert explained["order"]["order"] == first["order"]
+    placed = [d for d in explained["decisions"] if d["action"] == "place"]
+    assert placed[0]["reason"] == "empty_slot"
+    assert placed[0]["facts"]["floor"]
+    assert next(sent["kind"] for sent in explained["sent"]) == "place"
+    assert explained["prices"][0]["bid"] == placed[0]["price"]
+    assert "empty_slot" in desk.run("explain", str(first["order"])).out
+
+    books = desk.json("history", "--server", str(first["server"]))["books"]
+    assert {book["server"] for book in books} == {first["server"]}
+    assert desk.json("history", "--limit", "3")["books"]
+    assert desk.json("plan")["source"] == "daemon"
+    wallets = desk.json("wallets")
+    assert wallets["source"] == "daemon"
+    assert {wallet["currency"] for wallet in wallets["wallets"]} >= {"BTC", "CLORE"}
+    hosted = desk.json("servers list")
+    assert (hosted["source"], hosted["servers"][0]["name"]) == ("daemon", "rig-1")
+
+    assert desk.json("pause")["carried_out_by"] == "daemon"
+    assert desk.json("status")["paused"] is True
+    assert desk.json("cancel", str(first["order"]))["ok"] is True
+    assert first["order"] not in _live(root)
+    assert "is not known" in desk.run("cancel", "999999999", code=1).err
+    assert desk.json("resume")["ok"] is True
+
+
+def _without_the_daemon(desk: Desk, root: str) -> None:
+    assert desk.json("status")["running"] is False
+    assert _live(root), "orders stay as they are when the daemon stops"
+    config = desk.json("servers config", "rig-1")
+    assert config["source"] == "command"
+    settings = ["--mrl", "48", "--on-demand", "0.0002", "--spot", "0.0001", "--available"]
+    assert desk.json("servers set", "rig-1", *settings)["name"] == "rig-1"
+    changed = desk.json("servers config", "rig-1")["server"]
+    assert {price["amount"] for price in changed["on_demand"]} == {"0.0002"}
+    assert desk.run("servers", "config", "nobody", code=1).err.startswith("error: server_config")
+    assert desk.json("wallets")["source"] == "command"
+
+    orders = desk.json("orders")["orders"]
+    one = orders[0]["order"]
+    answer = desk.json("cancel", str(one))
+    assert (answer["carried_out_by"], answer["ok"]) == ("command", True)
+    assert one not in _live(root)
+    everything = desk.json("cancel", "--all")
+    assert everything["ok"] is True
+    assert _live(root) == set()
+    assert desk.json("status")["paused"] is True
+    ended = desk.json("orders", "--ended")["orders"]
+    assert {one} < {order["order"] for order in ended}
+    assert {order["end_cause"] for order in ended} == {"withdrawn"}
+    assert desk.run("orders").out == "There are no orders.\n"
+    assert desk.json("resume")["carried_out_by"] == "command"
+
+
+def _running(desk: Desk) -> list[dict[str, Any]]:
+    """Return the orders once two of them run and one of those has had its ports published."""
+    ran = bidder("orders", "-c", str(desk.config), "--json")
+    if ran.code != 0:
+        return []
+    orders = desk.json("orders")["orders"]
+    active = [order for order in orders if order["active"] and order["target"] == "ada"]
+    return active if len(orders) >= 4 else []
+
+
+def _live(root: str) -> set[int]:
+    return {order["id"] for order in ask(root, "/_sim/orders")["orders"] if order["live"]}
+
+
+def test_the_demo_prints_what_is_documented(tmp_path: Path) -> None:
+    """One JSON object, on standard output alone, by the simulator's own count."""
+    ran = bidder("demo", "--hours", "0.1", "--seed", "2", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert disagreements(ran.document, "demo") == []
+    assert ran.document["rate_limit_refusals"] == 0
+    assert ran.document["orders_created"] >= 5
+    assert json.loads(ran.out)["simulated_hours"] >= 0.1
