@@ -113,7 +113,7 @@ async def _answer(request: Request, client: ExchangeClient) -> Any:
 
 
 def _cancel(request: Request, view: View, mode: Mode) -> tuple[str | None, Decision | None]:
-    order = _order_id(request)
+    order = order_of(request)
     if order is None:
         return FAILED + "not an order number", None
     if order in view.holdings:
@@ -138,7 +138,8 @@ def _cancel_all(view: View, mode: Mode) -> tuple[str | None, list[Decision]]:
     return None, [_withdrawal(order, view) for order in ours]
 
 
-def _order_id(request: Request) -> OrderId | None:
+def order_of(request: Request) -> OrderId | None:
+    """Return the order that a command speaks of; None where it names none."""
     argument = request.argument
     if isinstance(argument, dict):
         argument = argument.get("order")

@@ -12,7 +12,7 @@ from bidder.app.executor import Executor
 from bidder.app.observe import observe
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, planning
+from bidder.domain import agenda, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
 from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
@@ -26,7 +26,8 @@ from bidder.store.store import Store
 # After failures in a row the pace slows: the exchange is down, and hammering does not mend it.
 _BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 _COMMANDS_EVERY = 2.0
-_CANCEL_AGAIN = 60.0
+_LEFT_MINUTES = 60
+_CANCEL_AGAIN = timedelta(seconds=60)
 _LONGEST_SLEEP = timedelta(seconds=2)
 
 
@@ -46,7 +47,7 @@ class Trader:
     watch: alarms.Watch = field(default_factory=alarms.Watch)
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
     errands: tuple[Request, ...] = ()
-    refused_until: dict[OrderId, float] = field(default_factory=dict)
+    refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
     _commands_at: float = -1e9
 
     async def run_pass(self) -> PassReport:
@@ -81,8 +82,9 @@ class Trader:
         if self.clock.monotonic() - self._commands_at < _COMMANDS_EVERY:
             return
         self._commands_at = self.clock.monotonic()
-        heard = commands.hear(self.store.open_requests(), self.view, self.policy.mode)
         now = self.clock.now()
+        waiting = self._give_up(self.store.open_requests(), now)
+        heard = commands.hear(waiting, self.view, self.policy.mode)
         if heard.paused is not None and heard.paused != self.view.paused:
             self.store.set_paused(paused=heard.paused, at=now, note="command")
             self.view = replace(self.view, paused=heard.paused)
@@ -102,23 +104,41 @@ class Trader:
         finally:
             self.store.finish_request(request.id, outcome=outcome, at=self.clock.now())
 
-    def _refused_by_exchange(self, acted: Acted) -> None:
-        """Tell whoever asked for a cancellation that the exchange refuses it."""
-        if acted.decision.reason is not Reason.ORDERED or acted.result is not Result.REFUSED:
+    def _note_ordered(self, acted: Acted) -> None:
+        """Remember how a cancellation that the owner asked for went."""
+        order, server = acted.decision.order, acted.decision.server
+        if acted.decision.reason is not Reason.ORDERED or order is None or server is None:
             return
-        order = acted.decision.order
-        assert order is not None
-        self.refused_until[order] = self.clock.monotonic() + _CANCEL_AGAIN
-        for request in self.store.open_requests():
-            if request.kind == "cancel" and request.argument in (order, {"order": order}):
-                outcome = f"{commands.FAILED}{acted.error}"
-                self.store.finish_request(request.id, outcome=outcome, at=self.clock.now())
+        now = self.clock.now()
+        if acted.result is Result.REFUSED:
+            self.refused[order] = (now, acted.error)
+        elif acted.result is Result.OK:
+            # Whoever cancels by hand has had enough of that server for now.
+            self.view = fold.set_back(
+                self.view, "cancelled by the owner", now=now, minutes=_LEFT_MINUTES, server=server
+            )
+
+    def _give_up(self, requests: tuple[Request, ...], now: datetime) -> tuple[Request, ...]:
+        """Answer the cancellations that were refused although the order lives; return the others."""
+        left = []
+        for request in requests:
+            order = commands.order_of(request)
+            at, error = self.refused.get(order, (None, "")) if order is not None else (None, "")
+            holding = self.view.holdings.get(order) if order is not None else None
+            read_at = self.view.orders_at
+            if at is None or request.kind != "cancel" or holding is None:
+                left.append(request)
+            elif read_at is not None and read_at > at and not holding.missing_reads:
+                self.store.finish_request(request.id, outcome=f"{commands.FAILED}{error}", at=now)
+            else:
+                left.append(request)
+        return tuple(left)
 
     def _decide(self) -> tuple[Decision, ...]:
         planned = planning.plan(self.view, self.policy, self.clock.now())
-        now = self.clock.monotonic()
+        now = self.clock.now()
         # Also the owner's cancellations wait after a refusal: asking each second mends nothing.
-        waiting = {order for order, until in self.refused_until.items() if now < until}
+        waiting = {order for order, (at, _) in self.refused.items() if now - at < _CANCEL_AGAIN}
         ordered = tuple(
             d
             for d in self.recorder.ordered
@@ -158,7 +178,7 @@ class Trader:
     async def _act(self, decision: Decision) -> Acted:
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
-        self._refused_by_exchange(acted)
+        self._note_ordered(acted)
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED})
         return acted
 
