@@ -202,7 +202,8 @@ async def preview_now(settings: Settings) -> Preview:
     token = settings.require_token().reveal()
     engine = open_engine(settings.database_url)
     file = sqlite_file(engine)
-    if file is not None and not file.exists():
+    passing = file is not None and not file.exists()
+    if passing:
         engine = open_engine("sqlite://")
     upgrade(engine)
     policy = replace(settings.policy, mode=Mode.PAPER)
@@ -213,9 +214,16 @@ async def preview_now(settings: Settings) -> Preview:
         engine=engine,
         clock=SystemClock(),
     )
+    limiter = app.trader.client.limiter
     try:
         return await preview(app.trader.view, policy, client=app.trader.client, clock=app.clock)
     finally:
+        app.trader.store.note_requests(
+            last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at
+        )
+        if passing:
+            # Nobody will know when we asked last, so nobody may be able to ask too soon.
+            await app.clock.sleep(limiter.ready_in())
         await app.trader.client.close()
         app.lease.release()
         engine.dispose()

@@ -57,6 +57,14 @@ class Trader:
             InvalidToken: the exchange refused the token; trading ends.
             LeaseLost: another daemon trades this account now.
         """
+        try:
+            return await self._one_pass()
+        except InvalidToken:
+            # Whoever starts next must not come too soon after this request.
+            self._note_requests()
+            raise
+
+    async def _one_pass(self) -> PassReport:
         self.pass_id += 1
         before = self.view
         observed: Observed | None = None
@@ -76,6 +84,12 @@ class Trader:
         acted = None if chosen is None else await self._act(chosen)
         self.decisions = decisions
         return self._record(before, observed, acted, wake_at)
+
+    def _note_requests(self) -> None:
+        limiter = self.client.limiter
+        self.store.note_requests(
+            last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at
+        )
 
     def _hear(self) -> None:
         """Take the owner's commands; the wish to cancel stays posted until it is carried out."""

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
 
     Beside a running daemon the answer is the daemon's own latest decisions.
     """
-    from bidder.cli import output, shapes
+    from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings, say_warnings
     from bidder.errors import LeaseHeld
     from bidder.wiring import open_queries, preview_now
@@ -69,14 +69,18 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
         output.say(f"{document['servers_known']} servers seen with {document['requests']} requests.")
     if not document["actions"]:
         output.say("Nothing would be sent now.")
-    output.table(_DECISION_COLUMNS, map(_decision_row, document["actions"]), title="Would be sent")
-    output.table(_DECISION_COLUMNS, map(_decision_row, document["holds"]), title="Left as it is")
+    output.table(
+        pictures.DECISION_COLUMNS, map(pictures.decision_row, document["actions"]), title="Would be sent"
+    )
+    output.table(
+        pictures.DECISION_COLUMNS, map(pictures.decision_row, document["holds"]), title="Left as it is"
+    )
     return ExitCode.DONE
 
 
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Show what is held, at what price, and what the daemon is waiting for."""
-    from bidder.cli import output, shapes
+    from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
@@ -94,7 +98,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     if as_json:
         output.say_json(document)
     else:
-        _show_status(document)
+        pictures.show_status(document)
     return ExitCode.DONE
 
 
@@ -105,7 +109,7 @@ def orders(
     as_json: AsJson = False,
 ) -> int:
     """List the account's orders: what they cost, how to reach them, when they end."""
-    from bidder.cli import output, shapes
+    from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
@@ -116,7 +120,7 @@ def orders(
         return ExitCode.DONE
     if not found:
         output.say("No order has ended." if ended else "There are no orders.")
-    output.table(_ORDER_COLUMNS, map(_order_row, found))
+    output.table(pictures.ORDER_COLUMNS, map(pictures.order_row, found))
     return ExitCode.DONE
 
 
@@ -127,7 +131,7 @@ def history(
     as_json: AsJson = False,
 ) -> int:
     """Show how the books that were read changed, oldest first."""
-    from bidder.cli import output, shapes
+    from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings
     from bidder.domain.ids import ServerId
     from bidder.wiring import open_queries
@@ -152,7 +156,7 @@ def history(
                 str(row["rivals"]),
                 output.amount(row["best_rival"]),
                 output.amount(row["our_price"]),
-                _who_runs(row),
+                pictures.who_runs(row),
             )
             for row in rows
         ),
@@ -162,7 +166,7 @@ def history(
 
 def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Show the decisions that led to an order and its price, with the facts they rested on."""
-    from bidder.cli import output, shapes
+    from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings
     from bidder.domain.ids import OrderId
     from bidder.wiring import open_queries
@@ -181,154 +185,15 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
     if as_json:
         output.say_json(document)
         return ExitCode.DONE
-    output.table(_ORDER_COLUMNS, [_order_row(document["order"])])
+    output.table(pictures.ORDER_COLUMNS, [pictures.order_row(document["order"])])
     output.table(
         ("at (UTC)", "bid per day"),
         [(output.when(each["at"]), output.amount(each["bid"])) for each in document["prices"]],
         title="Its prices",
     )
     output.table(
-        ("at (UTC)", *_DECISION_COLUMNS),
-        [(output.when(each["at"]), *_decision_row(each)) for each in document["decisions"]],
+        ("at (UTC)", *pictures.DECISION_COLUMNS),
+        [(output.when(each["at"]), *pictures.decision_row(each)) for each in document["decisions"]],
         title="Why",
     )
     return ExitCode.DONE
-
-
-_DECISION_COLUMNS = ("strategy", "server", "action", "price", "was", "reason", "facts")
-_ORDER_COLUMNS = (
-    "order",
-    "server",
-    "strategy",
-    "bid per day",
-    "state",
-    "spent",
-    "ends (UTC)",
-    "reach it at",
-)
-
-
-def _decision_row(decision: dict[str, Any]) -> tuple[str, ...]:
-    from bidder.cli import output
-
-    facts = dict(decision["facts"])
-    if decision["due"] is not None:
-        facts["until"] = output.when(decision["due"])
-    return (
-        output.text(decision["target"]),
-        output.text(decision["server"]),
-        output.text(decision["action"] or "hold"),
-        output.amount(decision["price"]),
-        output.amount(decision["previous_price"]),
-        decision["reason"],
-        output.facts(facts),
-    )
-
-
-def _order_row(order: dict[str, Any]) -> tuple[str, ...]:
-    from bidder.cli import output
-
-    return (
-        str(order["order"]),
-        str(order["server"]),
-        output.text(order["target"]),
-        output.amount(order["bid"]),
-        _state(order),
-        output.amount(order["spend"]),
-        output.when(order["ended_at"] or order["ends_at"]),
-        _reach(order),
-    )
-
-
-def _state(order: dict[str, Any]) -> str:
-    if order["ended_at"] is not None:
-        return f"ended: {order['end_cause'] or 'over'}"
-    if order["kind"] != "spot":
-        return "rented"
-    unknown = "-" if order["target"] is None else "not read yet"
-    return {None: unknown, True: "running", False: "outbid"}[order["active"]]
-
-
-def _reach(order: dict[str, Any]) -> str:
-    hosts = " ".join(order["pub_cluster"])
-    ports = " ".join(f"tcp {port}" for port in order["tcp_ports"])
-    http = f"http {order['http_port']}" if order["http_port"] else ""
-    return " ".join(part for part in (hosts, ports, http) if part) or "-"
-
-
-def _who_runs(row: dict[str, Any]) -> str:
-    if not row["exists"]:
-        return "gone"
-    if not row["online"]:
-        return "offline"
-    if row["active_order"] is None:
-        return "nobody"
-    return "we" if row["active_order"] == row["our_order"] else "a rival"
-
-
-def _show_status(document: dict[str, Any]) -> None:
-    from bidder.cli import output
-
-    who = f"running ({document['holder']})" if document["running"] else "not running"
-    paused = ", PAUSED: `bidder resume` goes on" if document["paused"] else ""
-    output.say(f"Account {document['account']}: {who}{paused}.")
-    if document["at"] is None:
-        output.say("No pass has been recorded yet.")
-        return
-    requests = document["requests"]
-    output.say(
-        f"Mode {document['mode']}; as of {output.when(document['at'])} UTC,"
-        f" {document['age_seconds']:.0f} s ago; request budget used {requests['budget_use']:.0%};"
-        f" committed {output.amount(document['committed_usd_per_day'])} per day."
-    )
-    for alarm in document["alarms"]:
-        output.say(f"! {alarm}")
-    rows: list[tuple[str, ...]] = []
-    for target in document["targets"]:
-        label = f"{target['name']} {target['held']}/{target['want']}"
-        for order in target["orders"]:
-            rows.append(
-                (
-                    label,
-                    str(order["server"]),
-                    str(order["order"]),
-                    _state(order),
-                    output.amount(order["bid"]),
-                    output.amount(order["rival"]),
-                    output.amount(order["floor"]),
-                    output.amount(order["ceiling"]),
-                    output.when(order["lowering_opens_at"])[11:] or "-",
-                    output.amount(order["spend"]),
-                    _reach(order),
-                )
-            )
-            label = ""
-        if label:
-            why = ", ".join(sorted({d["reason"] for d in target["decisions"]})) or "-"
-            rows.append((label, "-", "-", why, *["-"] * 7))
-    output.table(
-        (
-            "strategy",
-            "server",
-            "order",
-            "state",
-            "our bid",
-            "best rival",
-            "floor",
-            "ceiling",
-            "lowering at",
-            "spent",
-            "reach it at",
-        ),
-        rows,
-    )
-    for stranger in document["strangers"]:
-        output.say(
-            f"Not ours: order {stranger['order']} on server {stranger['server']},"
-            f" {output.amount(stranger['bid'])} per day."
-        )
-    for total in document["spend"]:
-        output.say(
-            f"Spent so far on {output.text(total['target'])}: {output.amount(total['spend'])}"
-            f" and {output.amount(total['fees'])} in fees, {total['orders']} orders."
-        )

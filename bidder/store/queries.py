@@ -164,7 +164,10 @@ class Queries:
         state = self._state()
         if state is None or state.snapshot is None or state.last_pass_at is None:
             return None
-        return Snapshot(pass_id=state.last_pass_id, at=state.last_pass_at, values=state.snapshot)
+        # A command's passes leave the picture as it was: its age is its own.
+        taken = state.snapshot.get("at")
+        at = state.last_pass_at if taken is None else datetime.fromisoformat(taken)
+        return Snapshot(pass_id=state.last_pass_id, at=at, values=state.snapshot)
 
     def paused(self) -> bool:
         """Return whether trading is paused by command."""

@@ -206,6 +206,16 @@ class Store:
             latest = recording.write(connection, self._account, record, self._latest)
         self._latest = latest
 
+    def note_requests(
+        self, *, last_request_at: datetime | None, last_creation_at: datetime | None
+    ) -> None:
+        """Keep when something was sent last, for the pace of whoever talks to the exchange next."""
+        sent = {"last_request_at": last_request_at, "last_creation_at": last_creation_at}
+        known = {name: at for name, at in sent.items() if at is not None}
+        if known:
+            with self._writing() as connection:
+                recording.write_state(connection, self._account, known)
+
     def set_paused(self, *, paused: bool, at: datetime, note: str = "") -> None:
         """Pause or resume trading; it stays so over a restart."""
         with self._writing() as connection:

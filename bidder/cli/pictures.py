@@ -1,0 +1,141 @@
+"""The documents of the looking commands, drawn for the eye."""
+
+from typing import Any
+
+from bidder.cli import output
+
+DECISION_COLUMNS = ("strategy", "server", "action", "price", "was", "reason", "facts")
+ORDER_COLUMNS = (
+    "order",
+    "server",
+    "strategy",
+    "bid per day",
+    "state",
+    "spent",
+    "ends (UTC)",
+    "reach it at",
+)
+
+
+def decision_row(decision: dict[str, Any]) -> tuple[str, ...]:
+    """Return one decision as a row."""
+    facts = dict(decision["facts"])
+    if decision["due"] is not None:
+        facts["until"] = output.when(decision["due"])
+    return (
+        output.text(decision["target"]),
+        output.text(decision["server"]),
+        output.text(decision["action"] or "hold"),
+        output.amount(decision["price"]),
+        output.amount(decision["previous_price"]),
+        decision["reason"],
+        output.facts(facts),
+    )
+
+
+def order_row(order: dict[str, Any]) -> tuple[str, ...]:
+    """Return one order as a row."""
+    return (
+        str(order["order"]),
+        str(order["server"]),
+        output.text(order["target"]),
+        output.amount(order["bid"]),
+        _state(order),
+        output.amount(order["spend"]),
+        output.when(order["ended_at"] or order["ends_at"]),
+        _reach(order),
+    )
+
+
+def _state(order: dict[str, Any]) -> str:
+    if order["ended_at"] is not None:
+        return f"ended: {order['end_cause'] or 'over'}"
+    if order["kind"] != "spot":
+        return "rented"
+    unknown = "-" if order["target"] is None else "not read yet"
+    return {None: unknown, True: "running", False: "outbid"}[order["active"]]
+
+
+def _reach(order: dict[str, Any]) -> str:
+    hosts = " ".join(order["pub_cluster"])
+    ports = " ".join(f"tcp {port}" for port in order["tcp_ports"])
+    http = f"http {order['http_port']}" if order["http_port"] else ""
+    return " ".join(part for part in (hosts, ports, http) if part) or "-"
+
+
+def who_runs(row: dict[str, Any]) -> str:
+    """Return who had the server when its book was read."""
+    if not row["exists"]:
+        return "gone"
+    if not row["online"]:
+        return "offline"
+    if row["active_order"] is None:
+        return "nobody"
+    return "we" if row["active_order"] == row["our_order"] else "a rival"
+
+
+def show_status(document: dict[str, Any]) -> None:
+    """Print the state of trading."""
+    who = f"running ({document['holder']})" if document["running"] else "not running"
+    paused = ", PAUSED: `bidder resume` goes on" if document["paused"] else ""
+    output.say(f"Account {document['account']}: {who}{paused}.")
+    if document["at"] is None:
+        output.say("No pass has been recorded yet.")
+        return
+    requests = document["requests"]
+    output.say(
+        f"Mode {document['mode']}; as of {output.when(document['at'])} UTC,"
+        f" {document['age_seconds']:.0f} s ago; request budget used {requests['budget_use']:.0%};"
+        f" committed {output.amount(document['committed_usd_per_day'])} per day."
+    )
+    for alarm in document["alarms"]:
+        output.say(f"! {alarm}")
+    rows: list[tuple[str, ...]] = []
+    for target in document["targets"]:
+        label = f"{target['name']} {target['held']}/{target['want']}"
+        for order in target["orders"]:
+            rows.append(
+                (
+                    label,
+                    str(order["server"]),
+                    str(order["order"]),
+                    _state(order),
+                    output.amount(order["bid"]),
+                    output.amount(order["rival"]),
+                    output.amount(order["floor"]),
+                    output.amount(order["ceiling"]),
+                    output.when(order["lowering_opens_at"])[11:] or "-",
+                    output.amount(order["spend"]),
+                    _reach(order),
+                )
+            )
+            label = ""
+        if label:
+            why = ", ".join(sorted({d["reason"] for d in target["decisions"]})) or "-"
+            rows.append((label, "-", "-", why, *["-"] * 7))
+    output.table(
+        (
+            "strategy",
+            "server",
+            "order",
+            "state",
+            "our bid",
+            "best rival",
+            "floor",
+            "ceiling",
+            "lowering at",
+            "spent",
+            "reach it at",
+        ),
+        rows,
+    )
+    for stranger in document["strangers"]:
+        output.say(
+            f"Not ours: order {stranger['order']} on server {stranger['server']},"
+            f" {output.amount(stranger['bid'])} per day."
+        )
+    for total in document["spend"]:
+        output.say(
+            f"Spent so far on {output.text(total['target'])}: {output.amount(total['spend'])}"
+            f" and {output.amount(total['fees'])} in fees, {total['orders']} orders."
+        )

@@ -1,0 +1,286 @@
+"""How commands end: exit codes, one line for each error, never a traceback, nothing half-done."""
+
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bidder import errors
+from bidder.cli.failures import ExitCode, exit_code, guarded
+from bidder.cli.main import main
+from bidder.store.engine import open_engine
+from bidder.store.schema import upgrade
+
+GOOD = """
+mode: paper
+account: {token_env: UNIT_TOKEN}
+exchange: {url: "http://127.0.0.1:9/v1"}
+database: bidder.db
+rates: {BTC: 69000, CLORE: 0.11}
+strategies:
+  - name: one
+    ceiling: {usd: 3}
+    servers: {gpu: RTX 3090}
+    launch: {image: nvidia/cuda}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a good configuration that names an exchange which nobody runs."""
+    monkeypatch.setenv("UNIT_TOKEN", "canary-token-value")
+    for name in ("BIDDER_CONFIG", "BIDDER_EXCHANGE_URL", "BIDDER_DATABASE_URL", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "config.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+BAD = {
+    "broken yaml": ("strategies: [", "strategies: ["),
+    "unknown key": ("database: bidder.db", "databse: bidder.db"),
+    "wrong type": ("database: bidder.db", "database: bidder.db\nadopt: 7"),
+    "negative price": ("{usd: 3}", "{usd: -3}"),
+    "zero price": ("{usd: 3}", "{usd: 0}"),
+    "nan price": ("{usd: 3}", "{usd: .nan}"),
+    "absurd price": ("{usd: 3}", "{usd: 3000000}"),
+    "ceiling without a rate": ("{usd: 3}", "{dogecoin: 3}"),
+    "no ceiling": ("    ceiling: {usd: 3}\n", ""),
+    "port list of six": (
+        "image: nvidia/cuda",
+        "image: nvidia/cuda, ports: {1: tcp, 2: tcp, 3: tcp, 4: tcp, 5: tcp, 6: tcp}",
+    ),
+    "env with an ampersand": ("image: nvidia/cuda", "image: nvidia/cuda, env: {A: 'x&y'}"),
+    "env too large": ("image: nvidia/cuda", "image: nvidia/cuda, env: {A: '" + "x" * 1537 + "'}"),
+    "ssh password": ("image: nvidia/cuda", "image: nvidia/cuda, ssh_password: 'a!b'"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_configuration_ends_with_two_and_one_line(
+    kind: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """File, line and remedy on one line; no database appears."""
+    before, after = BAD[kind]
+    text = GOOD.replace(before, after) if before in GOOD else GOOD + "\n" + after
+    config.write_text(text)
+    for command in ("check", "run", "plan", "status"):
+        assert main([command, "-c", str(config)]) == ExitCode.BAD_INPUT
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        lines = [line for line in shown.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, shown.err
+        assert lines[0].startswith(f"error: {config}:")
+        assert "canary" not in shown.err
+    assert list(config.parent.iterdir()) == [config]
+
+
+def test_duplicate_and_overlapping_strategies_are_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of one name, and two that could bid on one server."""
+    entry = GOOD[GOOD.index("  - name") :]
+    config.write_text(GOOD + entry)
+    assert main(["check", "-c", str(config)]) == 2
+    config.write_text(GOOD + entry.replace("name: one", "name: two"))
+    capsys.readouterr()
+    assert main(["check", "-c", str(config)]) == 2
+    assert "one" in capsys.readouterr().err
+
+
+def test_a_missing_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a folder, and a file nobody may read."""
+    for path in (tmp_path / "none.yaml", tmp_path):
+        assert main(["check", "-c", str(path)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {path}: ")
+
+
+def test_a_good_configuration_passes_and_changes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No token is needed, no database made; --json says the same."""
+    assert main(["check", "-c", str(config)]) == 0
+    assert capsys.readouterr().out.startswith(f"{config} is good")
+    assert main(["check", "-c", str(config), "--json"]) == 0
+    assert list(config.parent.iterdir()) == [config]
+
+
+def test_a_token_that_others_can_read_is_warned_about(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning, no error: it may be meant so."""
+    token = config.parent / "token"
+    token.write_text("secret-token\n")
+    token.chmod(0o644)
+    config.write_text(GOOD.replace("token_env: UNIT_TOKEN", "token_file: token"))
+    assert main(["check", "-c", str(config)]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith("warning: ")
+    assert "chmod 600" in shown
+    assert "secret-token" not in shown
+
+
+def test_a_database_that_cannot_be_used_is_refused_by_every_command(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Corrupt, newer, foreign: named with its remedy and left as it was."""
+    file = config.parent / "bidder.db"
+    file.write_bytes(b"this is no database" * 100)
+    _refused(config, file, capsys, "corrupt")
+    file.unlink()
+    with sqlite3.connect(file) as plain:
+        plain.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        plain.execute("INSERT INTO alembic_version VALUES ('9999')")
+    plain.close()
+    _refused(config, file, capsys, "newer")
+    file.unlink()
+    engine = open_engine(file)
+    upgrade(engine)
+    engine.dispose()
+    file.chmod(0o400)
+    _refused(config, file, capsys, "read-only")
+
+
+def _refused(config: Path, file: Path, capsys: pytest.CaptureFixture[str], word: str) -> None:
+    before = file.read_bytes()
+    for command in ("check", "run", "status", "plan", "pause"):
+        assert main([command, "-c", str(config)]) == 2, command
+        shown = capsys.readouterr()
+        assert word in shown.err
+        assert len(shown.err.splitlines()) == 1
+    assert file.read_bytes() == before
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The simulator says which one, and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["sim", "serve", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: port {port} is in use; choose another with --port, or 0 for a free one\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["cancel"],
+        ["cancel", "7", "--all"],
+        ["cancel", "seven"],
+        ["explain"],
+        ["history", "--limit", "0"],
+        ["demo", "--hours", "-1"],
+        ["sim", "serve", "--speed", "0"],
+        ["sim", "serve", "--servers", "0"],
+        ["sim", "serve", "--marketplace", "/nonexistent.json"],
+        ["sim", "serve", "--faults", "/nonexistent.json"],
+        ["sim", "serve", "--start", "yesterday"],
+        ["servers", "set", "rig", "--mrl", "1", "--on-demand", "x", "--spot", "1", "--available"],
+        ["run", "--bogus"],
+    ],
+)
+def test_bad_usage_ends_with_two_and_one_line(
+    arguments: list[str], config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unknown commands and options, missing and malformed values."""
+    os.chdir(config.parent)
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert len(shown.splitlines()) == 1
+
+
+def test_without_a_database_the_reading_commands_say_so(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And they do not create one."""
+    for command in (["status"], ["orders"], ["history"], ["explain", "7"]):
+        assert main([*command, "-c", str(config)]) == 2
+        assert "`bidder run` creates it" in capsys.readouterr().err
+    assert not (config.parent / "bidder.db").exists()
+
+
+def test_an_exchange_that_nobody_runs_is_unreachable(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 5, in words, for whatever command has to ask it."""
+    assert main(["plan", "-c", str(config)]) == ExitCode.UNREACHABLE
+    assert "no connection" in capsys.readouterr().err
+    assert main(["servers", "list", "-c", str(config), "--wait", "1"]) != 0
+
+
+def test_without_a_token_the_message_says_where_to_put_one(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`check` passes with a warning; what needs the exchange does not start."""
+    monkeypatch.delenv("UNIT_TOKEN")
+    assert main(["check", "-c", str(config)]) == 0
+    assert "no API token yet" in capsys.readouterr().err
+    for command in ("run", "plan"):
+        assert main([command, "-c", str(config)]) == 2
+        assert "account.token_file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("no", file="f"), 2),
+        (errors.StoreUnusable("no"), 2),
+        (errors.InvalidToken(), 3),
+        (errors.LeaseHeld("no"), 4),
+        (errors.LeaseLost("no"), 4),
+        (errors.Unreachable("no"), 5),
+        (errors.NotSent("no"), 5),
+        (errors.InDoubt("no"), 5),
+        (errors.RateLimited(), 5),
+        (errors.ServerTaken("no"), 1),
+        (errors.StoreFailed("no"), 1),
+    ],
+)
+def test_every_error_has_its_exit_code(error: errors.BidderError, code: int) -> None:
+    """As the documentation lists them."""
+
+    def fail() -> int:
+        raise error
+
+    assert exit_code(error) == code
+    assert guarded(fail) == code
+
+
+def test_the_unforeseen_shows_no_traceback_and_no_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """A foreign error's message may quote a secret, so only its kind and place are shown."""
+
+    def fail() -> int:
+        raise ValueError("canary-secret")
+
+    assert guarded(fail) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: this should not happen: ValueError at test_failures.py:")
+    assert "canary" not in shown
+    assert "Traceback" not in shown
+
+
+def test_an_interrupt_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control-C ends a command with the shell's usual code."""
+
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert guarded(interrupted) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the exit codes."""
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in ("run", "check", "plan", "status", "orders", "history", "explain", "cancel", "sim"):
+        assert f"\n  {command} " in shown
+    assert "Exit codes" in shown
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("bidder ")
