@@ -67,6 +67,9 @@ _QUANTA = {
 _DEFAULT_QUANTUM = Decimal("1e-8")
 
 _MAX_DIGITS = 60
+# Nearly every amount lies between these and is written this short: one look tells, where taking it
+# apart takes a while, and a marketplace answer holds ten thousand of them.
+_USUAL_LEAST, _USUAL_MOST, _USUAL_LENGTH = Decimal("1e-20"), Decimal("1e15"), 30
 
 
 def quantum(currency: Currency) -> Decimal:
@@ -103,9 +106,12 @@ def checked_amount(amount: Decimal) -> Decimal:
     """
     if not amount.is_finite():
         raise InvalidAmount(f"{amount} is not a finite amount")
+    if _USUAL_LEAST <= amount <= _USUAL_MOST and len(str(amount)) <= _USUAL_LENGTH:
+        return amount
     if amount.is_signed() and amount != 0:
         raise InvalidAmount(f"{plain(amount)} is negative")
-    digits, exponent = len(amount.as_tuple().digits), amount.as_tuple().exponent
+    taken_apart = amount.as_tuple()
+    digits, exponent = len(taken_apart.digits), taken_apart.exponent
     if not isinstance(exponent, int) or digits > _MAX_DIGITS or not -_MAX_DIGITS <= exponent <= 20:
         raise InvalidAmount("an amount of this size or precision cannot be money")
     return abs(amount)

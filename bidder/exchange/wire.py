@@ -280,6 +280,11 @@ def _currency(name: str) -> Currency:
     return Currency.named(text)
 
 
+@lru_cache(maxsize=256)
+def _currencies(names: tuple[str, ...]) -> frozenset[Currency]:
+    return frozenset(map(_currency, names))
+
+
 def _price(amount: Decimal | None, currency: Currency) -> Price | None:
     """Return a price; None for null, for 0 ("not offered", trap 5) and for what cannot be money."""
     if not amount:
@@ -303,10 +308,13 @@ def _prices(amounts: Mapping[str, Decimal | None] | None) -> dict[Currency, Pric
     found: dict[Currency, Price] = {}
     if amounts:
         for name, amount in amounts.items():
+            if not amount:
+                continue
             currency = _currency(name)
-            price = _price(amount, currency)
-            if price is not None:
-                found[currency] = price
+            try:
+                found[currency] = Price(amount, currency)
+            except InvalidAmount:
+                continue
     return found
 
 
@@ -333,6 +341,7 @@ def _plain(raw: msgspec.Raw | None, kind: type, *, default: Any) -> Any:
     return default if value is None else value
 
 
+@lru_cache(maxsize=4096)
 def _duration(value: float | None, unit_seconds: int) -> timedelta | None:
     if value is None or value != value or value < 0:
         return None
@@ -363,7 +372,7 @@ def _listing(server: _Server) -> Listing | None:
         mrl=_duration(server.mrl, 3600) or timedelta(0),
         specs=_specs(server.specs, server.cuda_version),
         owner=server.owner,
-        allowed=None if allowed is None else frozenset(map(_currency, allowed)),
+        allowed=None if allowed is None else _currencies(tuple(allowed)),
         reliability=server.reliability,
         rating=None if rating is None else rating.avg,
         rating_count=0 if rating is None else rating.cnt or 0,
