@@ -1,1 +1,1 @@
-"""Speed, as a ratio to a baseline of the same run; never asserted in a test."""
+"""Speed, each figure beside its limit and a baseline of the same run; never asserted in a test."""

@@ -35,7 +35,7 @@ class Recorder:
     ordered: tuple[Decision, ...] = ()
     said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
     books: dict[ServerId, BookRecord] = field(default_factory=dict)
-    written_at: datetime | None = None
+    drawn_at: datetime | None = None
 
     def record(
         self,
@@ -49,15 +49,24 @@ class Recorder:
     ) -> None:
         """Store and log one pass."""
         news = self._news(report)
-        due = self.written_at is None or report.at - self.written_at >= _SNAPSHOT_EVERY
+        due = self._due(report)
         book = self._new_book(report, after)
         if due or news or book is not None or self._changed(report, before, after):
-            record = self._pass_record(report, news, book, before, after, policy, limiter)
+            record = self._pass_record(report, news, book, before, after, limiter)
+            if due and self.pictures:
+                picture = snapshot.take(report, after, policy, limiter)
+                record = replace(record, snapshot=picture)
             store.record_pass(record)
-            self.written_at = report.at
+            self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
                 self.books[book.server] = book
         _log(report, news)
+
+    def _due(self, report: PassReport) -> bool:
+        """Return whether ``status`` needs a new picture: after a deed at once, else now and then."""
+        if self.drawn_at is None or report.acted is not None:
+            return True
+        return report.at - self.drawn_at >= _SNAPSHOT_EVERY
 
     def _news(self, report: PassReport) -> tuple[Decision, ...]:
         """Return the decisions that say something new about their subject."""
@@ -97,7 +106,6 @@ class Recorder:
         book: BookRecord | None,
         before: View,
         after: View,
-        policy: Policy,
         limiter: Limiter,
     ) -> PassRecord:
         seen = report.observed
@@ -118,7 +126,6 @@ class Recorder:
             last_creation_at=limiter.last_creation_at,
             order_limit=after.order_limit,
             creation_fee_usd=after.creation_fee_usd,
-            snapshot=snapshot.take(report, after, policy, limiter) if self.pictures else None,
         )
 
 

@@ -49,6 +49,7 @@ class Trader:
     errands: tuple[Request, ...] = ()
     refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
     _commands_at: float = -1e9
+    _decided_on: View | None = None
 
     async def run_pass(self) -> PassReport:
         """Run one pass and return what it did.
@@ -69,7 +70,7 @@ class Trader:
         before = self.view
         observed: Observed | None = None
         self._hear()
-        decisions = self._decide()
+        decisions = self._decisions()
         chosen = self._ready(decisions)
         wake_at = self.clock.now()
         if chosen is None and self.errands:
@@ -148,7 +149,19 @@ class Trader:
                 left.append(request)
         return tuple(left)
 
+    def _decisions(self) -> tuple[Decision, ...]:
+        """Return the last pass's decisions where nothing can have changed since, else new ones."""
+        now = self.clock.now()
+        same = (
+            self.view is self._decided_on
+            and not self.recorder.ordered
+            and all(d.action is None for d in self.decisions)
+            and not any(d.due is not None and d.due <= now for d in self.decisions)
+        )
+        return self.decisions if same else self._decide()
+
     def _decide(self) -> tuple[Decision, ...]:
+        self._decided_on = self.view
         planned = planning.plan(self.view, self.policy, self.clock.now())
         now = self.clock.now()
         # Also the owner's cancellations wait after a refusal: asking each second mends nothing.

@@ -101,7 +101,7 @@ def _lowerings(decisions: tuple[Decision, ...], now: datetime) -> list[tuple[dat
     found = [
         (d.due, d.server)
         for d in decisions
-        if d.reason in {Reason.CLOCK, Reason.ABOVE_CEILING}
+        if d.reason in {Reason.CLOCK, Reason.ABOVE_CEILING, Reason.STALE}
         and d.due is not None
         and d.server is not None
         and now < d.due <= horizon

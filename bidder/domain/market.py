@@ -6,7 +6,7 @@ endpoints 4 and 6). Durations arrive in hours from one and in seconds from the o
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -133,11 +133,11 @@ class Book:
         """Return our offer of this number, if it is in the book."""
         return next((offer for offer in self.offers if offer.order == order), None)
 
-    def rivals(self, own: frozenset[OrderId] = frozenset()) -> tuple[Offer, ...]:
+    def rivals(self, own: Container[OrderId] = frozenset()) -> tuple[Offer, ...]:
         """Return the offers that are not ours (trap 6: never outbid oneself)."""
         return tuple(o for o in self.offers if not o.mine and o.order not in own)
 
-    def best_rival(self, rates: Rates, own: frozenset[OrderId] = frozenset()) -> Offer | None:
+    def best_rival(self, rates: Rates, own: Container[OrderId] = frozenset()) -> Offer | None:
         """Return the strongest rival by USD value; raises NoRate when one cannot be valued."""
         return max(self.rivals(own), key=lambda o: rates.to_usd(o.price), default=None)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, selection, strategies
+from bidder.domain import guard, price_rules, selection, strategies
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentState
@@ -22,6 +22,8 @@ from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 
 _HOUR = timedelta(hours=1)
+# A clock that opens within this is looked at closely.
+_SOON = timedelta(seconds=5)
 
 # Reasons for which an order looks for another server to move to.
 _LEAVING = frozenset(
@@ -116,11 +118,28 @@ def _for_holding(
         return replace(base, reason=Reason.SURPLUS, action=action, urgency=common.URGENT_LEAVE)
     if order.kind is OrderKind.ON_DEMAND:
         return replace(base, reason=Reason.WINNING, facts={"price": str(order.price)})
+    if _nothing_new(holding, view, policy, now):
+        bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
+        return replace(base, wants_book=order.server, facts=bid)
     here = position(holding, target, view, policy, now)
     verdict = strategies.decide(here, policy, now)
     if verdict.reason not in _LEAVING or here.book is None:
         return verdict
     return _leave_or_stay(verdict, holding, target, view, policy, now)
+
+
+def _nothing_new(holding: Holding, view: View, policy: Policy, now: datetime) -> bool:
+    """Return whether a running bid can only wait for its turn to be read.
+
+    The strategies would say so too; with a hundred positions, asking them each second is dear.
+    """
+    if holding.active is False:
+        return False
+    seen = view.books.get(holding.order.server)
+    if seen is not None and now - seen.at <= policy.pace.book_stale_after:
+        return False
+    opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
+    return opens_at is None or not now < opens_at <= now + _SOON
 
 
 def _leave_or_stay(

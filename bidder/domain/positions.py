@@ -80,7 +80,7 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
         cap = None
     rival = floor = needed = None
     if book is not None and book.valued(rates):
-        rival = book.best_rival(rates, view.own_ids())
+        rival = book.best_rival(rates, view.holdings)
         floor = book.floor.get(currency)
         if floor is None and listing is not None:
             floor = listing.spot_floor.get(currency)

@@ -30,22 +30,31 @@ def write(
     mode: Mode,
 ) -> None:
     """Write these holdings, and a price-history row for each whose price is new."""
-    for holding in holdings:
+    found = tuple(holdings)
+    news = []
+    for holding in found:
         order = holding.order
         known = stored.get(order.order)
         before = _stored_price(connection, account, order.order) if known is None else known.order.price
-        values = rows.order_values(account, holding, mode)
-        rows.upsert(connection, tables.orders, values, keep=frozenset({"mode"}))
         if before != order.price:
-            connection.execute(
-                insert(tables.order_prices).values(
-                    account=account,
-                    order_id=order.order,
-                    at=at,
-                    price=order.price.amount,
-                    currency=order.price.currency,
-                )
+            news.append(
+                {
+                    "account": account,
+                    "order_id": order.order,
+                    "at": at,
+                    "price": order.price.amount,
+                    "currency": order.price.currency,
+                }
             )
+    for live in (True, False):
+        values = [
+            rows.order_values(account, holding, mode)
+            for holding in found
+            if (holding.ended_at is None) is live
+        ]
+        rows.upsert(connection, tables.orders, *values, keep=frozenset({"mode"}))
+    if news:
+        connection.execute(insert(tables.order_prices), news)
 
 
 def _differs(holding: Holding, stored: Holding | None) -> bool:

@@ -16,16 +16,25 @@ from bidder.store.records import BookRecord, DecisionRecord, OrderRecord, Reques
 
 
 def upsert(
-    connection: Connection, table: Table, values: dict[str, Any], *, keep: frozenset[str] = frozenset()
+    connection: Connection,
+    table: Table,
+    *values: dict[str, Any],
+    keep: frozenset[str] = frozenset(),
 ) -> None:
-    """Insert the row, or update all but its key and ``keep`` where it exists."""
+    """Insert these rows, or update all but their keys and ``keep`` where they exist.
+
+    All of one call name the same columns, so that one statement serves them all.
+    """
+    if not values:
+        return
     keys = [column.name for column in table.primary_key.columns]
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(values)
+    statement = insert(table)
     changed = {
-        name: statement.excluded[name] for name in values if name not in keys and name not in keep
+        name: statement.excluded[name] for name in values[0] if name not in keys and name not in keep
     }
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    connection.execute(upserting, list(values))
 
 
 def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any]) -> None:

@@ -106,7 +106,17 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
             and position.needed <= position.cap
         )
         urgency = URGENT_REGAIN if winnable else 0
-        return hold(position, Reason.STALE, wants_book=True, urgency=urgency)
+        opens_at = position.opens_at
+        # By what was seen last there is a lowering to be had: its book is read just before the clock.
+        lowers = (
+            position.holding.active is True
+            and opens_at is not None
+            and opens_at > now
+            and position.needed is not None
+            and position.needed < position.price
+        )
+        due = opens_at if lowers else None
+        return hold(position, Reason.STALE, due=due, wants_book=True, urgency=urgency)
     if position.ceiling is None or position.cap is None:
         return hold(position, Reason.NO_RATE, currency=position.price.currency.short)
     if not position.book.valued(position.rates):
