@@ -114,7 +114,8 @@ def checked_amount(amount: Decimal) -> Decimal:
     digits, exponent = len(taken_apart.digits), taken_apart.exponent
     if not isinstance(exponent, int) or digits > _MAX_DIGITS or not -_MAX_DIGITS <= exponent <= 20:
         raise InvalidAmount("an amount of this size or precision cannot be money")
-    return abs(amount)
+    # Not abs(): it would round to the precision of the context.
+    return amount.copy_abs()
 
 
 @dataclass(frozen=True, slots=True)

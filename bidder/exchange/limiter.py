@@ -1,10 +1,14 @@
-"""One request per second, five seconds between creations: certain by arithmetic, not by hope.
+"""One request per second, five seconds between creations: by arithmetic, not by hope.
 
-The exchange judges by arrival, which we cannot see. But a request had arrived before its answer left,
-and an answer needs at least the least one-way time ever seen to come back: so whoever sends no
-earlier than *last answer + 1 s - least one-way time* cannot arrive too early, whatever the network
-does. A fixed pause after each answer gives the one-way time away; spacing the sends instead is only
-safe while no request overtakes its own delay.
+The exchange judges by arrival, which we cannot see. But a request had arrived before its answer left.
+Whoever sends at *last answer + 1 s - e* arrives at least a second after the last arrival as long as
+``e`` is no more than the way back then and the way there now together. Those two cannot be less than
+the least round trip that the network allows, so a quarter of the least round trip seen is safe by a
+factor of four: enough for ways that differ, and for a network that has not shown its best yet. The
+first answers are not learnt from at all: they include the making of the connection.
+
+A fixed pause after each answer gives that time away; spacing the sends instead is only safe while no
+request overtakes its own delay.
 
 A refusal for too many requests means that our picture is wrong (another process on the same key):
 the margin widens at once and narrows again step by step.
@@ -24,6 +28,7 @@ _WIDEST_MARGIN = 60.0
 _FIRST_MARGIN = 0.25
 _NARROWING = 0.8
 _WINDOW = 60.0
+_LEARNT_AFTER = 5
 # How far the stored time of the last request may lie behind the true one.
 _STORED_LATE = timedelta(seconds=15)
 # Rounding of clocks and timers; far below anything the exchange could resolve.
@@ -64,6 +69,7 @@ class Limiter:
         self._lock = asyncio.Lock()
         self._margin = 0.0
         self._least_round_trip: float | None = None
+        self._answers = 0
         now, today = clock.monotonic(), clock.now()
         self._next = now + _left(last_request_at, today, SPACING)
         self._next_creation = now + _left(last_creation_at, today, CREATION_SPACING)
@@ -73,9 +79,11 @@ class Limiter:
         self._recent: deque[float] = deque()
 
     @property
-    def least_one_way(self) -> float:
-        """Return the least one-way time in seconds that is certain: half the least round trip."""
-        return 0.0 if self._least_round_trip is None else self._least_round_trip / 2
+    def head_start(self) -> float:
+        """Return how many seconds before *last answer + 1 s* a request may leave."""
+        if self._least_round_trip is None or self._answers < _LEARNT_AFTER:
+            return 0.0
+        return self._least_round_trip / 4
 
     @property
     def margin(self) -> float:
@@ -129,9 +137,10 @@ class Limiter:
         earlier = 0.0
         if slot.answered:
             round_trip = now - slot.sent_at
+            self._answers += 1
             if self._least_round_trip is None or round_trip < self._least_round_trip:
                 self._least_round_trip = round_trip
-            earlier = self.least_one_way
+            earlier = self.head_start
         self._next = max(self._next, now + SPACING - earlier + self._margin + _GRAIN)
         if creation:
             self.last_creation_at = slot.sent_on

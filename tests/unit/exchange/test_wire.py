@@ -1,0 +1,242 @@
+"""Answers become domain values: exactly, and whatever else stands in them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain.ids import ServerId
+from bidder.domain.market import OrderKind
+from bidder.domain.money import Currency, Money, Price, plain
+from bidder.errors import InDoubt
+from bidder.exchange import wire
+
+SEED = Path(__file__).parents[2] / "fixtures" / "seed"
+DOGE = Currency.named("dogecoin")
+
+
+def seed(name: str) -> bytes:
+    """Return a documented sample answer."""
+    return (SEED / f"{name}.json").read_bytes()
+
+
+def encoded(**answer: Any) -> bytes:
+    """Return an answer with code 0."""
+    return json.dumps({"code": 0, **answer}).encode()
+
+
+def test_the_documented_wallets() -> None:
+    """Balance and withdrawal fee, to the last digit."""
+    (wallet,) = wire.wallets(seed("wallets"))
+    assert wallet.currency == Currency.BTC
+    assert wallet.balance == Money(Decimal("0.00153176"), Currency.BTC)
+    assert wallet.withdrawal_fee == Money(Decimal("0.0001"), Currency.BTC)
+    assert wallet.deposit == "tb1q6erw7v02t7hakgmlcl4wfnlykzqj05alndruwr"
+
+
+def test_the_documented_marketplace() -> None:
+    """One server with its prices, its longest rental in hours, and the account's own numbers."""
+    market = wire.marketplace(seed("marketplace"))
+    listing = market.listings[ServerId(6)]
+    assert market.own_servers == {1, 2, 4}
+    assert listing.on_demand == {Currency.BTC: Price(Decimal("0.00001"), Currency.BTC)}
+    assert listing.spot_floor == {Currency.BTC: Price(Decimal("0.000001"), Currency.BTC)}
+    assert listing.mrl == timedelta(hours=73)
+    assert (listing.owner, listing.rented, listing.allowed) == (4, False, None)
+    specs = listing.specs
+    assert (specs.gpu_count, specs.gpu_model) == (1, "GTX 1080 TI")
+    assert (specs.country, specs.net_down, specs.gpu_memory_gb) == ("CZ", 118.42, 11)
+    assert specs.disk_gb == pytest.approx(247.3623)
+    assert specs.ram_gb == pytest.approx(62.67, abs=0.01)
+
+
+def test_the_documented_orders() -> None:
+    """One rented on demand that runs, one spot order that is over; spend exactly as sent."""
+    answer = wire.orders(seed("my_orders"))
+    assert answer.limit == 13
+    running, over = answer.orders
+    assert (running.order, running.server, running.kind) == (38, 6, OrderKind.ON_DEMAND)
+    assert running.price == Price(Decimal("0.00001"), Currency.BTC)
+    assert running.spend == Money(Decimal("6.944444444444445e-9"), Currency.BTC)
+    assert running.created_at == datetime(2022, 11, 2, 15, 3, 16, tzinfo=UTC)
+    assert running.mrl == timedelta(seconds=262800)
+    assert running.ends_at == running.created_at + timedelta(hours=73)
+    assert running.fee_percent == 5
+    assert running.creation_fee == Money(Decimal("3e-7"), Currency.BTC)
+    assert running.access.pub_cluster == ("n1.c1.clorecloud.net", "n2.c1.clorecloud.net")
+    assert running.access.tcp_ports == ("22:10000",)
+    assert running.access.http_port == "8888"
+    assert not running.expired
+    assert (over.order, over.kind, over.expired) == (36, OrderKind.SPOT, True)
+    assert over.access.http_port is None
+
+
+def test_the_documented_spot_market() -> None:
+    """Our offer runs; the floor, and the longest rental in seconds."""
+    book = wire.book(seed("spot_marketplace"), ServerId(6))
+    (offer,) = book.offers
+    assert (offer.order, offer.active, offer.mine) == (39, True, True)
+    assert offer.price == Price(Decimal("0.0000042"), Currency.BTC)
+    assert book.floor == {Currency.BTC: Price(Decimal("0.000001"), Currency.BTC)}
+    assert (book.exists, book.public, book.online) == (True, True, True)
+    assert book.mrl == timedelta(seconds=262800)
+
+
+def test_the_documented_own_servers() -> None:
+    """One that never connected, one with specs; the secret token is left behind."""
+    first, second = wire.hosted_servers(seed("my_servers"))
+    assert (first.name, first.connected, first.visibility) == ("Michael", False, "hidden")
+    assert first.on_demand == {}
+    assert second.on_demand == {Currency.BTC: Price(Decimal("0.00010337"), Currency.BTC)}
+    assert "qnwVIMsZPjUWS7jw" not in repr(first)
+    config = wire.hosted_server(seed("server_config"))
+    assert (config.name, config.server, config.rental) == ("Jan Vykydal", 4, "free")
+    assert config.mrl == timedelta(hours=72)
+    assert config.spot_floor == {Currency.BTC: Price(Decimal("0.00005168"), Currency.BTC)}
+
+
+def test_unknown_fields_and_currencies_survive() -> None:
+    """What is added tomorrow breaks nothing, and an offer in a new coin is an offer."""
+    body = encoded(
+        market={
+            "offers": [
+                {"offer_id": 1, "bid": 12.5, "active": True, "my": False, "currency": "dogecoin"},
+                {"offer_id": 2, "bid": 0.1, "shiny": {"new": [1]}},
+            ],
+            "server": {"min_pricing": {"dogecoin": 3}, "mood": "good"},
+            "currency_rates_in_usd": {"dogecoin": 0.1, "bitcoin": 60000},
+            "novelty": 1,
+        },
+        exists=True,
+        extra=[],
+    )
+    book = wire.book(body, ServerId(1))
+    assert [offer.price.currency for offer in book.offers] == [DOGE, Currency.BTC]
+    assert book.rates.to_usd(book.offers[0].price) == Decimal("1.25")
+    assert book.floor[DOGE].amount == 3
+
+
+def test_a_server_that_cannot_be_read_hides_no_other() -> None:
+    """One odd entry is left out, the rest of the marketplace is used."""
+    good = {"id": 7, "price": {"on_demand": {"bitcoin": 1}, "spot": {"bitcoin": 0.5}}, "mrl": 1}
+    odd: list[Any] = [
+        {"id": "seven"},
+        {"id": -1},
+        {"id": 10**30},
+        {"no": "id"},
+        {**good, "id": 8, "specs": "none"},
+        None,
+        [],
+    ]
+    market = wire.marketplace(encoded(servers=[*odd, good], my_servers="none"))
+    assert set(market.listings) == {7}
+    assert market.own_servers == frozenset()
+
+
+def test_a_price_of_nothing_is_no_offer() -> None:
+    """0, null, negative, endless: the server does not take that currency."""
+    body = b"""{"code":0,"servers":[{"id":1,"mrl":24,"price":{"on_demand":
+        {"bitcoin":0,"CLORE-Blockchain":null,"a":-1,"b":1e400,"c":0.5},"spot":{"bitcoin":1e-8}}}]}"""
+    listing = wire.marketplace(body).listings[ServerId(1)]
+    assert [plain(price.amount) for price in listing.on_demand.values()] == ["0.5"]
+    assert [plain(price.amount) for price in listing.spot_floor.values()] == ["0.00000001"]
+
+
+def test_older_and_newer_shapes_of_the_same_thing() -> None:
+    """``spot`` beside or inside ``price``; ``connected`` as text; an empty ``env``."""
+    body = encoded(servers=[{"id": 1, "spot": {"bitcoin": 2}, "price": {"on_demand": {}}, "mrl": 24}])
+    assert wire.marketplace(body).listings[ServerId(1)].spot_floor[Currency.BTC].amount == 2
+    (server,) = wire.hosted_servers(encoded(servers=[{"name": "a", "connected": "true"}]))
+    assert server.connected
+    (server,) = wire.hosted_servers(encoded(servers=[{"name": "a", "connected": "false"}]))
+    assert not server.connected
+
+
+@pytest.mark.parametrize("market", [None, {"offers": []}])
+def test_a_spot_market_that_is_not_there(market: Any) -> None:
+    """``market`` null means that the server has none; an empty book is one."""
+    book = wire.book(encoded(market=market, exists=market is not None), ServerId(3))
+    assert book.exists is (market is not None)
+    assert book.offers == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"code":0}',
+        b'{"code":0,"orders":null}',
+        b'{"code":0,"orders":[{"id":1}]}',
+        b'{"code":0,"orders":[{"id":1,"si":2,"price":-1,"ct":0}]}',
+        b'{"code":0,"orders":[{"id":1,"si":2,"price":"x","ct":0}]}',
+    ],
+)
+def test_orders_that_cannot_all_be_read_are_doubt(body: bytes) -> None:
+    """An order left out would be taken for one that is over."""
+    with pytest.raises(InDoubt):
+        wire.orders(body)
+
+
+def test_large_numbers_and_odd_times() -> None:
+    """Ids beyond 2**53 stay exact; a time before 1970 or after the year 3000 is bounded."""
+    order = {"id": 2**59 + 1, "si": 2**59 + 3, "price": 1, "currency": "bitcoin", "spot": True}
+    (found,) = wire.orders(encoded(orders=[{**order, "ct": -5, "mrl": 1e18}])).orders
+    assert (found.order, found.server) == (2**59 + 1, 2**59 + 3)
+    assert found.created_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert found.mrl <= timedelta(days=3650)
+    (late,) = wire.orders(encoded(orders=[{**order, "ct": 1e15}])).orders
+    assert late.created_at.year >= 3000 - 1
+
+
+@given(
+    st.decimals(
+        min_value=Decimal("1e-12"), max_value=Decimal("1e9"), allow_nan=False, allow_infinity=False
+    )
+)
+def test_every_price_arrives_exactly(amount: Decimal) -> None:
+    """Whatever notation the exchange uses."""
+    for text in (plain(amount), f"{amount:e}"):
+        body = f'{{"code":0,"orders":[{{"id":1,"si":2,"price":{text},"ct":1}}]}}'.encode()
+        assert wire.orders(body).orders[0].price.amount == amount
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+PARTS = ("servers", "my_servers", "orders", "market", "wallets", "config", "exists", "limit")
+FIELDS = (
+    *("id", "si", "price", "ct", "mrl", "specs", "name", "offer_id", "bid", "spot"),
+    *("offers", "server", "currency_rates_in_usd", "balance", "allowed_coins"),
+)
+
+
+def mixed(keys: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return objects that hold anything under some of these keys."""
+    entry = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, ANY))
+    inner = ANY | entry | st.lists(entry, max_size=3)
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(keys, inner))
+
+
+@given(mixed(PARTS).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=80))
+def test_no_answer_raises_anything_but_doubt(body: bytes) -> None:
+    """A decoder that stumbles would stop trading: it says that it cannot read instead."""
+    for decode in (
+        wire.marketplace,
+        wire.orders,
+        wire.wallets,
+        wire.hosted_servers,
+        wire.hosted_server,
+        lambda raw: wire.book(raw, ServerId(1)),
+    ):
+        try:
+            decode(body)
+        except InDoubt as exc:
+            assert exc.__cause__ is None or not isinstance(exc.__cause__, KeyboardInterrupt)  # noqa: PT017
