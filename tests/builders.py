@@ -53,6 +53,13 @@ def clore(text: str) -> Price:
     return Price.parse(text, Currency.CLORE)
 
 
+FLOOR = usd("1")
+ON_DEMAND = usd("10")
+BID = usd("2")
+CEILING = usd("5")
+NO_RAILS = Rails()
+
+
 def prices(*amounts: Price) -> Mapping[Currency, Price]:
     """Return a price list: at most one price for each currency."""
     return {price.currency: price for price in amounts}
@@ -66,8 +73,8 @@ def server_ids(*numbers: int) -> frozenset[ServerId]:
 def make_listing(
     server: int = SERVER,
     *,
-    floor: Price | Iterable[Price] = usd("1"),
-    on_demand: Price | Iterable[Price] = usd("10"),
+    floor: Price | Iterable[Price] = FLOOR,
+    on_demand: Price | Iterable[Price] = ON_DEMAND,
     gpus: int = 1,
     **changes: Any,
 ) -> Listing:
@@ -121,7 +128,7 @@ def mine(price: Price, *, active: bool = False, number: int = ORDER) -> Offer:
     return Offer(order=OrderId(number), price=price, active=active, mine=True)
 
 
-def make_book(*offers: Offer, server: int = SERVER, floor: Price = usd("1"), **changes: Any) -> Book:
+def make_book(*offers: Offer, server: int = SERVER, floor: Price = FLOOR, **changes: Any) -> Book:
     """Return a server's open spot market with these offers, which states no rates of its own."""
     book = Book(server=ServerId(server), offers=offers, floor=prices(floor))
     return replace(book, **changes)
@@ -133,7 +140,7 @@ def seen(book: Book, *, when: datetime = NOW, outbid_reads: int = 0) -> BookSeen
 
 
 def make_order(
-    number: int = ORDER, *, server: int = SERVER, price: Price = usd("2"), **changes: Any
+    number: int = ORDER, *, server: int = SERVER, price: Price = BID, **changes: Any
 ) -> OwnOrder:
     """Return a live spot order of the account, created an hour ago for four days."""
     order = OwnOrder(
@@ -152,7 +159,7 @@ def make_holding(
     number: int = ORDER,
     *,
     server: int = SERVER,
-    price: Price = usd("2"),
+    price: Price = BID,
     order: OwnOrder | None = None,
     **changes: Any,
 ) -> Holding:
@@ -176,7 +183,7 @@ def outbid_holding(number: int = ORDER, *, since: float = -60, **changes: Any) -
 def make_target(
     name: str = TARGET,
     *,
-    ceiling: Price = usd("5"),
+    ceiling: Price = CEILING,
     per: Per = Per.SERVER,
     want: int = 1,
     **changes: Any,
@@ -193,7 +200,7 @@ def make_target(
     return replace(target, **changes)
 
 
-def make_policy(*targets: Target, rails: Rails = Rails(), **changes: Any) -> Policy:
+def make_policy(*targets: Target, rails: Rails = NO_RAILS, **changes: Any) -> Policy:
     """Return a live policy of these targets (by default the usual one)."""
     policy = Policy(
         account=AccountName("main"), mode=Mode.LIVE, targets=targets or (make_target(),), rails=rails
@@ -230,7 +237,7 @@ def make_intent(
     kind: IntentKind = IntentKind.PLACE,
     *,
     server: int = SERVER,
-    price: Price | None = usd("2"),
+    price: Price | None = BID,
     known: Iterable[int] = (),
     ended: float | None = 0,
     **changes: Any,
