@@ -164,7 +164,8 @@ class StepExceeded(Refused):
     def __init__(self, *, max_step: Decimal | None, endpoint: str = "") -> None:
         """Keep ``max_step`` (per day, in the order's currency); None when the answer had none."""
         self.max_step = max_step
-        super().__init__(endpoint=endpoint, error="exceeded_max_step")
+        detail = "" if max_step is None else f", the lowest price now is {max_step:f}"
+        super().__init__(f"exceeded_max_step{detail}", endpoint=endpoint, error="exceeded_max_step")
 
 
 class LoweredTooSoon(Refused):
@@ -173,7 +174,9 @@ class LoweredTooSoon(Refused):
     def __init__(self, *, time_to_lowering: float | None, endpoint: str = "") -> None:
         """Keep the seconds still to wait; None when the answer had none that could be read."""
         self.time_to_lowering = time_to_lowering
-        super().__init__(endpoint=endpoint, error="can_lower_every_600_seconds")
+        error = "can_lower_every_600_seconds"
+        detail = "" if time_to_lowering is None else f", {time_to_lowering:g} s to wait"
+        super().__init__(f"{error}{detail}", endpoint=endpoint, error=error)
 
 
 class PriceTooLow(Refused):
@@ -182,7 +185,8 @@ class PriceTooLow(Refused):
     def __init__(self, *, min_price: Decimal | None, endpoint: str = "") -> None:
         """Keep the floor (per day, in the bid's currency) that the answer named."""
         self.min_price = min_price
-        super().__init__(endpoint=endpoint, error="too_low_price")
+        detail = "" if min_price is None else f", at least {min_price:f}"
+        super().__init__(f"too_low_price{detail}", endpoint=endpoint, error="too_low_price")
 
 
 class ServerTaken(Refused):

@@ -133,7 +133,7 @@ class Show:
             "our bid",
             "best rival",
             "floor",
-            "lowering in",
+            "lower in",
             "spent",
         ):
             table.add_column(column, no_wrap=True)
@@ -149,7 +149,7 @@ class Show:
                     _amount(order["rival"]),
                     _amount(order["floor"]),
                     _wait(order["seconds_to_lowering"]),
-                    _amount(order["spend"]),
+                    _rough(order["spend"]),
                 )
                 label = ""
             if label:
@@ -223,6 +223,14 @@ def _amount(value: dict[str, Any] | None) -> str:
     # For the eye only: what is spent has twenty digits.
     shown = round(Decimal(value["amount"]), 8)
     return f"{plain(shown)} {value['currency']}"
+
+
+def _rough(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return "-"
+    amount = Decimal(value["amount"])
+    digits = max(2, 2 - amount.adjusted()) if amount else 0
+    return f"{plain(round(amount, digits))} {value['currency']}"
 
 
 def _wait(seconds: float) -> str:
