@@ -20,6 +20,9 @@ from bidder.errors import InvalidAmount, MixedCurrencies, NoRate
 EXACT = Context(prec=80)
 # A quotient has to end somewhere; 30 digits are far below any quantum.
 _QUOTIENT = Context(prec=30)
+# Holds every digit that money may have, from the largest amount down to the finest: an absurd bid in
+# a book must not end in an arithmetic error.
+_WIDEST = Context(prec=160)
 
 
 class Currency(str):
@@ -67,6 +70,7 @@ _QUANTA = {
 _DEFAULT_QUANTUM = Decimal("1e-8")
 
 _MAX_DIGITS = 60
+_FINEST, _COARSEST = Decimal("1e-60"), Decimal("1e20")
 # Nearly every amount lies between these and is written this short: one look tells, where taking it
 # apart takes a while, and a marketplace answer holds ten thousand of them.
 _USUAL_LEAST, _USUAL_MOST, _USUAL_LENGTH = Decimal("1e-20"), Decimal("1e15"), 30
@@ -92,7 +96,8 @@ def parse_amount(text: str) -> Decimal:
         InvalidAmount: not a number, negative, infinite, NaN, or beyond any sensible magnitude.
     """
     try:
-        amount = Decimal(text.strip())
+        # Python would read 0_1 as 1: somebody's slip for 0.1, ten times the price.
+        amount = Decimal(text.strip() if "_" not in text else "")
     except InvalidOperation:
         raise InvalidAmount(f"{text!r} is not a number") from None
     return checked_amount(amount)
@@ -116,6 +121,16 @@ def checked_amount(amount: Decimal) -> Decimal:
         raise InvalidAmount("an amount of this size or precision cannot be money")
     # Not abs(): it would round to the precision of the context.
     return amount.copy_abs()
+
+
+def _fitted(computed: Decimal) -> Decimal:
+    """Return what was computed in a form that money can have: neither finer nor coarser."""
+    exponent = computed.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_MAX_DIGITS:
+        return computed.quantize(_FINEST, context=_WIDEST)
+    if isinstance(exponent, int) and exponent > 20:
+        return computed.quantize(_COARSEST, context=_WIDEST)
+    return computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +179,7 @@ class _Amount:
 
     def times(self, factor: Decimal | int) -> Self:
         """Return this, ``factor`` times."""
-        return type(self)(_QUOTIENT.multiply(self.amount, Decimal(factor)), self.currency)
+        return type(self)(_fitted(_QUOTIENT.multiply(self.amount, Decimal(factor))), self.currency)
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.currency.short}"
@@ -192,14 +207,14 @@ class Price(_Amount):
     def one_tick_up(self) -> "Price":
         """Return the next price on the quantum that is strictly above this one."""
         step = quantum(self.currency)
-        return Price(EXACT.add(self.rounded_down().amount, step), self.currency)
+        return Price(_WIDEST.add(self.rounded_down().amount, step), self.currency)
 
     def per_gpu(self, gpus: int) -> "Price":
         """Return this price's share for one of ``gpus`` GPUs."""
-        return Price(_QUOTIENT.divide(self.amount, Decimal(gpus)), self.currency)
+        return Price(_fitted(_QUOTIENT.divide(self.amount, Decimal(gpus))), self.currency)
 
     def _rounded(self, rounding: str) -> "Price":
-        with localcontext(EXACT):
+        with localcontext(_WIDEST):
             return Price(self.amount.quantize(quantum(self.currency), rounding), self.currency)
 
 
@@ -239,11 +254,11 @@ class Rates:
         if price.currency == currency:
             return price
         usd = _QUOTIENT.multiply(price.amount, self._rate(price.currency))
-        return Price(_QUOTIENT.divide(usd, self._rate(currency)), currency)
+        return Price(_fitted(_QUOTIENT.divide(usd, self._rate(currency))), currency)
 
     def from_usd(self, usd: Decimal, currency: Currency) -> Price:
         """Return the price in ``currency`` worth ``usd`` per day, not yet rounded; raises NoRate."""
-        return Price(_QUOTIENT.divide(usd, self._rate(currency)), currency)
+        return Price(_fitted(_QUOTIENT.divide(usd, self._rate(currency))), currency)
 
     def _rate(self, currency: Currency) -> Decimal:
         try:

@@ -106,6 +106,8 @@ def _version(text: str) -> tuple[int, ...]:
         if not part.isdigit():
             break
         parts.append(int(part[:6]))
+    while parts and parts[-1] == 0:  # 12.0 is no later than 12
+        parts.pop()
     return tuple(parts)
 
 

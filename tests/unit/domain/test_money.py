@@ -38,7 +38,21 @@ def test_an_amount_is_read_as_written_and_printed_without_an_exponent(text: str,
 
 @pytest.mark.parametrize(
     "text",
-    ["", "abc", "1,5", "0x10", "NaN", "sNaN", "Infinity", "-inf", "-1", "-1e-9", "1e400", "1e-400"],
+    [
+        "",
+        "abc",
+        "1,5",
+        "0_1",
+        "0x10",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-inf",
+        "-1",
+        "-1e-9",
+        "1e400",
+        "1e-400",
+    ],
 )
 def test_what_cannot_be_money_is_refused(text: str) -> None:
     """Not a number, not finite, negative, or of a size that no price has."""
@@ -170,3 +184,20 @@ def test_the_shares_of_all_gpus_make_the_whole_price(amount: Decimal, gpus: int)
     """A price per GPU is the server's price divided, not rounded."""
     price = Price(amount, Currency.USD)
     assert abs(price.per_gpu(gpus).times(gpus).amount - amount) <= amount * Decimal("1e-20")
+
+
+_EXTREMES = st.tuples(st.integers(1, 10**20), st.integers(-40, 20)).map(
+    lambda p: Decimal(p[0]).scaleb(p[1])
+)
+
+
+@given(amount=_EXTREMES, rate=_EXTREMES, other=_EXTREMES)
+def test_no_bid_however_absurd_breaks_the_arithmetic(
+    amount: Decimal, rate: Decimal, other: Decimal
+) -> None:
+    """Whatever stands in a book can be rounded, outbid and converted: a rival cannot crash us."""
+    price = Price(amount, Currency.BTC)
+    assert price.rounded_down() <= price < price.one_tick_up()
+    rates = Rates({Currency.BTC: rate, Currency.CLORE: other})
+    if rates.knows(Currency.BTC) and rates.knows(Currency.CLORE):
+        assert rates.convert(price, Currency.CLORE).amount >= 0
