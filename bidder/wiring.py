@@ -18,7 +18,7 @@ from bidder.domain.view import View
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
 from bidder.store.engine import open_engine, sqlite_file
-from bidder.store.lease import Lease
+from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
 from bidder.store.records import Memory
 from bidder.store.schema import inspect_schema, require_current, upgrade
@@ -70,14 +70,17 @@ def build_app(
     clock: Clock,
     lease_clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    holder: Holder | None = None,
 ) -> App:
     """Take the account's lease, load what is remembered, and return the daemon.
+
+    ``holder`` is who takes it: this process, unless a simulation plays several.
 
     Raises:
         LeaseHeld: another daemon trades this account.
     """
     lease_clock = lease_clock or clock
-    lease = Lease(engine, policy.account)
+    lease = Lease(engine, policy.account, holder=holder)
     fencing = lease.acquire(lease_clock.now())
     store = Store(engine, policy.account, fencing=fencing, mode=policy.mode)
     memory = store.load(clock.now())

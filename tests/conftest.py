@@ -1,10 +1,12 @@
 """Fixtures that more than one folder of tests uses."""
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pg
 import pytest
+import structlog
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,14 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     """Yield the URL of an empty database of this test's own."""
     with pg.fresh_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """Undo what a test set up for the log: its stream is closed when the test is over."""
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = [
+        handler for handler in logging.getLogger().handlers if type(handler) is not logging.StreamHandler
+    ]
+    logging.captureWarnings(False)

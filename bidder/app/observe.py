@@ -10,7 +10,7 @@ from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, Re
 from bidder.domain.intents import OrdersRead
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
-from bidder.errors import InDoubt, NotSent
+from bidder.errors import InDoubt, InvalidToken, NotSent, Refused
 from bidder.exchange.client import ExchangeClient
 
 
@@ -24,6 +24,10 @@ async def observe(
     """
     try:
         return await _fold(read, view, policy, client=client, clock=clock)
+    except InvalidToken:
+        raise
+    except Refused as exc:
+        return view, Observed(read=read, result=Result.REFUSED, error=str(exc))
     except NotSent as exc:
         return view, Observed(read=read, result=Result.NOT_SENT, error=str(exc))
     except InDoubt as exc:

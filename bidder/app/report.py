@@ -49,7 +49,10 @@ class Acted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassReport:
-    """One pass, from the look to the deed."""
+    """One pass, from the look to the deed.
+
+    ``idle_until`` is when something becomes worth a request again, where nothing was now.
+    """
 
     pass_id: int
     at: datetime
@@ -58,3 +61,4 @@ class PassReport:
     acted: Acted | None = None
     alarms: tuple[str, ...] = ()
     sleep: timedelta = field(default=timedelta(0))
+    idle_until: datetime | None = None

@@ -230,6 +230,7 @@ class Trader:
             acted=acted,
             alarms=tuple(alarm.text for alarm in tell),
             sleep=self._sleep(observed, acted, wake_at, now),
+            idle_until=wake_at if observed is None and acted is None else None,
         )
         self.recorder.record(
             report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter

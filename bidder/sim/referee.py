@@ -284,6 +284,20 @@ class Referee(Watcher, Observer):
 
     # The verdict
 
+    def fouls(self) -> dict[str, int]:
+        """Return the counts that should stay at zero, as they are now."""
+        return {
+            "rate_limit_refusals": self._rate_limit_refusals,
+            "early_lowerings": self._early_lowerings,
+            "ceiling_breaches": self._ceiling_breaches,
+            "double_orders": self._double_orders,
+        }
+
+    def attainable_now(self, target: str) -> bool:
+        """Return whether as many servers as the target wants can be had below its ceiling now."""
+        tally = next(each for each in self._tallies if each.target.name == target)
+        return len(tally.attainable) >= tally.target.want
+
     def report(self, now: datetime) -> dict[str, Any]:
         """Return the verdict at ``now``: shares and counts as numbers, money as text, USD.
 

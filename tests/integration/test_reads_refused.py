@@ -1,0 +1,68 @@
+"""Reads that the exchange refuses: trading goes on, at a slower pace."""
+
+import json
+from datetime import timedelta
+
+import httpx
+import pytest
+from virtual import Day, begin
+
+from bidder.demo.transport import SimTransport
+from bidder.errors import InvalidToken
+from bidder.wiring import build_client
+
+
+class Refusing(httpx.AsyncBaseTransport):
+    """Answers every request with one refusal until told to pass them on."""
+
+    def __init__(self, day: Day, status: int, body: bytes) -> None:
+        """Stand between ``day``'s daemon and its exchange."""
+        self._below = SimTransport(day.exchange, day.clock)
+        self.answer: tuple[int, bytes] | None = (status, body)
+        self.asked = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse or pass on one request."""
+        self.asked += 1
+        if self.answer is None:
+            return await self._below.handle_async_request(request)
+        return httpx.Response(self.answer[0], content=self.answer[1])
+
+
+def between(day: Day, status: int, body: bytes) -> Refusing:
+    """Put a refusing transport into the daemon of ``day``."""
+    refusing = Refusing(day, status, body)
+    trader = day.app.trader
+    trader.client = build_client(
+        base_url="http://sim.invalid/v1",
+        token=day.exchange.token,
+        clock=day.clock,
+        limiter=trader.client.limiter,
+        read_only=False,
+        transport=refusing,
+    )
+    return refusing
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(200, 5), (429, 5), (200, 2), (200, 4), (200, 6), (200, 1)]
+)
+def test_trading_survives_hours_of_refused_reads(status: int, code: int) -> None:
+    """Whatever is refused, and for however long: no hammering, and it goes on when that is over."""
+    day = begin(rivals=False)
+    refusing = between(day, status, json.dumps({"code": code, "error": "busy"}).encode())
+    day.run(timedelta(hours=2))
+    assert refusing.asked < 300, "an exchange that refuses everything is asked at a slower pace"
+    assert day.deeds == []
+    refusing.answer = None
+    day.run(timedelta(minutes=10))
+    assert len(day.live()) == 5
+
+
+def test_a_refused_token_ends_trading_at_once() -> None:
+    """One request, and no second one."""
+    day = begin(rivals=False)
+    refusing = between(day, 200, b'{"code":3}')
+    with pytest.raises(InvalidToken):
+        day.run(timedelta(hours=1))
+    assert refusing.asked == 1
