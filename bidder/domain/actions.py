@@ -100,7 +100,6 @@ class Reason(StrEnum):
     ORDER_LIMIT = "order_limit"  # the account's limit of active orders is reached
     PAUSED = "paused"  # trading is paused by command
     REFUSED = "refused"  # the exchange refused this lately; waiting before another try
-    PAPER = "paper"  # paper mode: would be sent in live mode
 
 
 Fact = str | int | float | bool | None

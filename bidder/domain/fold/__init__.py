@@ -1,0 +1,39 @@
+"""How what we learn changes what we know: reads and outcomes folded into the view.
+
+Each function takes a view and returns the next one. ``orders_read`` and ``market_reads`` fold the
+answers that tell how things stand, ``outcomes`` what came of the requests that change something.
+"""
+
+from bidder.domain.fold.market_reads import book, marketplace, relist, wallets
+from bidder.domain.fold.orders_read import OrdersFolded, orders
+from bidder.domain.fold.outcomes import (
+    answered,
+    closed,
+    floor_raised,
+    known_orders,
+    lowered_too_soon,
+    opened,
+    repriced,
+    set_back,
+    step_exceeded,
+    withdrawn,
+)
+
+__all__ = [
+    "OrdersFolded",
+    "answered",
+    "book",
+    "closed",
+    "floor_raised",
+    "known_orders",
+    "lowered_too_soon",
+    "marketplace",
+    "opened",
+    "orders",
+    "relist",
+    "repriced",
+    "set_back",
+    "step_exceeded",
+    "wallets",
+    "withdrawn",
+]

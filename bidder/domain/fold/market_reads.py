@@ -1,0 +1,93 @@
+"""What a read of the market teaches: one server's book, the marketplace, the wallets."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from bidder.domain import selection
+from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
+from bidder.domain.policy import Policy
+from bidder.domain.view import BookSeen, Holding, View
+
+# A change of a rate by more than this makes the shortlists anew.
+_RATE_DRIFT = Decimal("0.01")
+
+
+def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[View, tuple[Holding, ...]]:
+    """Fold one read of a server's book; also return the holdings it changed."""
+    before = view.books.get(answer.server)
+    outbid_reads = 0
+    changed = []
+    held = dict(view.holdings)
+    for holding in view.holdings.values():
+        if holding.order.server != answer.server or holding.order.kind is not OrderKind.SPOT:
+            continue
+        if holding.first_seen_at > at and holding.active is not None:
+            continue
+        offer = answer.offer_of(holding.order.order)
+        active = offer is not None and offer.active
+        if holding.ours and offer is not None and not offer.active:
+            outbid_reads = 1 + (0 if before is None else before.outbid_reads)
+        since = None if active else (holding.outbid_since or at)
+        if active != holding.active or since != holding.outbid_since:
+            held[holding.order.order] = replace(holding, active=active, outbid_since=since)
+            changed.append(held[holding.order.order])
+    held_here = any(h.order.server == answer.server for h in view.holdings.values())
+    folded = replace(
+        view,
+        holdings=held,
+        books={
+            **view.books,
+            answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads),
+        },
+        candidate_read_at=view.candidate_read_at if held_here else at,
+        rates=answer.rates.over(view.rates),
+    )
+    if _rates_moved(view, folded):
+        folded = relist(folded, policy)
+    return folded, tuple(changed)
+
+
+def _rates_moved(before: View, after: View) -> bool:
+    old, new = before.listed_at_rates.usd_per_unit, after.rates.usd_per_unit
+    if set(old) != set(new):
+        return True
+    return any(abs(new[c] - old[c]) > old[c] * _RATE_DRIFT for c in new)
+
+
+def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime) -> View:
+    """Fold one read of the marketplace; forget the books of servers that are of no interest."""
+    listed = relist(replace(view, marketplace=answer, marketplace_at=at), policy)
+    wanted = {h.order.server for h in view.holdings.values()}
+    for candidates in listed.shortlists.values():
+        wanted.update(candidate.listing.server for candidate in candidates)
+    kept = {server: seen for server, seen in view.books.items() if server in wanted}
+    return replace(listed, books=kept)
+
+
+def relist(view: View, policy: Policy) -> View:
+    """Return the view with every target's shortlist made anew from the marketplace."""
+    lists = {
+        target.name: selection.shortlist(
+            view.marketplace, target, view.rates, selection.payable(target, view.wallets)
+        )
+        for target in policy.targets
+        if target.enabled
+    }
+    probes = {}
+    for target in policy.targets:
+        currencies = selection.payable(target, view.wallets)
+        probe = selection.rate_probe(view.marketplace, target, view.rates, currencies)
+        if target.enabled and probe is not None:
+            probes[target.name] = probe
+    return replace(view, shortlists=lists, rate_probes=probes, listed_at_rates=view.rates)
+
+
+def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:
+    """Fold one read of the balances."""
+    known = {wallet.currency: wallet for wallet in answer}
+    folded = replace(view, wallets=known, wallets_at=at)
+    before = {c for c, w in view.wallets.items() if w.balance is None or w.balance.amount > 0}
+    after = {c for c, w in known.items() if w.balance is None or w.balance.amount > 0}
+    return relist(folded, policy) if before != after else folded

@@ -1,0 +1,221 @@
+"""What a read of our orders teaches.
+
+A read vouches for the moment it *started*; an order is believed to have ended only when staleness
+can no longer explain its absence.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain import selection
+from bidder.domain.ids import OrderId
+from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
+from bidder.domain.market import OrderKind, OwnOrder
+from bidder.domain.policy import Policy
+from bidder.domain.price_rules import ClockEvent, LoweringClock
+from bidder.domain.view import Holding, View
+
+# An order that was listed and is not: believed gone after two such reads when it is older than any
+# staleness, else when it stays away this long.
+_SURELY_LISTED = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersFolded:
+    """What a read of our orders changed; ``booked`` are ended orders whose final spend it showed."""
+
+    view: View
+    changed: tuple[Holding, ...]
+    ended: tuple[Holding, ...]
+    booked: tuple[OwnOrder, ...]
+    adopted: tuple[Holding, ...]
+
+
+def orders(
+    view: View, read: OrdersRead, verdicts: Iterable[Verdict], policy: Policy, now: datetime
+) -> OrdersFolded:
+    """Fold one read of our orders and its verdicts on the open intents."""
+    listed = {order.order: order for order in read.answer.orders}
+    held = dict(view.holdings)
+    intents: list[Intent] = []
+    adopted: list[Holding] = []
+    touched: set[OrderId] = set()
+    for verdict in verdicts:
+        kept = _unsettled(verdict)
+        if kept is not None:
+            intents.append(kept)
+        if verdict.settled is Settled.ADOPTED:
+            holding = _adopt(verdict, listed, held, read, now)
+            held[holding.order.order] = holding
+            adopted.append(holding)
+            touched.add(holding.order.order)
+        elif verdict.settled is Settled.CONFIRMED and verdict.intent.order in held:
+            confirmed = held[verdict.intent.order]
+            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent)
+            touched.add(verdict.intent.order)
+    ended: list[Holding] = []
+    for order_id, order in listed.items():
+        known = held.get(order_id)
+        if known is None:
+            if not order.expired and order_id not in view.ended:
+                held[order_id] = _strangers(order, view, policy, read, now)
+                touched.add(order_id)
+            continue
+        updated = _updated(known, order, read)
+        if order.expired:
+            ended.append(replace(updated, ended_at=min(now, order.ends_at)))
+            del held[order_id]
+        else:
+            if updated != known:
+                touched.add(order_id)
+            held[order_id] = updated
+    for order_id in [o for o in held if o not in listed]:
+        missing = _missing(held[order_id], read)
+        touched.add(order_id)
+        if _surely_gone(missing, read):
+            ended.append(replace(missing, ended_at=missing.missing_since or now))
+            del held[order_id]
+        else:
+            held[order_id] = missing
+    booked = tuple(o for o in listed.values() if o.expired and o.order in view.unbooked)
+    unbooked = {h.order.order for h in ended if not h.order.expired}
+    over = {o.order: o.server for o in listed.values() if o.expired}
+    over.update({h.order.order: h.order.server for h in ended})
+    folded = replace(
+        view,
+        holdings=held,
+        intents=tuple(intents),
+        orders_at=read.started_at,
+        completed_at=read.started_at if read.completed else view.completed_at,
+        order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
+        ended={**view.ended, **over},
+        unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
+        creation_fee_usd=_creation_fee(view, listed.values()),
+    )
+    changed = tuple(held[o] for o in touched if o in held)
+    return OrdersFolded(
+        view=folded,
+        changed=changed,
+        ended=tuple(ended),
+        booked=booked,
+        adopted=tuple(adopted),
+    )
+
+
+def _unsettled(verdict: Verdict) -> Intent | None:
+    match verdict.settled:
+        case Settled.UNKNOWN:
+            more = 1 if verdict.counts_as_empty else 0
+            return replace(verdict.intent, empty_reads=verdict.intent.empty_reads + more)
+        case Settled.AMBIGUOUS:
+            return replace(verdict.intent, state=IntentState.AMBIGUOUS)
+        case _:
+            return None
+
+
+def _adopt(
+    verdict: Verdict,
+    listed: dict[OrderId, OwnOrder],
+    held: dict[OrderId, Holding],
+    read: OrdersRead,
+    now: datetime,
+) -> Holding:
+    intent = verdict.intent
+    order = listed[verdict.orders[0]]
+    born = intent.ended_at if intent.accepted and intent.ended_at is not None else now
+    known = held.get(order.order)
+    clock = LoweringClock(created_at=born) if known is None else known.clock
+    return Holding(
+        order=order,
+        target=intent.target,
+        first_seen_at=read.started_at if known is None else known.first_seen_at,
+        last_seen_at=read.started_at,
+        clock=replace(clock, created_at=born),
+    )
+
+
+def _confirmed(holding: Holding, intent: Intent) -> Holding:
+    if intent.kind is not IntentKind.REPRICE or intent.price is None:
+        return holding
+    lowered = intent.previous_price is not None and intent.price < intent.previous_price
+    event = ClockEvent.LOWERING if lowered else ClockEvent.RAISE
+    return replace(
+        holding,
+        order=replace(holding.order, price=intent.price),
+        clock=holding.clock.after(event, intent.over_since()),
+    )
+
+
+def _strangers(order: OwnOrder, view: View, policy: Policy, read: OrdersRead, now: datetime) -> Holding:
+    """Return the holding of an order that no intent explains: a person's, unless adoption is on."""
+    return Holding(
+        order=order,
+        target=_adopting_target(order, view, policy) if policy.adopt else None,
+        first_seen_at=read.started_at,
+        last_seen_at=read.started_at,
+        clock=LoweringClock(created_at=min(order.created_at, now)),
+    )
+
+
+def _adopting_target(order: OwnOrder, view: View, policy: Policy) -> str | None:
+    listing = view.marketplace.listings.get(order.server)
+    if listing is None or order.kind is not OrderKind.SPOT:
+        return None
+    for target in policy.targets:
+        room = len(view.holdings_of(target.name)) < target.want
+        if target.enabled and room and selection.qualifies(listing, target.requirements):
+            return target.name
+    return None
+
+
+def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
+    events = known.clock.events()
+    # An answer older than our last change of the price does not know the new price yet.
+    outdated = any(at >= read.started_at for event, at in events if event is not ClockEvent.CREATION)
+    price = known.order.price if outdated else order.price
+    spend = order.spend
+    if spend.currency == known.order.spend.currency and spend < known.order.spend:
+        spend = known.order.spend  # what is spent does not come back; the answer is stale
+    access = order.access if order.access.tcp_ports or order.access.pub_cluster else known.order.access
+    return replace(
+        known,
+        order=replace(order, price=price, spend=spend, access=access),
+        last_seen_at=read.started_at,
+        missing_since=None,
+        missing_reads=0,
+    )
+
+
+def _missing(holding: Holding, read: OrdersRead) -> Holding:
+    if read.started_at <= holding.last_seen_at:
+        return holding
+    return replace(
+        holding,
+        missing_since=holding.missing_since or read.started_at,
+        missing_reads=holding.missing_reads + 1,
+    )
+
+
+def _surely_gone(holding: Holding, read: OrdersRead) -> bool:
+    if holding.missing_reads < 2 or not read.completed or holding.missing_since is None:
+        return False
+    old = read.started_at - holding.first_seen_at > _SURELY_LISTED
+    return old or read.started_at - holding.missing_since >= _SURELY_LISTED
+
+
+def _creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:
+    """Return the newest spot creation fee in USD: it changes, so it is read, never assumed."""
+    paid = [
+        order
+        for order in listed
+        if order.kind is OrderKind.SPOT
+        and order.creation_fee is not None
+        and view.rates.knows(order.creation_fee.currency)
+    ]
+    if not paid:
+        return view.creation_fee_usd
+    newest = max(paid, key=lambda order: order.created_at)
+    assert newest.creation_fee is not None
+    return view.rates.to_usd(newest.creation_fee)

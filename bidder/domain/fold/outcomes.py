@@ -1,0 +1,162 @@
+"""What carrying out teaches: intents written down, accepted changes, refusals.
+
+A refusal is the exchange's own word on its rules, so it corrects what we believed at once.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain import price_rules
+from bidder.domain.actions import Reprice
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import Intent
+from bidder.domain.money import Currency, Price
+from bidder.domain.price_rules import ClockEvent
+from bidder.domain.view import Created, Raised, Setback, View
+
+# How long creations and raises are remembered: longer than any window that counts them.
+_KEPT = timedelta(hours=24)
+
+
+def opened(view: View, intent: Intent, now: datetime) -> View:
+    """Fold an intent that has just been written down."""
+    creations = view.creations
+    if intent.creates:
+        recent = tuple(c for c in creations if now - c.at < _KEPT)
+        creations = (*recent, Created(server=intent.server, at=now))
+    return replace(view, intents=(*view.intents, intent), creations=creations)
+
+
+def closed(view: View, intent: Intent) -> View:
+    """Fold an intent that needs no settling any more."""
+    return replace(view, intents=tuple(i for i in view.intents if i.id != intent.id))
+
+
+def answered(view: View, intent: Intent) -> View:
+    """Fold an intent whose request is over but whose result is not seen yet."""
+    return replace(view, intents=tuple(intent if i.id == intent.id else i for i in view.intents))
+
+
+def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -> View:
+    """Fold an accepted change of a price: the clock starts, and what it teaches is kept.
+
+    A clock is counted from ``now``, when the answer came, which is never too early.
+    """
+    holding = view.holdings.get(action.order)
+    if holding is None:
+        return view
+    event = ClockEvent.LOWERING if action.lowers else ClockEvent.RAISE
+    rules = view.rules
+    if action.lowers:
+        rules = price_rules.lowering_accepted(holding.clock, rules, at=sent_at)
+    updated = replace(
+        holding,
+        order=replace(holding.order, price=action.price),
+        clock=holding.clock.after(event, now),
+    )
+    raises = view.raises
+    if not action.lowers:
+        rival = None
+        seen = view.books.get(action.server)
+        if seen is not None:
+            running = seen.book.active()
+            rival = None if running is None or running.mine else running.order
+        recent = tuple(r for r in raises if now - r.at < _KEPT)
+        raised = Raised(server=action.server, order=action.order, rival=rival, at=now)
+        raises = (*recent, raised)
+    # The book was read before this change: whoever acts on it again would act twice.
+    books = {server: seen for server, seen in view.books.items() if server != action.server}
+    return replace(view.with_holding(updated), rules=rules, raises=raises, books=books)
+
+
+def withdrawn(view: View, order: OrderId) -> View:
+    """Fold an accepted cancellation: the order is over, its final spend still to be read."""
+    holding = view.holdings.get(order)
+    if holding is None:
+        return view
+    return replace(
+        view.without_holding(order),
+        ended={**view.ended, order: holding.order.server},
+        unbooked=view.unbooked | {order},
+    )
+
+
+def lowered_too_soon(view: View, action: Reprice, *, wait_seconds: float | None, now: datetime) -> View:
+    """Fold a ``can_lower_every_600_seconds`` answer: the exchange's word on clock and rules."""
+    holding = view.holdings.get(action.order)
+    if holding is None:
+        return view
+    clock, rules = price_rules.refused_too_soon(
+        holding.clock, view.rules, wait_seconds=wait_seconds, now=now
+    )
+    return replace(view.with_holding(replace(holding, clock=clock)), rules=rules)
+
+
+def step_exceeded(view: View, action: Reprice, *, max_step: Decimal | None, now: datetime) -> View:
+    """Fold an ``exceeded_max_step`` answer: how far a lowering may go from this price."""
+    holding = view.holdings.get(action.order)
+    if holding is None:
+        return view
+    if max_step is None:
+        # No limit named: half of what was asked is tried next, which finds any limit in few steps.
+        asked = action.current.minus(action.price).amount
+        max_step = action.current.amount - asked / 2
+    seen = view.books.get(action.server)
+    floor = None if seen is None else seen.book.floor.get(action.current.currency)
+    sample = price_rules.sample_from_refusal(action.current, max_step, floor=floor, at=now)
+    if sample is None:
+        # A limit at or above the present price: nothing can be lowered now.
+        clock = replace(holding.clock, opens_at=now + price_rules.LOWERING_PAUSE)
+        return view.with_holding(replace(holding, clock=clock))
+    others = [s for s in view.steps if s.currency == sample.currency and s.exact]
+    contradicted = [s for s in others if s.drop / s.price > 0 and _contradicts(s, sample)]
+    kept = tuple(s for s in view.steps if s not in contradicted)[-40:]
+    return replace(view, steps=(*kept, sample))
+
+
+def _contradicts(old: price_rules.StepSample, new: price_rules.StepSample) -> bool:
+    """Return whether both cannot be true of one rule: same price level, different drop."""
+    same_level = abs(old.price - new.price) <= new.price * Decimal("0.001")
+    return same_level and abs(old.drop - new.drop) > new.drop * Decimal("0.02")
+
+
+def floor_raised(
+    view: View, server: ServerId, price: Price, *, min_price: Decimal | None, now: datetime
+) -> View:
+    """Fold a ``too_low_price`` answer: the floor it names, or a pause where it makes no sense."""
+    seen = view.books.get(server)
+    if seen is None or min_price is None or min_price <= price.amount:
+        return set_back(view, "too_low_price", now=now, minutes=5, server=server)
+    floor = {**seen.book.floor, price.currency: Price(min_price, price.currency)}
+    corrected = replace(seen, book=replace(seen.book, floor=floor))
+    return replace(view, books={**view.books, server: corrected})
+
+
+def set_back(
+    view: View,
+    reason: str,
+    *,
+    now: datetime,
+    minutes: float,
+    server: ServerId | None = None,
+    order: OrderId | None = None,
+    currency: Currency | None = None,
+) -> View:
+    """Fold a refusal that rules something out for a while."""
+    current = tuple(s for s in view.setbacks if now < s.until)
+    setback = Setback(
+        until=now + timedelta(minutes=minutes),
+        reason=reason,
+        server=server,
+        order=order,
+        currency=currency,
+    )
+    return replace(view, setbacks=(*current, setback))
+
+
+def known_orders(view: View, server: ServerId) -> frozenset[OrderId]:
+    """Return every order of ours, live or over, that was ever seen on a server."""
+    live = {h.order.order for h in view.holdings.values() if h.order.server == server}
+    over = {order for order, where in view.ended.items() if where == server}
+    return frozenset(live | over)
