@@ -44,8 +44,8 @@ class Observer:
     def rates_sent(self, rates: Mapping[str, Decimal]) -> None:
         """Take note that an answer with these rates is on its way to the account."""
 
-    def rates_lost(self) -> None:
-        """Take note that the last answer with rates never got there."""
+    def answer_lost(self) -> None:
+        """Take note that the last answer never got there."""
 
 
 class SimExchange:
@@ -142,7 +142,7 @@ class SimExchange:
     def lose_answer(self) -> None:
         """Take note that the last answer did not reach the account."""
         for observer in self.observers:
-            observer.rates_lost()
+            observer.answer_lost()
 
     def ground_truth(self) -> list[dict[str, Any]]:
         """Return every order of the account as it really is, listed or not; for crash tests."""

@@ -61,6 +61,7 @@ class Referee(Watcher, Observer):
         self._rate_limit_refusals = 0
         self._early_lowerings = 0
         self._probed: set[str] = set()
+        self._untold: str | None = None  # what the last refusal counted as, until it is known to arrive
         self._step_refusals = 0
         self._ceiling_breaches = 0
         self._double_orders = 0
@@ -99,6 +100,7 @@ class Referee(Watcher, Observer):
         """Count a request."""
         self._requests += 1
         self._rates_in_answer = False
+        self._untold = None
 
     def answered(self, endpoint: str, answer: Answer, at: int) -> None:
         """Count refusals; the first accepted request starts the clock of the shares."""
@@ -122,16 +124,23 @@ class Referee(Watcher, Observer):
         event = refusal.started_by
         if event != "lowering" and event not in self._probed:
             self._probed.add(event)
+            self._untold = event
             return
         self._early_lowerings += 1
+        self._untold = "early"
 
     def rates_sent(self, rates: Mapping[str, Decimal]) -> None:
         """Keep the rates that the account is about to see."""
         self._rates_before, self._rates = self._rates, rates
         self._rates_in_answer = True
 
-    def rates_lost(self) -> None:
-        """Forget rates that never got there."""
+    def answer_lost(self) -> None:
+        """Forget rates that never got there, and a refusal that could teach nobody anything."""
+        if self._untold == "early":
+            self._early_lowerings -= 1
+        elif self._untold is not None:
+            self._probed.discard(self._untold)
+        self._untold = None
         if self._rates_in_answer:
             self._rates = self._rates_before
             self._rates_in_answer = False
