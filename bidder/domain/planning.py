@@ -301,9 +301,3 @@ def _quote_facts(found: Found) -> dict[str, Fact]:
     if quoted.rival is not None:
         facts["rival"] = str(quoted.rival.price)
     return facts
-
-
-def next_due(decisions: tuple[Decision, ...], now: datetime) -> timedelta | None:
-    """Return how long until the first held decision changes by itself; None when none will."""
-    waits = [d.due - now for d in decisions if d.due is not None and d.due > now]
-    return min(waits, default=None)

@@ -19,6 +19,7 @@ from bidder.errors import NoRate
 class Position:
     """One live spot order of a target, seen against its server's book.
 
+    ``price`` is the standing bid: the book's word where it is newer than our orders'.
     ``needed`` is the smallest bid in the order's currency that beats every rival and the floor.
     ``cap`` is the price above which it never bids: the ceiling, or the on-demand price where that
     is lower. ``lowest`` is how far one lowering may go (None: unlearnt). ``book_at`` is when the
@@ -27,6 +28,7 @@ class Position:
 
     holding: Holding
     target: Target
+    price: Price
     listing: Listing | None
     book: Book | None
     book_at: datetime | None
@@ -41,18 +43,6 @@ class Position:
     lowest: Price | None
     raises: tuple[datetime, ...]
     rates: Rates
-
-    @property
-    def price(self) -> Price:
-        """Return the standing bid: the book's word where it is newer than our orders'."""
-        if (
-            self.offer is not None
-            and self.book_at is not None
-            and self.book_at > self.holding.last_seen_at
-            and self.offer.price.currency == self.holding.order.price.currency
-        ):
-            return self.offer.price
-        return self.holding.order.price
 
     def fresh(self, now: datetime, within: timedelta) -> bool:
         """Return whether the book is recent enough to act on."""
@@ -86,21 +76,31 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
             floor = listing.spot_floor.get(currency)
         ticks = getattr(target.params, "margin_ticks", 1)
         needed = _needed(rival, floor, currency_of=order.price, rates=rates, ticks=ticks)
+    offer = None if book is None else book.offer_of(order.order)
+    price = order.price
+    if (
+        offer is not None
+        and seen is not None
+        and seen.at > holding.last_seen_at
+        and offer.price.currency == currency
+    ):
+        price = offer.price
     return Position(
         holding=holding,
         target=target,
+        price=price,
         listing=listing,
         book=book,
         book_at=None if seen is None else seen.at,
         outbid_reads=0 if seen is None else seen.outbid_reads,
-        offer=None if book is None else book.offer_of(order.order),
+        offer=offer,
         rival=rival,
         floor=floor,
         needed=needed,
         ceiling=ceiling,
         cap=cap,
         opens_at=price_rules.next_lowering_at(holding.clock, view.rules),
-        lowest=price_rules.lowest_allowed(order.price, floor, view.steps, now),
+        lowest=price_rules.lowest_allowed(price, floor, view.steps, now),
         raises=tuple(r.at for r in view.raises if r.order == order.order),
         rates=rates,
     )

@@ -15,10 +15,10 @@ accepted for ever and never reveal that the real one is larger.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
-from bidder.domain.money import Currency, Price, quantum
+from bidder.domain.money import EXACT, Currency, Price, quantum
 
 LOWERING_PAUSE = timedelta(seconds=600)
 
@@ -30,7 +30,10 @@ PRIOR_SHARE = Decimal("0.05")
 _ATTRIBUTION = timedelta(seconds=15)
 # A rule may be changed by the exchange: after this long, ask for the full width once more.
 _RELEARN_AFTER = timedelta(days=7)
+# The exchange's limits are rounded: factors that differ by no more than this may be one and the same.
 _TOLERANCE = Decimal("0.02")
+# Below this, a difference says nothing about which of two shapes fits better.
+_CLEAR = Decimal("0.001")
 
 
 class ClockEvent(StrEnum):
@@ -184,46 +187,54 @@ def largest_drop(
     """Return the widest lowering that the samples allow from ``current``; None while unlearnt.
 
     Three shapes of the rule are weighed against the exact samples: a fixed amount, a share of the
-    price, a share of the floor. Of those that fit all of them the widest prediction is used: too
-    wide costs a request, too narrow costs ten minutes.
+    price, a share of the floor. Those that fit all of them as well as any are believed, and of these
+    the widest prediction is used: too wide costs a request, too narrow costs ten minutes.
     """
     known = [
         s for s in samples if s.exact and s.currency == current.currency and now - s.at < _RELEARN_AFTER
     ]
     if not known:
         return None
-    predictions = [
-        _predict([s.drop for s in known], Decimal(1)),
-        _predict([s.drop / s.price for s in known], current.amount),
+    shapes = [
+        _shape([s.drop for s in known], Decimal(1)),
+        _shape([s.drop / s.price for s in known], current.amount),
     ]
     if floor is not None:
         with_floor = [s.drop / s.floor for s in known if s.floor]
         if len(with_floor) == len(known):
-            predictions.append(_predict(with_floor, floor.amount))
-    fitting = [p for p in predictions if p is not None]
-    if fitting:
-        return max(fitting)
+            shapes.append(_shape(with_floor, floor.amount))
+    closest = min(spread for spread, _ in shapes)
+    if closest <= _TOLERANCE:
+        believed = min(_TOLERANCE, max(_CLEAR, 2 * closest))
+        return max(drop for spread, drop in shapes if spread <= believed)
     # No shape fits all (the rule differs by price level, or it changed): the nearest level decides.
     nearest = min(known, key=lambda s: (abs(s.price - current.amount), now - s.at))
     return nearest.drop
 
 
-def _predict(factors: list[Decimal], scale: Decimal) -> Decimal | None:
+def _shape(factors: list[Decimal], scale: Decimal) -> tuple[Decimal, Decimal]:
+    """Return how far the samples disagree about a shape's factor, and the drop that it predicts."""
     low, high = min(factors), max(factors)
-    if high - low > high * _TOLERANCE:
-        return None
-    return low * scale
+    return (high - low) / high, low * scale
 
 
 def lowest_allowed(
     current: Price, floor: Price | None, samples: Iterable[StepSample], now: datetime
 ) -> Price | None:
-    """Return the lowest price that one lowering may reach, rounded up; None while unlearnt."""
+    """Return the lowest price that one lowering may reach, rounded up; None while unlearnt.
+
+    It is ``current`` itself where no lowering is left.
+    """
     drop = largest_drop(current, floor, samples, now)
     if drop is None:
         return None
-    lowest = Price(max(current.amount - drop, Decimal(0)), current.currency).rounded_up()
-    return lowest if lowest < current else None
+    limit = Price(max(current.amount - drop, Decimal(0)), current.currency)
+    lowest = limit.rounded_up()
+    if lowest < current:
+        return lowest
+    # A step smaller than our quantum: then the price goes down in finer parts of it.
+    finer = limit.amount.quantize(quantum(current.currency).scaleb(-6), ROUND_CEILING, EXACT)
+    return min(Price(finer, current.currency), current)
 
 
 def usual_drop(
@@ -235,29 +246,3 @@ def usual_drop(
         return learnt
     prior = PRIOR_STEP.get(current.currency, current.amount * PRIOR_SHARE)
     return max(min(prior, current.amount), quantum(current.currency))
-
-
-def next_price(
-    current: Price,
-    wanted: Price,
-    *,
-    clock: LoweringClock,
-    rules: ClockRules,
-    lowest: Price | None,
-    now: datetime,
-) -> Price | None:
-    """Return the price to set now on the way to ``wanted``; None when none may be set.
-
-    A raise goes straight to ``wanted``. A lowering waits for its clock and goes no further than
-    ``lowest`` (None: unlearnt, then the full width is tried).
-    """
-    if wanted == current:
-        return None
-    if wanted > current:
-        return wanted
-    opens_at = next_lowering_at(clock, rules)
-    if opens_at is not None and now < opens_at:
-        return None
-    if lowest is None:
-        return wanted
-    return max(lowest, wanted)
