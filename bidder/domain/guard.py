@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from bidder.domain import price_rules, selection
+from bidder.domain import price_rules, quotes, selection
 from bidder.domain.actions import (
     Decision,
     Fact,
@@ -26,6 +26,9 @@ from bidder.domain.policy import Policy, Target
 from bidder.domain.view import View
 from bidder.errors import NoRate
 
+# Why a rail stops an action, and the facts it rests on; None lets it pass.
+Stop = tuple[Reason, dict[str, Fact]] | None
+
 _HOUR = timedelta(hours=1)
 # A new order must be able to run this long from the balance, or it ends before it is of use.
 _LEAST_RUN = Decimal(1) / Decimal(24)
@@ -36,10 +39,10 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     action = decision.action
     if action is None:
         return decision
-    stopped: tuple[Reason, dict[str, Fact]] | None
+    stopped: Stop
     match action:
         case Withdraw():
-            stopped = _paused(view) if decision.reason not in _ALWAYS else None
+            stopped = _withdrawal(action, decision.reason, view)
         case Reprice():
             stopped = _paused(view) or _repricing(action, view, policy, now)
         case PlaceBid() | RentOnDemand():
@@ -59,37 +62,46 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     )
 
 
-# Orders of the owner are carried out even while trading is paused.
-_ALWAYS = frozenset({Reason.ORDERED, Reason.SHUTDOWN, Reason.ABOVE_CEILING})
+# Commands of the owner are carried out whatever the rails say.
+_COMMANDED = frozenset({Reason.ORDERED, Reason.SHUTDOWN})
 
 
-def _paused(view: View) -> tuple[Reason, dict[str, Fact]] | None:
+def _paused(view: View) -> Stop:
     return (Reason.PAUSED, {}) if view.paused else None
 
 
-def _repricing(
-    action: Reprice, view: View, policy: Policy, now: datetime
-) -> tuple[Reason, dict[str, Fact]] | None:
+def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
+    if reason in _COMMANDED:
+        return None
+    holding = view.holdings.get(action.order)
+    if holding is None or not holding.ours or holding.target != action.target:
+        return Reason.RAIL, {"rail": "not_our_order"}
+    # Also while trading is paused no bid stays at a price that the owner forbade.
+    return None if reason is Reason.ABOVE_CEILING else _paused(view)
+
+
+def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> Stop:
     target = policy.target(action.target)
     holding = view.holdings.get(action.order)
     if target is None or holding is None or holding.target != target.name:
         return Reason.RAIL, {"rail": "not_our_order"}
+    if view.intent_on(action.server) is not None:
+        return Reason.IN_DOUBT, {}
     if action.lowers:
         opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
         if opens_at is not None and now < opens_at:
             return Reason.CLOCK, {"opens_at": opens_at.isoformat()}
         return _above_ceiling(action.server, action.price, target, view)
-    above = _above_ceiling(action.server, action.price, target, view)
-    if above is not None:
-        return above
-    return _over_budget(action.price, action.current, view, policy)
+    return (
+        _above_ceiling(action.server, action.price, target, view)
+        or _above_on_demand(action.server, action.price, target, view, policy)
+        or _over_budget(action.price, holding.order.price, view, policy)
+    )
 
 
-def _creation(
-    action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: datetime
-) -> tuple[Reason, dict[str, Fact]] | None:
+def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: datetime) -> Stop:
     target = policy.target(action.target)
-    if target is None:
+    if target is None or not target.enabled:
         return Reason.RAIL, {"rail": "unknown_target"}
     if action.server in view.marketplace.own_servers:
         return Reason.RAIL, {"rail": "own_server"}
@@ -97,8 +109,12 @@ def _creation(
         return Reason.RAIL, {"rail": "already_on_server"}
     if view.intent_on(action.server) is not None:
         return Reason.IN_DOUBT, {}
+    spot = isinstance(action, PlaceBid)
     return (
-        _above_ceiling(action.server, action.price, target, view)
+        _forbidden_currency(action.server, action.price.currency, target, view)
+        or _above_ceiling(action.server, action.price, target, view)
+        or (_above_on_demand(action.server, action.price, target, view, policy) if spot else None)
+        or _enough(target, view, now)
         or _too_many(view, policy)
         or _churn(action.server, view, policy, now)
         or _balance(action.price, view, policy)
@@ -106,9 +122,35 @@ def _creation(
     )
 
 
-def _above_ceiling(
-    server: ServerId, price: Price, target: Target, view: View
-) -> tuple[Reason, dict[str, Fact]] | None:
+def _forbidden_currency(server: ServerId, currency: Currency, target: Target, view: View) -> Stop:
+    listing = view.marketplace.listings.get(server)
+    taken = listing is None or listing.takes(currency)
+    if taken and currency in selection.payable(target, view.wallets):
+        return None
+    return Reason.RAIL, {"rail": "currency", "currency": currency.short}
+
+
+def _above_on_demand(server: ServerId, price: Price, target: Target, view: View, policy: Policy) -> Stop:
+    if policy.rails.allow_above_on_demand:
+        return None
+    listing = view.marketplace.listings.get(server)
+    payable = selection.payable(target, view.wallets) | {price.currency}
+    cap = quotes.on_demand_cap(listing, price, view.rates, payable)
+    return (Reason.ON_DEMAND_CHEAPER, {"on_demand": str(cap)}) if cap < price else None
+
+
+def _enough(target: Target, view: View, now: datetime) -> Stop:
+    """Stop a creation that would make more live orders than wanted, save a renewal's one."""
+    held = view.holdings_of(target.name)
+    pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
+    ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
+    most = target.want + (1 if target.renewal.overlap and ending else 0)
+    if len(held) + pending < most:
+        return None
+    return Reason.RAIL, {"rail": "want", "want": target.want, "live": len(held) + pending}
+
+
+def _above_ceiling(server: ServerId, price: Price, target: Target, view: View) -> Stop:
     listing = view.marketplace.listings.get(server)
     gpus = 1 if listing is None else listing.specs.gpu_count
     try:
@@ -120,7 +162,7 @@ def _above_ceiling(
     return None
 
 
-def _too_many(view: View, policy: Policy) -> tuple[Reason, dict[str, Fact]] | None:
+def _too_many(view: View, policy: Policy) -> Stop:
     pending = sum(1 for intent in view.intents if intent.creates)
     live = len(view.holdings) + pending
     if view.order_limit is not None and live >= view.order_limit:
@@ -131,9 +173,7 @@ def _too_many(view: View, policy: Policy) -> tuple[Reason, dict[str, Fact]] | No
     return None
 
 
-def _churn(
-    server: ServerId, view: View, policy: Policy, now: datetime
-) -> tuple[Reason, dict[str, Fact]] | None:
+def _churn(server: ServerId, view: View, policy: Policy, now: datetime) -> Stop:
     recent = [created for created in view.creations if now - created.at < _HOUR]
     if len(recent) >= policy.rails.max_creations_per_hour:
         return Reason.CHURN, {"creations_last_hour": len(recent)}
@@ -143,7 +183,7 @@ def _churn(
     return None
 
 
-def _balance(price: Price, view: View, policy: Policy) -> tuple[Reason, dict[str, Fact]] | None:
+def _balance(price: Price, view: View, policy: Policy) -> Stop:
     wallet = view.wallets.get(price.currency)
     if wallet is None or wallet.balance is None:
         return None
@@ -154,9 +194,7 @@ def _balance(price: Price, view: View, policy: Policy) -> tuple[Reason, dict[str
     return None
 
 
-def _over_budget(
-    price: Price, replaces: Price | None, view: View, policy: Policy
-) -> tuple[Reason, dict[str, Fact]] | None:
+def _over_budget(price: Price, replaces: Price | None, view: View, policy: Policy) -> Stop:
     limit = policy.rails.max_usd_per_day
     if limit is None:
         return None
@@ -184,8 +222,14 @@ def committed_usd(view: View) -> Decimal:
     for holding in view.holdings.values():
         total += view.rates.to_usd(holding.order.price)
     for intent in view.intents:
-        if intent.creates and intent.price is not None:
+        if intent.price is None:
+            continue
+        if intent.creates:
             total += view.rates.to_usd(intent.price)
+        elif intent.order is not None and intent.order in view.holdings:
+            # A raise whose answer is missing may have happened.
+            standing = view.rates.to_usd(view.holdings[intent.order].order.price)
+            total += max(view.rates.to_usd(intent.price) - standing, Decimal(0))
     return total
 
 

@@ -10,31 +10,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, price_rules, selection, strategies
+from bidder.domain import guard, moving, price_rules, strategies
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
-from bidder.domain.policy import Policy, Target, TrackParams
+from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import position
-from bidder.domain.selection import Found, NeedsBook, NothingFits, SearchResult
+from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 
-_HOUR = timedelta(hours=1)
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
-
-# Reasons for which an order looks for another server to move to.
-_LEAVING = frozenset(
-    {
-        Reason.TOO_EXPENSIVE,
-        Reason.ON_DEMAND_CHEAPER,
-        Reason.SERVER_LOST,
-        Reason.WAR_PAUSE,
-        Reason.OUTBID,
-    }
-)
 
 
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
@@ -51,17 +39,22 @@ def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> li
     held = view.holdings_of(target.name)
     open_here = [intent for intent in view.intents if intent.target == target.name]
     decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
-    ending = tuple(h for h in held if _ending(h, target, now))
+    ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(held, counted - target.want, view)
-    decisions.extend(_for_holding(h, target, view, policy, now, surplus) for h in held)
+    crowded = _crowded(view) if held else frozenset()
+    decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
     empty = min(target.want - counted - creating, allowed)
     if empty > 0:
-        decisions.append(_fill(target, view, policy, now, empty=empty, renewing=bool(ending)))
+        decisions.append(
+            _fill(
+                target, view, policy, now, empty=empty, renewing=bool(ending) and target.renewal.overlap
+            )
+        )
     return decisions
 
 
@@ -75,10 +68,6 @@ def _waiting(server: ServerId, target: Target, view: View) -> Decision:
     accepted = intent is not None and intent.accepted
     reason = Reason.FROZEN if frozen else Reason.PENDING if accepted else Reason.IN_DOUBT
     return Decision(target=target.name, reason=reason, server=server)
-
-
-def _ending(holding: Holding, target: Target, now: datetime) -> bool:
-    return now >= holding.order.ends_at - target.renewal.before
 
 
 def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int]:
@@ -101,6 +90,7 @@ def _for_holding(
     policy: Policy,
     now: datetime,
     surplus: frozenset[int],
+    crowded: frozenset[ServerId],
 ) -> Decision:
     order = holding.order
     base = Decision(target=target.name, reason=Reason.STALE, server=order.server, order=order.order)
@@ -110,6 +100,11 @@ def _for_holding(
         return replace(base, reason=Reason.FROZEN if frozen else Reason.IN_DOUBT)
     if holding.missing_reads:
         return replace(base, wants_orders=True, facts={"missing_from_orders": holding.missing_reads})
+    if order.server in crowded:
+        # A request that the wire delivered twice, or a person's order: nobody can say which may go.
+        others = (h.order.order for h in view.holdings.values() if h.order.server == order.server)
+        other = next(number for number in others if number != order.order)
+        return replace(base, reason=Reason.FROZEN, facts={"other_order": other})
     setback = next((s for s in view.setbacks if s.order == order.order and now < s.until), None)
     if setback is not None:
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
@@ -123,9 +118,13 @@ def _for_holding(
         return replace(base, wants_book=order.server, facts=bid)
     here = position(holding, target, view, policy, now)
     verdict = strategies.decide(here, policy, now)
-    if verdict.reason not in _LEAVING or here.book is None:
-        return verdict
-    return _leave_or_stay(verdict, holding, target, view, policy, now)
+    return moving.leave_or_stay(verdict, here, view, policy, now)
+
+
+def _crowded(view: View) -> frozenset[ServerId]:
+    """Return the servers on which the account has more than one live order."""
+    counts = Counter(holding.order.server for holding in view.holdings.values())
+    return frozenset(server for server, count in counts.items() if count > 1)
 
 
 def _nothing_new(holding: Holding, view: View, policy: Policy, now: datetime) -> bool:
@@ -140,95 +139,6 @@ def _nothing_new(holding: Holding, view: View, policy: Policy, now: datetime) ->
         return False
     opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
     return opens_at is None or not now < opens_at <= now + _SOON
-
-
-def _leave_or_stay(
-    verdict: Decision,
-    holding: Holding,
-    target: Target,
-    view: View,
-    policy: Policy,
-    now: datetime,
-) -> Decision:
-    """Return ``verdict``, or the move to another server where that is the better deal."""
-    result = _search(target, view, policy, now)
-    if isinstance(result, NeedsBook):
-        if verdict.action is not None:
-            # A raise in hand is not delayed by looking around.
-            return verdict
-        return replace(
-            verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
-        )
-    if not isinstance(result, Found):
-        return verdict
-    if verdict.action is not None and not _move_pays(verdict, holding, result, target, view):
-        return verdict
-    facts: dict[str, Fact] = {
-        **verdict.facts,
-        "to_server": result.listing.server,
-        "to_bid": str(result.quote.needed),
-        "because": verdict.reason.value,
-    }
-    action = Withdraw(order=holding.order.order, server=holding.order.server, target=target.name)
-    reason = Reason.WAR if verdict.reason is Reason.WAR_PAUSE else Reason.MOVE
-    if verdict.reason is Reason.SERVER_LOST:
-        reason = Reason.SERVER_LOST
-    return replace(
-        verdict, reason=reason, action=action, urgency=common.URGENT_LEAVE, due=None, facts=facts
-    )
-
-
-def _move_pays(verdict: Decision, holding: Holding, found: Found, target: Target, view: View) -> bool:
-    """Return whether a raise here costs enough more than a new order there.
-
-    The creation fee is spread over the time until the order would end anyway, a day at most.
-    """
-    if not isinstance(target.params, TrackParams) or verdict.action is None:
-        return False
-    listing = view.marketplace.listings.get(holding.order.server)
-    price = getattr(verdict.action, "price", None)
-    if price is None or listing is None or not view.rates.knows(price.currency):
-        return False
-    here = selection.weigh(view.rates.to_usd(price), listing)
-    gpus = max(1, found.listing.specs.gpu_count)
-    there = found.score + view.creation_fee_usd / gpus
-    return there < here * (1 - target.params.move_saving)
-
-
-def _search(target: Target, view: View, policy: Policy, now: datetime) -> SearchResult:
-    currencies = selection.payable(target, view.wallets)
-    return selection.best_server(
-        view.shortlists.get(target.name, ()),
-        view.books,
-        target,
-        view.rates,
-        currencies,
-        unfit=_unfit(target, view, policy, now),
-        own=view.own_ids(),
-        now=now,
-        fresh_after=now - policy.pace.book_stale_after,
-        above_on_demand=policy.rails.allow_above_on_demand,
-    )
-
-
-def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:
-    """Return the servers that must not be bid on: taken by us, in doubt, refused, worn out, at war."""
-    servers = {holding.order.server for holding in view.holdings.values()}
-    servers.update(intent.server for intent in view.intents)
-    servers.update(
-        s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
-    )
-    worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
-    most = policy.rails.max_creations_per_server_hour
-    servers.update(server for server, count in worn.items() if count >= most)
-    if isinstance(target.params, TrackParams):
-        params = target.params
-        counts: dict[ServerId, int] = {}
-        for raised in view.raises:
-            if now - raised.at < params.war_pause:
-                counts[raised.server] = counts.get(raised.server, 0) + 1
-        servers.update(s for s, count in counts.items() if count >= params.war_raises)
-    return frozenset(servers)
 
 
 def _fill(
@@ -247,7 +157,7 @@ def _fill(
         )
     if view.marketplace_at is None:
         return replace(base, reason=Reason.STALE)
-    result = _search(target, view, policy, now)
+    result = moving.search(target, view, policy, now)
     match result:
         case NeedsBook(server=server):
             return replace(base, reason=Reason.STALE, server=server, wants_book=server)
@@ -259,7 +169,7 @@ def _fill(
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
         case Found(listing=listing, quote=quoted):
-            price = strategies.opening_bid(quoted, target)
+            price = strategies.opening_bid(quoted, target, view.rates)
             facts.update(_quote_facts(result))
             if price is None:
                 return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server)

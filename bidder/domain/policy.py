@@ -6,7 +6,7 @@ cannot be built, so that a forgotten key never means "any price" (peers: yapapi 
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -97,6 +97,10 @@ class Renewal:
     before: timedelta = timedelta(minutes=10)
     overlap: bool = False
 
+    def due(self, ends_at: datetime, now: datetime) -> bool:
+        """Return whether an order that ends then needs its successor by now."""
+        return now >= ends_at - self.before
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedParams:
@@ -111,11 +115,11 @@ class TrackParams:
 
     ``raise_wait``: how long an offer stays outbid before it is raised, so that a blip is not chased.
     ``confirm``: whether two reads of the book must agree before a raise.
-    ``margin_ticks``: how many quanta above the best rival or the floor the bid aims.
-    ``lower_patience``: how long the way down must have been open before it is taken.
+    ``margin_ticks``: how many quanta above the best rival the bid aims; the floor itself suffices.
+    ``lower_patience``: how long after its last raise a bid stays before it is lowered.
     ``dead_band``: no lowering is worth its slot below this share of the price.
-    ``war_raises`` within ``war_window``: so many raises answered by the same rival are a war; then
-    the server is left, or waited for, for ``war_pause``.
+    ``war_raises`` within ``war_window``: so many raises on one server are a war, whoever answers them;
+    then the server is left, or waited for, for ``war_pause``.
     ``move_saving``: an outbid offer moves to another server when that is cheaper by this share after
     the creation fee; a running one only when ``move_running`` is set.
     """
@@ -151,6 +155,11 @@ class Target:
     currencies: tuple[Currency, ...] = ()
     renewal: Renewal = Renewal()
     enabled: bool = True
+
+    @property
+    def margin_ticks(self) -> int:
+        """Return how many quanta above the best rival a sufficient bid stands."""
+        return self.params.margin_ticks if isinstance(self.params, TrackParams) else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

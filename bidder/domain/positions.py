@@ -7,11 +7,11 @@ applies, what the floor is, when the clock opens) is written once.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bidder.domain import price_rules, selection
+from bidder.domain import price_rules, quotes, selection
 from bidder.domain.market import Book, Listing, Offer
-from bidder.domain.money import Price, Rates
-from bidder.domain.policy import Policy, Target
-from bidder.domain.view import Holding, View
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import Per, Policy, Target
+from bidder.domain.view import BookSeen, Holding, View
 from bidder.errors import NoRate
 
 
@@ -57,34 +57,16 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     book = None if seen is None else seen.book
     rates = view.rates if book is None else book.rates.over(view.rates)
     currency = order.price.currency
-    gpus = 1 if listing is None else listing.specs.gpu_count
-    ceiling = cap = None
-    try:
-        # The newest rates, not the book's: the ceiling is a promise about now.
-        ceiling = target.ceiling.for_server(gpus, currency, view.rates)
-        cap = ceiling
-        if not policy.rails.allow_above_on_demand:
-            payable = selection.payable(target, view.wallets) | {currency}
-            cap = selection.on_demand_cap(listing, ceiling, view.rates, payable)
-    except NoRate:
-        cap = None
+    ceiling, cap = _limits(currency, listing, target, view, policy)
     rival = floor = needed = None
     if book is not None and book.valued(rates):
         rival = book.best_rival(rates, view.holdings)
         floor = book.floor.get(currency)
         if floor is None and listing is not None:
             floor = listing.spot_floor.get(currency)
-        ticks = getattr(target.params, "margin_ticks", 1)
-        needed = _needed(rival, floor, currency_of=order.price, rates=rates, ticks=ticks)
+        needed = _needed(rival, floor, currency, rates=rates, ticks=target.margin_ticks)
     offer = None if book is None else book.offer_of(order.order)
-    price = order.price
-    if (
-        offer is not None
-        and seen is not None
-        and seen.at > holding.last_seen_at
-        and offer.price.currency == currency
-    ):
-        price = offer.price
+    price = _standing(holding, offer, seen)
     return Position(
         holding=holding,
         target=target,
@@ -106,14 +88,40 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     )
 
 
+def _limits(
+    currency: Currency, listing: Listing | None, target: Target, view: View, policy: Policy
+) -> tuple[Price | None, Price | None]:
+    """Return ceiling and cap in ``currency``; None where they cannot be said."""
+    if listing is None and target.ceiling.per is Per.GPU:
+        # Not on the marketplace just now: how many GPUs it has is not known.
+        return None, None
+    gpus = 1 if listing is None else listing.specs.gpu_count
+    try:
+        # The newest rates, not the book's: the ceiling is a promise about now.
+        ceiling = target.ceiling.for_server(gpus, currency, view.rates)
+    except NoRate:
+        return None, None
+    if policy.rails.allow_above_on_demand:
+        return ceiling, ceiling
+    payable = selection.payable(target, view.wallets) | {currency}
+    return ceiling, quotes.on_demand_cap(listing, ceiling, view.rates, payable)
+
+
+def _standing(holding: Holding, offer: Offer | None, seen: BookSeen | None) -> Price:
+    price = holding.order.price
+    if offer is None or seen is None or seen.at <= holding.last_seen_at:
+        return price
+    return offer.price if offer.price.currency == price.currency else price
+
+
 def _needed(
-    rival: Offer | None, floor: Price | None, *, currency_of: Price, rates: Rates, ticks: int
+    rival: Offer | None, floor: Price | None, currency: Currency, *, rates: Rates, ticks: int
 ) -> Price | None:
     above = None
     if rival is not None:
-        if not rates.knows(currency_of.currency):
+        if not rates.knows(currency):
             return None
-        above = selection.above(rival, currency_of.currency, rates, ticks=ticks)
+        above = quotes.above(rival, currency, rates, ticks=ticks)
     if above is None:
         return floor
     return above if floor is None else max(above, floor)

@@ -1,4 +1,4 @@
-"""Which servers qualify for a target, in what order, and what winning one would take.
+"""Which servers qualify for a target, and in what order.
 
 A server's floor is a lower bound of what it costs to win it, so the search for the best server is
 lazy: servers are walked by floor, and a book is read only while its server could still beat the best
@@ -7,34 +7,20 @@ date before it ends.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.market import Book, Listing, Marketplace, Offer, Wallet
-from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.market import Book, Listing, Marketplace, Wallet
+from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Requirements, Target
+from bidder.domain.quotes import Quote, on_demand_cap, quote
 from bidder.domain.view import BookSeen, Candidate
 
 # Servers kept per target after each read of the marketplace. Enough to find a free one when dozens
 # are taken; small enough to walk in every pass.
 SHORTLIST = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """What it takes to win a server now, in one currency.
-
-    ``needed`` is the smallest sufficient bid: above the best rival, at least the floor.
-    ``ceiling`` is the target's, for this server in this currency.
-    """
-
-    needed: Price
-    ceiling: Price
-    floor: Price
-    usd: Decimal
-    rival: Offer | None
 
 
 def qualifies(listing: Listing, wanted: Requirements) -> bool:
@@ -195,62 +181,6 @@ def weigh(usd: Decimal, listing: Listing) -> Decimal:
     return usd / max(1, listing.specs.gpu_count) * (1 + 2 * missing)
 
 
-def quote(
-    listing: Listing | None,
-    book: Book,
-    target: Target,
-    rates: Rates,
-    currencies: Iterable[Currency],
-    *,
-    gpus: int,
-    margin_ticks: int = 1,
-    own: frozenset[OrderId] = frozenset(),
-) -> Quote | None:
-    """Return the cheapest sufficient bid over the currencies; None where it cannot be known.
-
-    It may be above the ceiling: the caller decides. Raises NoRate when a rival's bid cannot be
-    valued.
-    """
-    rival = book.best_rival(rates, own)
-    best: Quote | None = None
-    for currency in currencies:
-        if not rates.knows(currency) or (listing is not None and not listing.takes(currency)):
-            continue
-        floor = book.floor.get(currency)
-        if floor is None and not book.floor and listing is not None:
-            floor = listing.spot_floor.get(currency)
-        if floor is None:
-            continue
-        needed = above(rival, currency, rates, ticks=margin_ticks)
-        needed = floor if needed is None or needed < floor else needed
-        usd = rates.to_usd(needed)
-        if best is None or usd < best.usd:
-            best = Quote(
-                needed=needed,
-                ceiling=target.ceiling.for_server(gpus, currency, rates),
-                floor=floor,
-                usd=usd,
-                rival=rival,
-            )
-    return best
-
-
-def above(rival: Offer | None, currency: Currency, rates: Rates, *, ticks: int) -> Price | None:
-    """Return the bid that beats ``rival`` by ``ticks`` quanta of our currency; None without one.
-
-    Ties are settled by a rule that nobody has written down, so "above" is always strict. Against a
-    bid in another currency a margin is kept, or every breath of the exchange rate would outbid us.
-    """
-    if rival is None:
-        return None
-    price = rates.convert(rival.price, currency)
-    if rival.price.currency != currency:
-        price = price.times(1 + _RATE_MARGIN)
-    for _ in range(max(1, ticks)):
-        price = price.one_tick_up()
-    return price
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The best server known now, with a book fresh enough to act on."""
@@ -277,9 +207,6 @@ class NothingFits:
 
 
 SearchResult = Found | NeedsBook | NothingFits
-
-# Rates were seen to wander by some tenths of a percent within the ten minutes of a lowering's clock.
-_RATE_MARGIN = Decimal("0.003")
 
 # A book older than this says nothing about its server's price any more.
 _REMEMBERED = timedelta(minutes=5)
@@ -318,10 +245,10 @@ def best_server(
         quoted = _quote_if_open(candidate.listing, known.book, target, rates, currencies, own)
         if quoted is None:
             continue
-        cap = quoted.ceiling
         if not above_on_demand:
-            cap = on_demand_cap(candidate.listing, cap, rates, currencies)
-        if quoted.needed > cap:
+            cap = on_demand_cap(candidate.listing, quoted.ceiling, rates, currencies)
+            quoted = replace(quoted, cap=cap)
+        if quoted.needed > quoted.cap:
             nearest = quoted if nearest is None or quoted.usd < nearest.usd else nearest
             continue
         score = weigh(quoted.usd, candidate.listing)
@@ -348,17 +275,13 @@ def _quote_if_open(
     ours = book.rates.over(rates)
     if not book.valued(ours):
         return None
-    return quote(listing, book, target, ours, currencies, gpus=listing.specs.gpu_count, own=own)
-
-
-def on_demand_cap(
-    listing: Listing | None, ceiling: Price, rates: Rates, currencies: frozenset[Currency]
-) -> Price:
-    """Return ``ceiling``, or the host's on-demand price where that is lower (trap 4)."""
-    if listing is None:
-        return ceiling
-    on_demand = listing.on_demand_usd(rates, currencies)
-    if on_demand is None or not rates.knows(ceiling.currency):
-        return ceiling
-    cap = rates.convert(on_demand, ceiling.currency)
-    return min(cap, ceiling)
+    return quote(
+        listing,
+        book,
+        target,
+        ours,
+        currencies,
+        gpus=listing.specs.gpu_count,
+        margin_ticks=target.margin_ticks,
+        own=own,
+    )

@@ -53,7 +53,7 @@ def orders(
             touched.add(holding.order.order)
         elif verdict.settled is Settled.CONFIRMED and verdict.intent.order in held:
             confirmed = held[verdict.intent.order]
-            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent)
+            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent, now)
             touched.add(verdict.intent.order)
     ended: list[Holding] = []
     for order_id, order in listed.items():
@@ -136,7 +136,7 @@ def _adopt(
     )
 
 
-def _confirmed(holding: Holding, intent: Intent) -> Holding:
+def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
     if intent.kind is not IntentKind.REPRICE or intent.price is None:
         return holding
     lowered = intent.previous_price is not None and intent.price < intent.previous_price
@@ -144,7 +144,9 @@ def _confirmed(holding: Holding, intent: Intent) -> Holding:
     return replace(
         holding,
         order=replace(holding.order, price=intent.price),
-        clock=holding.clock.after(event, intent.over_since()),
+        # Nobody saw when it was carried out, only that it was by now.
+        clock=holding.clock.after(event, now),
+        outbid_since=holding.outbid_since if lowered else None,
     )
 
 

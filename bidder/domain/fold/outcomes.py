@@ -54,6 +54,8 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
         holding,
         order=replace(holding.order, price=action.price),
         clock=holding.clock.after(event, now),
+        # A rival's answer to this raise is a new displacement, with a wait of its own.
+        outbid_since=holding.outbid_since if action.lowers else None,
     )
     raises = view.raises
     if not action.lowers:
@@ -127,7 +129,8 @@ def floor_raised(
     """Fold a ``too_low_price`` answer: the floor it names, or a pause where it makes no sense."""
     seen = view.books.get(server)
     if seen is None or min_price is None or min_price <= price.amount:
-        return set_back(view, "too_low_price", now=now, minutes=5, server=server)
+        ours = next((h.order.order for h in view.holdings.values() if h.order.server == server), None)
+        return set_back(view, "too_low_price", now=now, minutes=5, server=server, order=ours)
     floor = {**seen.book.floor, price.currency: Price(min_price, price.currency)}
     corrected = replace(seen, book=replace(seen.book, floor=floor))
     return replace(view, books={**view.books, server: corrected})

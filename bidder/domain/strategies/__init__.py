@@ -1,7 +1,7 @@
 """Strategies: what a standing bid should be. One file each, all of the same shape.
 
 ``decide(position, policy, now)`` returns one decision for one standing bid, and
-``opening_bid(quote, target)`` the price for a new one. Neither may assume that its word is final:
+``opening_bid(quote, target, rates)`` the price for a new one. Neither may assume that its word is final:
 ``guard`` applies the owner's rails afterwards.
 """
 
@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import assert_never
 
 from bidder.domain.actions import Decision
-from bidder.domain.money import Price
+from bidder.domain.money import Price, Rates
 from bidder.domain.policy import FixedParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
-from bidder.domain.selection import Quote
+from bidder.domain.quotes import Quote
 from bidder.domain.strategies import fixed, track
 
 
@@ -27,11 +27,11 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
             assert_never(unknown)
 
 
-def opening_bid(quote: Quote, target: Target) -> Price | None:
+def opening_bid(quote: Quote, target: Target, rates: Rates) -> Price | None:
     """Return the first bid on a server; None where the strategy would not bid there."""
     match target.params:
         case FixedParams() as params:
-            return fixed.opening_bid(quote, params)
+            return fixed.opening_bid(quote, params, rates)
         case TrackParams():
             return quote.needed
         case _ as unknown:

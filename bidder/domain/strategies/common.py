@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from bidder.domain.actions import Action, Decision, Fact, Reason, Reprice, Withdraw
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Per, Policy
 from bidder.domain.positions import Position
 
 URGENT_CEILING = 90
@@ -117,6 +117,8 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
         )
         due = opens_at if lowers else None
         return hold(position, Reason.STALE, due=due, wants_book=True, urgency=urgency)
+    if position.listing is None and position.ceiling is None and position.target.ceiling.per is Per.GPU:
+        return hold(position, Reason.STALE, on_marketplace=False)
     if position.ceiling is None or position.cap is None:
         return hold(position, Reason.NO_RATE, currency=position.price.currency.short)
     if not position.book.valued(position.rates):

@@ -1,25 +1,45 @@
 """``fixed``: bid one price, the ceiling unless another is named, and stay there.
 
 It does not react to rivals. It only corrects a bid that stands elsewhere than configured: up at
-once, down by the rules.
+once, down by the rules. A price that comes through an exchange rate moves with every breath of it:
+a running bid follows only when it is off by more than that.
 """
 
 from datetime import datetime
+from decimal import Decimal
 
 from bidder.domain.actions import Decision, Reason
-from bidder.domain.money import Price
+from bidder.domain.money import Price, Rates
 from bidder.domain.policy import FixedParams, Policy
 from bidder.domain.positions import Position
-from bidder.domain.selection import Quote
+from bidder.domain.quotes import Quote
 from bidder.domain.strategies import common
+from bidder.errors import NoRate
+
+# Rates were seen to wander by some tenths of a percent.
+_BREATH = Decimal("0.005")
 
 
-def opening_bid(quote: Quote, params: FixedParams) -> Price | None:
+def opening_bid(quote: Quote, params: FixedParams, rates: Rates) -> Price | None:
     """Return the fixed price in the quote's currency; None where it would not win."""
-    wanted = quote.ceiling
-    if params.price is not None and params.price.currency == quote.ceiling.currency:
-        wanted = min(params.price, quote.ceiling)
-    return wanted if wanted >= quote.needed else None
+    wanted = _wanted(params, quote.cap, quote.needed, rates)
+    return wanted if wanted is not None and wanted >= quote.needed else None
+
+
+def _wanted(params: FixedParams, cap: Price, needed: Price | None, rates: Rates) -> Price | None:
+    """Return the price to bid, never above ``cap``; None where it cannot be converted."""
+    wanted = cap
+    if params.price is not None:
+        try:
+            wanted = min(rates.convert(params.price, cap.currency), cap)
+        except NoRate:
+            return None
+    if wanted == params.price:
+        return wanted
+    rounded = wanted.rounded_down()
+    if needed is not None and rounded < needed <= wanted:
+        return needed  # a floor finer than our quantum
+    return rounded
 
 
 def decide(position: Position, params: FixedParams, policy: Policy, now: datetime) -> Decision:
@@ -30,12 +50,12 @@ def decide(position: Position, params: FixedParams, policy: Policy, now: datetim
     too_high = common.above_cap(position, now)
     if too_high is not None:
         return too_high
-    cap = position.cap
-    if cap is None:
+    cap, active = position.cap, position.holding.active
+    wanted = None if cap is None else _wanted(params, cap, position.needed, position.rates)
+    if wanted is None:
         return common.hold(position, Reason.NO_RATE)
-    wanted = cap
-    if params.price is not None and params.price.currency == cap.currency:
-        wanted = min(params.price, cap)
+    if active and _is_close(wanted, position, params):
+        return common.hold(position, Reason.WINNING)
     if wanted > position.price:
         return common.act(
             position,
@@ -43,8 +63,14 @@ def decide(position: Position, params: FixedParams, policy: Policy, now: datetim
             common.reprice(position, wanted),
             urgency=common.URGENT_REGAIN,
         )
-    if wanted < position.price and position.holding.active:
+    if wanted < position.price and active:
         return common.walk_down(position, wanted, Reason.FIXED_PRICE, now)
-    if position.holding.active:
-        return common.hold(position, Reason.WINNING)
-    return common.hold(position, Reason.TOO_EXPENSIVE)
+    return common.hold(position, Reason.WINNING if active else Reason.TOO_EXPENSIVE)
+
+
+def _is_close(wanted: Price, position: Position, params: FixedParams) -> bool:
+    named = position.target.ceiling.price if params.price is None else params.price
+    if named.currency == wanted.currency:
+        return False
+    off = max(wanted.minus(position.price), position.price.minus(wanted))
+    return off.amount <= position.price.amount * _BREATH

@@ -10,6 +10,7 @@ left, or waited for when there is no other. An offer that does not run is never 
 stands above its ceiling (peers: NiceHashBot 18 and 29 lowered idle orders until they died).
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -37,6 +38,14 @@ def decide(position: Position, params: TrackParams, policy: Policy, now: datetim
     if position.offer is not None and position.offer.active:
         return _while_active(position, needed, params, now)
     return _while_outbid(position, needed, params, now)
+
+
+def peace_at(raises: Iterable[datetime], params: TrackParams) -> datetime | None:
+    """Return when the pause after the latest war ends, given our raises; None without a war."""
+    ordered = sorted(raises)
+    runs = zip(ordered, ordered[params.war_raises - 1 :], strict=False)
+    ends = [last + params.war_pause for first, last in runs if last - first < params.war_window]
+    return max(ends, default=None)
 
 
 def _while_active(position: Position, needed: Price, params: TrackParams, now: datetime) -> Decision:
@@ -81,11 +90,9 @@ def _while_outbid(position: Position, needed: Price, params: TrackParams, now: d
             wants_book=True,
             urgency=common.URGENT_REGAIN,
         )
-    recent = [at for at in position.raises if now - at < params.war_window]
-    if len(recent) >= params.war_raises:
-        resume_at = max(recent) + params.war_pause
-        if now < resume_at:
-            return common.hold(position, Reason.WAR_PAUSE, due=resume_at, raises=len(recent))
+    resume_at = peace_at(position.raises, params)
+    if resume_at is not None and now < resume_at:
+        return common.hold(position, Reason.WAR_PAUSE, due=resume_at, raises=len(position.raises))
     if params.confirm and position.outbid_reads < 2:
         return common.hold(position, Reason.CONFIRMING, wants_book=True, urgency=common.URGENT_REGAIN)
     return common.act(

@@ -1,0 +1,199 @@
+"""``track`` when outbid: a wait, two reads, the smallest raise that suffices, never above the cap."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import (
+    SERVER,
+    at,
+    btc,
+    make_book,
+    make_holding,
+    make_listing,
+    make_policy,
+    make_target,
+    make_view,
+    mine,
+    outbid_holding,
+    rival,
+    seen,
+    usd,
+)
+from unit.domain.bids import EAGER, decided, facing, repriced
+
+from bidder.domain.actions import Reason, Reprice, Withdraw
+from bidder.domain.market import Offer
+from bidder.domain.money import Rates
+from bidder.domain.policy import Per, Rails, TrackParams
+
+
+def test_an_outbid_offer_is_raised_to_just_above_the_best_rival() -> None:
+    """The smallest bid that suffices, not the ceiling."""
+    decision = facing(
+        mine(usd("2")), rival(usd("3"), active=True), rival(usd("2.5")), holding=outbid_holding()
+    )
+    assert decision.reason is Reason.OUTBID
+    assert repriced(decision) == usd("3.0001")
+
+
+def test_the_raise_keeps_the_margin_that_the_owner_asked_for() -> None:
+    """So many quanta above the rival."""
+    params = TrackParams(raise_wait=timedelta(0), confirm=False, margin_ticks=25)
+    decision = facing(
+        mine(usd("2")), rival(usd("3"), active=True), holding=outbid_holding(), params=params
+    )
+    assert repriced(decision) == usd("3.0025")
+
+
+def test_a_rival_in_another_coin_is_beaten_by_value() -> None:
+    """0.00006 BTC is 3 USD: bid that, a small margin for the rate, and a quantum."""
+    decision = facing(mine(usd("2")), rival(btc("0.00006"), active=True), holding=outbid_holding())
+    assert usd("3") < repriced(decision) <= usd("3.02")
+
+
+def test_a_rival_above_the_ceiling_is_not_followed() -> None:
+    """The offer waits in the queue, for nothing."""
+    decision = facing(mine(usd("2")), rival(usd("5"), active=True), holding=outbid_holding())
+    assert decision.reason is Reason.TOO_EXPENSIVE
+    assert decision.action is None
+
+
+def test_a_raise_may_reach_the_ceiling_itself() -> None:
+    """One quantum below it is a rival that can just be beaten."""
+    decision = facing(mine(usd("2")), rival(usd("4.9999"), active=True), holding=outbid_holding())
+    assert repriced(decision) == usd("5")
+
+
+def test_spot_never_goes_above_on_demand_unless_allowed() -> None:
+    """Above the host's own price, on demand is the better deal."""
+    offers = (mine(usd("2")), rival(usd("3.5"), active=True))
+    cheap = make_listing(on_demand=usd("3"))
+    decision = facing(*offers, holding=outbid_holding(), listing=cheap)
+    assert decision.reason is Reason.ON_DEMAND_CHEAPER
+    allowed = Rails(allow_above_on_demand=True)
+    assert repriced(facing(*offers, holding=outbid_holding(), listing=cheap, rails=allowed)) == usd(
+        "3.5001"
+    )
+
+
+def test_a_blip_is_waited_out() -> None:
+    """Outbid for less than the wait: hold, say until when, and read the book again then."""
+    params = TrackParams(raise_wait=timedelta(seconds=10))
+    decision = facing(
+        mine(usd("2")),
+        rival(usd("3"), active=True),
+        holding=outbid_holding(since=-4),
+        params=params,
+    )
+    assert decision.reason is Reason.PATIENCE
+    assert decision.due == at(6)
+    assert decision.wants_book == SERVER
+
+
+def test_two_reads_must_agree_before_a_raise() -> None:
+    """One read may be late or wrong; the second is asked for at once."""
+    params = TrackParams(raise_wait=timedelta(seconds=10), confirm=True)
+    offers = (mine(usd("2")), rival(usd("3"), active=True))
+    once = facing(*offers, holding=outbid_holding(), params=params, reads=1)
+    assert once.reason is Reason.CONFIRMING
+    assert once.wants_book == SERVER
+    assert once.urgency > 0
+    twice = facing(*offers, holding=outbid_holding(), params=params, reads=2)
+    assert twice.reason is Reason.OUTBID
+
+
+def test_on_top_without_running_is_no_reason_to_raise() -> None:
+    """Another tenant or an outage has the server: wait, then look elsewhere."""
+    offers = (mine(usd("2")), rival(usd("1.5")))
+    first = facing(*offers, holding=outbid_holding(since=-5))
+    assert first.reason is Reason.UNAVAILABLE
+    assert first.due == at(15)
+    assert facing(*offers, holding=outbid_holding(since=-25)).reason is Reason.SERVER_LOST
+
+
+@pytest.mark.parametrize("gone", ["online", "public", "exists"])
+def test_a_server_that_is_away_is_not_bid_for(gone: str) -> None:
+    """Offline, hidden or gone: no raise wins it."""
+    changes: dict[str, Any] = {gone: False}
+    book = make_book(mine(usd("2")), rival(usd("3"), active=True), **changes)
+    decision = facing(holding=outbid_holding(since=-5), book=book)
+    assert decision.reason is Reason.UNAVAILABLE
+    assert decision.action is None
+
+
+def test_a_server_rented_on_demand_is_not_bid_for() -> None:
+    """While it is rented, no bid can win there."""
+    decision = facing(
+        mine(usd("2")),
+        rival(usd("3"), active=True),
+        holding=outbid_holding(since=-5),
+        listing=make_listing(rented=True),
+    )
+    assert decision.reason is Reason.UNAVAILABLE
+
+
+def test_a_lower_bid_that_runs_is_passed_by_more_than_a_quantum() -> None:
+    """The exchange wants a larger step than ours: half a percent, still no jump to the ceiling."""
+    decision = facing(mine(usd("2")), rival(usd("1.9"), active=True), holding=outbid_holding())
+    assert decision.reason is Reason.OUTBID
+    assert repriced(decision) == usd("2.01")
+
+
+def test_our_own_other_offers_are_not_rivals() -> None:
+    """Never outbid oneself: the best bid is our own order elsewhere in the book."""
+    other = Offer(order=make_holding(8).order.order, price=usd("4"), active=True, mine=False)
+    policy = make_policy(make_target(want=2, params=EAGER))
+    book = seen(make_book(mine(usd("2")), other), outbid_reads=2)
+    view = make_view(policy, make_listing(), holdings=[outbid_holding(), make_holding(8)], books=[book])
+    assert not isinstance(decided(view, policy).action, Reprice)
+
+
+def test_nothing_is_changed_on_a_stale_book() -> None:
+    """It is read first, and before others where a raise could win the server back."""
+    policy = make_policy(make_target(params=EAGER))
+    book = make_book(mine(usd("2")), rival(usd("3"), active=True))
+    view = make_view(
+        policy,
+        make_listing(),
+        holdings=[outbid_holding()],
+        books=[seen(book, when=at(-11), outbid_reads=2)],
+    )
+    decision = decided(view, policy)
+    assert decision.reason is Reason.STALE
+    assert decision.wants_book == SERVER
+    assert decision.urgency > 0
+
+
+def test_an_offer_missing_from_its_book_is_looked_up_then_given_up() -> None:
+    """One of two answers is late; after three minutes the offer is gone for good."""
+    early = facing(rival(usd("3"), active=True), holding=outbid_holding(since=-170))
+    assert early.wants_orders
+    assert early.action is None
+    late = facing(rival(usd("3"), active=True), holding=outbid_holding(since=-181))
+    assert late.reason is Reason.SERVER_LOST
+    assert isinstance(late.action, Withdraw)
+
+
+def test_a_book_that_cannot_be_valued_is_not_acted_on() -> None:
+    """A rival in a coin without a rate might be the strongest."""
+    decision = facing(
+        mine(usd("2")),
+        rival(btc("1"), active=True),
+        holding=outbid_holding(),
+        rates=Rates(),
+    )
+    assert decision.reason is Reason.NO_RATE
+
+
+def test_a_ceiling_per_gpu_without_the_count_changes_nothing() -> None:
+    """The server left the marketplace for a moment: its eight GPUs are not suddenly one."""
+    target = make_target(ceiling=usd("1"), per=Per.GPU, params=EAGER)
+    decision = facing(
+        mine(usd("6"), active=True),
+        holding=make_holding(price=usd("6")),
+        target=target,
+        listing=None,
+    )
+    assert decision.reason is Reason.STALE
+    assert decision.action is None
