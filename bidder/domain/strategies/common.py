@@ -138,10 +138,10 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
     return None
 
 
-def above_cap(position: Position, now: datetime) -> Decision | None:
-    """Return how a bid above its cap comes down; None where it stands below.
+def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> Decision | None:
+    """Return how a bid above its ceiling comes down; None where it stands below.
 
-    It is lowered when one step brings it home. Where that is too far it is cancelled: setting a
+    It is lowered, to ``wanted`` if that is lower still, when one step brings it home. Where that is too far it is cancelled: setting a
     price that is still above the ceiling would be a bid the owner forbade.
     """
     ceiling = position.ceiling
@@ -163,8 +163,8 @@ def above_cap(position: Position, now: datetime) -> Decision | None:
             return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)
         return hold(position, Reason.ABOVE_CEILING, due=position.opens_at)
     aim = ceiling
-    if position.needed is not None and position.needed < ceiling:
-        aim = position.needed
+    if wanted is not None and wanted < ceiling:
+        aim = wanted
     price = aim if position.lowest is None or aim > position.lowest else position.lowest
     if price > ceiling:
         return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)

@@ -47,11 +47,11 @@ def decide(position: Position, params: FixedParams, policy: Policy, now: datetim
     blind = common.unseen(position, policy, now)
     if blind is not None:
         return blind
-    too_high = common.above_cap(position, now)
-    if too_high is not None:
-        return too_high
     cap, active = position.cap, position.holding.active
     wanted = None if cap is None else _wanted(params, cap, position.needed, position.rates)
+    too_high = common.above_ceiling(position, wanted, now)
+    if too_high is not None:
+        return too_high
     if wanted is None:
         return common.hold(position, Reason.NO_RATE)
     if active and _is_close(wanted, position, params):

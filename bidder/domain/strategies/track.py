@@ -29,7 +29,7 @@ def decide(position: Position, params: TrackParams, policy: Policy, now: datetim
     blind = common.unseen(position, policy, now)
     if blind is not None:
         return blind
-    too_high = common.above_cap(position, now)
+    too_high = common.above_ceiling(position, position.needed, now)
     if too_high is not None:
         return too_high
     needed = position.needed
