@@ -141,8 +141,9 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
 def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> Decision | None:
     """Return how a bid above its ceiling comes down; None where it stands below.
 
-    It is lowered, to ``wanted`` if that is lower still, when one step brings it home. Where that is too far it is cancelled: setting a
-    price that is still above the ceiling would be a bid the owner forbade.
+    It is lowered, to ``wanted`` if that is lower still, when one step brings it home. Where that is
+    too far it is cancelled: setting a price that is still above the ceiling would be a bid the owner
+    forbade.
     """
     ceiling = position.ceiling
     if ceiling is None or position.price <= ceiling:

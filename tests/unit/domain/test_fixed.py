@@ -157,7 +157,7 @@ def test_a_ceiling_in_dollars_is_followed_in_bitcoin_but_not_at_every_breath() -
 
 def test_a_rate_that_lifts_the_bid_above_its_ceiling_brings_it_down_however_little() -> None:
     """The ceiling is not a matter of breath."""
-    assert in_bitcoin("0.0001", rate="50100") == (Reason.ABOVE_CEILING, btc("0.00001"))
+    assert in_bitcoin("0.0001", rate="50100") == (Reason.ABOVE_CEILING, btc("0.0000998"))
 
 
 def test_an_idle_bid_follows_the_rate_up_at_once() -> None:
