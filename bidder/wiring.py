@@ -84,10 +84,12 @@ def build_app(
     fencing = lease.acquire(lease_clock.now())
     store = Store(engine, policy.account, fencing=fencing, mode=policy.mode)
     memory = store.load(clock.now())
+    # Who died may have sent something this very moment, without having come to write it down.
+    now = clock.now() if lease.took_over else None
     limiter = Limiter(
         clock,
-        last_request_at=memory.last_request_at,
-        last_creation_at=memory.last_creation_at,
+        last_request_at=now or memory.last_request_at,
+        last_creation_at=now or memory.last_creation_at,
     )
     client = build_client(
         base_url=base_url,

@@ -64,6 +64,8 @@ def causes(
             frozen = decision.reason is Reason.FROZEN
             where = "" if decision.server is None else f" on server {decision.server}"
             text = f"target {decision.target}{where}: {decision.reason.value}"
+            if "other_order" in decision.facts:
+                text += f", orders {decision.order} and {decision.facts['other_order']}; cancel one"
             found.setdefault(key, Alarm(key=key, text=text, at_once=frozen))
     runway = _runway(view, policy)
     if runway is not None:

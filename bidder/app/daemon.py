@@ -184,6 +184,7 @@ class Daemon:
         if self.failure is None and self.trader.policy.cancel_on_exit and drained:
             await self._cancel_all()
         with suppress(BidderError):
+            self.trader.note_requests()
             self.lease.release()
         await self.trader.client.close()
         log.info("daemon.stopped", drained=drained, open_intents=len(self.trader.view.intents))

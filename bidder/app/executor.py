@@ -29,6 +29,7 @@ from bidder.errors import (
     ServerOffline,
     ServerTaken,
     StepExceeded,
+    StoreFailed,
 )
 from bidder.exchange.client import ExchangeClient
 from bidder.store.store import Store
@@ -47,12 +48,24 @@ class Executor:
 
         Raises:
             InvalidToken: after the intent has been closed; trading ends.
+            StoreFailed: the intent could not be written down; nothing was sent.
         """
         action = decision.action
         assert action is not None
         intent = self._write_down(action, view)
         sent_at = self.clock.now()
         view = fold.opened(view, intent, sent_at)
+        try:
+            return await self._send_and_note(decision, action, intent, view, sent_at)
+        except StoreFailed as exc:
+            # What happened is known but not on disk, and what is on disk says that it may have
+            # happened: so does the view, and our orders will tell.
+            doubtful = replace(intent, ended_at=self.clock.now())
+            return fold.answered(view, doubtful), _acted(decision, Result.IN_DOUBT, doubtful, exc)
+
+    async def _send_and_note(
+        self, decision: Decision, action: Action, intent: Intent, view: View, sent_at: datetime
+    ) -> tuple[View, Acted]:
         try:
             await self._send(action)
         except NotSent as exc:
@@ -67,6 +80,8 @@ class Executor:
                 at=now,
                 note=str(exc),
                 holdings=view.holdings.values(),
+                # What a refusal taught must not be lost with the process: it costs another one.
+                rules=view.rules,
             )
             if isinstance(exc, InvalidToken):
                 raise
@@ -126,7 +141,9 @@ class Executor:
             view = fold.withdrawn(view, action.order)
             self.store.end_holding(action.order, at=now, cause="withdrawn")
         # The clock that this answer started is kept with it: a restart in between must not forget it.
-        self.store.end_intent(intent, IntentState.DONE, at=now, holdings=view.holdings.values())
+        self.store.end_intent(
+            intent, IntentState.DONE, at=now, holdings=view.holdings.values(), rules=view.rules
+        )
         return view, _acted(decision, Result.OK, intent)
 
 

@@ -36,6 +36,7 @@ class Recorder:
     said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
     books: dict[ServerId, BookRecord] = field(default_factory=dict)
     drawn_at: datetime | None = None
+    kept: View | None = None  # what was known when a pass was last written down
 
     def record(
         self,
@@ -48,7 +49,8 @@ class Recorder:
         limiter: Limiter,
     ) -> None:
         """Store and log one pass."""
-        news = self._news(report)
+        before = self.kept or before
+        news, said = self._news(report)
         due = self._due(report)
         book = self._new_book(report, after)
         if due or news or book is not None or self._changed(report, before, after):
@@ -57,6 +59,8 @@ class Recorder:
                 picture = snapshot.take(report, after, policy, limiter)
                 record = replace(record, snapshot=picture)
             store.record_pass(record)
+            # Only now: what the database refused is news again in the next pass.
+            self.said, self.kept = said, after
             self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
                 self.books[book.server] = book
@@ -68,8 +72,8 @@ class Recorder:
             return True
         return report.at - self.drawn_at >= _SNAPSHOT_EVERY
 
-    def _news(self, report: PassReport) -> tuple[Decision, ...]:
-        """Return the decisions that say something new about their subject."""
+    def _news(self, report: PassReport) -> tuple[tuple[Decision, ...], dict[Subject, tuple[str, str]]]:
+        """Return the decisions that say something new about their subject, and all that is said."""
         fresh: list[Decision] = []
         current: dict[Subject, tuple[str, str]] = {}
         for decision in report.decisions:
@@ -78,8 +82,7 @@ class Recorder:
             current[subject] = said
             if self.said.get(subject) != said:
                 fresh.append(decision)
-        self.said = current
-        return tuple(fresh)
+        return tuple(fresh), current
 
     def _new_book(self, report: PassReport, after: View) -> BookRecord | None:
         """Return what is kept of the book that was read, where it differs from the last one."""

@@ -18,7 +18,7 @@ from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
-from bidder.errors import InvalidToken
+from bidder.errors import InvalidToken, StoreFailed
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 from bidder.store.store import Store
@@ -62,7 +62,7 @@ class Trader:
             return await self._one_pass()
         except InvalidToken:
             # Whoever starts next must not come too soon after this request.
-            self._note_requests()
+            self.note_requests()
             raise
 
     async def _one_pass(self) -> PassReport:
@@ -86,7 +86,8 @@ class Trader:
         self.decisions = decisions
         return self._record(before, observed, acted, wake_at)
 
-    def _note_requests(self) -> None:
+    def note_requests(self) -> None:
+        """Keep when we sent last, for whoever talks to the exchange next; raises StoreFailed."""
         limiter = self.client.limiter
         self.store.note_requests(
             last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at
@@ -191,6 +192,7 @@ class Trader:
         return None
 
     async def _observe(self, read: agenda.Read) -> Observed:
+        before = self.view
         self.view, observed = await observe(
             read, self.view, self.policy, client=self.client, clock=self.clock
         )
@@ -199,7 +201,12 @@ class Trader:
             # A candidate whose book cannot be read must not be asked for again and again.
             self.view = replace(self.view, candidate_read_at=self.clock.now())
         if observed.verdicts or observed.changed or observed.ended or observed.booked:
-            recording.settle(self.store, observed, at=self.clock.now())
+            try:
+                recording.settle(self.store, observed, at=self.clock.now())
+            except StoreFailed:
+                # What is not on disk has not been seen: the next read of our orders shows it again.
+                self.view = before
+                raise
         return observed
 
     async def _act(self, decision: Decision) -> Acted:

@@ -119,11 +119,13 @@ def refused_too_soon(
 ) -> tuple[LoweringClock, ClockRules]:
     """Return clock and rules as a ``can_lower_every_600_seconds`` answer corrects them.
 
-    ``wait_seconds`` is the answer's ``time_to_lowering``; without it a whole pause is assumed. The
-    event that lies 600 seconds before the opening is the one that started the clock.
+    ``wait_seconds`` is the answer's ``time_to_lowering``; without it, or where it makes no sense, a
+    whole pause is assumed. The event that lies 600 seconds before the opening is the one that started
+    the clock; where the wait makes no sense, it is the latest one that may have.
     """
     pause = LOWERING_PAUSE.total_seconds()
-    wait = pause if wait_seconds is None else min(max(wait_seconds, 0.0), 7 * 86400.0)
+    sensible = wait_seconds is not None and wait_seconds <= 2 * pause
+    wait = max(0.0, wait_seconds) if wait_seconds is not None and sensible else pause
     opens_at = now + timedelta(seconds=wait)
     started_at = opens_at - LOWERING_PAUSE
     near = [
@@ -135,7 +137,14 @@ def refused_too_soon(
     opened = replace(clock, opens_at=max(opens_at, now + timedelta(seconds=1)))
     if near:
         return opened, rules.learnt(min(near)[1], starts=True)
-    return opened, rules
+    if wait_seconds is not None and 0 < wait_seconds <= pause:
+        return opened, rules  # somebody else started that clock
+    suspects = [
+        event
+        for event, at in clock.events()
+        if now - at < LOWERING_PAUSE and rules.starts(event) is not False
+    ]
+    return opened, rules.learnt(suspects[0], starts=True) if suspects else rules
 
 
 def lowering_accepted(clock: LoweringClock, rules: ClockRules, *, at: datetime) -> ClockRules:

@@ -28,7 +28,7 @@ _WIDEST_MARGIN = 60.0
 _FIRST_MARGIN = 0.25
 _NARROWING = 0.8
 _WINDOW = 60.0
-_LEARNT_AFTER = 5
+_LEARNT_AFTER = 60
 # How far the stored time of the last request may lie behind the true one.
 _STORED_LATE = timedelta(seconds=15)
 # Rounding of clocks and timers; far below anything the exchange could resolve.

@@ -77,6 +77,7 @@ class SimExchange:
         self._anonymous = Limits(self.rules)
         self._chance = Random(f"account/{seed}")
         self._port = itertools.count(10_000)
+        self.repeating = False  # whether what happens now was asked for by the wire alone
         self._endpoints: dict[tuple[str, str], Callable[[Request], Answer]] = {
             ("GET", "wallets"): self._wallets,
             ("GET", "my_servers"): self._my_servers,
@@ -122,16 +123,22 @@ class SimExchange:
             observer.answered(endpoint, answer, at)
         return answer
 
-    def repeat(self, request: Request) -> Answer:
-        """Carry a request out a second time, as a proxy that repeats it would; counted nowhere."""
+    def repeat(self, request: Request, *, late: bool = False) -> Answer:
+        """Carry a request out a second time, as a proxy that repeats it would; counted nowhere.
+
+        With ``late`` it is the first time all the same: the request was held back on its way.
+        """
         endpoint = request.path.removeprefix(_PREFIX).strip("/")
         handler = self._endpoints.get((request.method, endpoint))
         if handler is None or request.headers.get("auth") != self.token:
             return answers.failed(answers.INVALID_ENDPOINT, self.rules.invalid_status)
+        self.repeating = not late
         try:
             return handler(request)
         except bodies.Invalid:
             return answers.failed(answers.INVALID_INPUT, self.rules.invalid_status)
+        finally:
+            self.repeating = False
 
     def swallow(self, now: datetime) -> None:
         """Count a request that arrived but never reached the exchange's logic (a fault in front)."""

@@ -61,6 +61,7 @@ class Referee(Watcher, Observer):
         self._rate_limit_refusals = 0
         self._early_lowerings = 0
         self._probed: set[str] = set()
+        self._by_wire: set[int] = set()  # orders that a request delivered twice has made
         self._untold: str | None = None  # what the last refusal counted as, until it is known to arrive
         self._step_refusals = 0
         self._ceiling_breaches = 0
@@ -155,6 +156,10 @@ class Referee(Watcher, Observer):
         else:
             self._tally_of[order.order_id] = tally
             tally.live.add(order.order_id)
+        if self._exchange.repeating:
+            # The account asked once; what the wire made of it is not its fault.
+            self._by_wire.add(order.order_id)
+            return
         self._judge_price(order, tally)
         self._judge_number(order, tally, at)
 
@@ -232,7 +237,7 @@ class Referee(Watcher, Observer):
             self._ceiling_breaches += 1
 
     def _judge_number(self, order: Order, tally: _Tally | None, at: int) -> None:
-        live = self._market.live.values()
+        live = [o for o in self._market.live.values() if o.order_id not in self._by_wire]
         here = [other for other in live if other.server_id == order.server_id and other is not order]
         if tally is None:
             self._double_orders += bool(here)

@@ -80,6 +80,12 @@ class Lease:
         self._holder = holder or Holder.here()
         self._ttl = ttl
         self._fencing: int | None = None
+        self._took_over = False
+
+    @property
+    def took_over(self) -> bool:
+        """Return whether the last holder went without giving the lease back: it died."""
+        return self._took_over
 
     @property
     def fencing(self) -> int | None:
@@ -96,6 +102,7 @@ class Lease:
             row = self._row(connection)
             held_until = self._held_until(row, now)
             if held_until is None:
+                self._took_over = row.host is not None
                 self._write(
                     connection, fencing=row.fencing + 1, taken_at=now, expires_at=now + self._ttl
                 )

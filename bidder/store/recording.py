@@ -58,7 +58,8 @@ def write(connection: Connection, account: str, record: PassRecord, known: Lates
     if record.wallets is not None:
         _write_wallets(connection, account, record.wallets, record.at, latest)
     if record.rules is not None and record.rules != latest.rules:
-        _write_rules(connection, account, record, record.rules, latest)
+        write_rules(connection, account, record.rules, evidence=record.evidence, at=record.at)
+        latest.rules = record.rules
     _write_lessons(connection, account, record)
     _write_state(connection, account, record)
     return latest
@@ -189,18 +190,18 @@ def _wallet_values(
     }
 
 
-def _write_rules(
-    connection: Connection, account: str, record: PassRecord, rules: ClockRules, latest: Latest
+def write_rules(
+    connection: Connection, account: str, rules: ClockRules, *, evidence: str, at: datetime
 ) -> None:
+    """Keep what is known of the lowering clock, and what it was learnt from."""
     values = {
         "account": account,
         "creation": rules.creation,
         "raised": rules.raised,
-        "evidence": record.evidence,
-        "at": record.at,
+        "evidence": evidence,
+        "at": at,
     }
     rows.upsert(connection, tables.clock_rules, values)
-    latest.rules = rules
 
 
 def _write_lessons(connection: Connection, account: str, record: PassRecord) -> None:

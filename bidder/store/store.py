@@ -22,6 +22,7 @@ from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verd
 from bidder.domain.market import OwnOrder
 from bidder.domain.money import Price
 from bidder.domain.policy import Mode
+from bidder.domain.price_rules import ClockRules
 from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
 from bidder.store import commands, housekeeping, loading, recording, tables
@@ -137,7 +138,8 @@ class Store:
     ) -> Intent:
         """Note when the request ended; it stays open until a read of our orders settles it."""
         answered = replace(intent, ended_at=at, accepted=accepted)
-        self._change_intent(answered, at=at, note=note, holdings=holdings)
+        with self._saving(holdings, at) as connection:
+            self._update_intent(connection, answered, at=at, note=note)
         return answered
 
     def end_intent(
@@ -148,11 +150,15 @@ class Store:
         at: datetime,
         note: str = "",
         holdings: Iterable[Holding] = (),
+        rules: ClockRules | None = None,
     ) -> Intent:
-        """Close the intent, and save the holdings that its answer changed in the same transaction."""
+        """Close the intent, and keep what its answer changed and taught in the same transaction."""
         accepted = intent.accepted or state is IntentState.DONE
         ended = replace(intent, state=state, accepted=accepted, ended_at=intent.ended_at or at)
-        self._change_intent(ended, at=at, note=note, holdings=holdings)
+        with self._saving(holdings, at) as connection:
+            self._update_intent(connection, ended, at=at, note=note)
+            if rules is not None and rules != self._latest.rules:
+                recording.write_rules(connection, self._account, rules, evidence=note, at=at)
         return ended
 
     def settle(
@@ -252,12 +258,6 @@ class Store:
             holding_rows.write(connection, self._account, changed, self._stored, at=at, mode=self._mode)
         for holding in changed:
             self._stored[holding.order.order] = holding
-
-    def _change_intent(
-        self, intent: Intent, *, at: datetime, note: str, holdings: Iterable[Holding]
-    ) -> None:
-        with self._saving(holdings, at) as connection:
-            self._update_intent(connection, intent, at=at, note=note)
 
     def _update_intent(self, connection: Connection, intent: Intent, *, at: datetime, note: str) -> None:
         table = tables.intents

@@ -58,6 +58,21 @@ def test_a_refusal_that_fits_no_event_teaches_only_the_opening() -> None:
     assert price_rules.next_lowering_at(opened, rules) == at(300)
 
 
+@pytest.mark.parametrize("said", [None, 0, -30, 1e6])
+def test_a_refusal_whose_wait_makes_no_sense_still_teaches_what_started_the_clock(
+    said: float | None,
+) -> None:
+    """It was too soon after something: the latest event that may have started the clock."""
+    clock = LoweringClock(created_at=at(-300), raised_at=at(-100))
+    opened, rules = price_rules.refused_too_soon(
+        clock, ClockRules(raised=False), wait_seconds=said, now=NOW
+    )
+    assert rules == ClockRules(creation=True, raised=False)
+    opens_at = price_rules.next_lowering_at(opened, rules)
+    assert opens_at is not None
+    assert at(300) <= opens_at <= at(600)
+
+
 def test_of_two_near_events_the_nearest_is_blamed() -> None:
     """A raise some seconds after the creation is told apart by the wait."""
     clock = LoweringClock(created_at=at(-110), raised_at=at(-100))
