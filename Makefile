@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-pythons lint bench lock clean
+.PHONY: install demo test test-pythons lint chaos bench lock clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bidder tests benchmarks
 	$(BIN)/lint-imports
+
+# A campaign of simulated days with crashes and a misbehaving exchange.
+chaos: install
+	$(BIN)/bidder chaos --seeds 1-40
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -93,6 +93,32 @@ def demo(
     return play(hours, seed, marketplace, as_json)
 
 
+@app.command()
+def chaos(
+    seeds: Annotated[str, typer.Option(metavar="A-B", help="The first and the last seed.")] = "1-4",
+    days: Annotated[float, typer.Option(min=0.01, max=366, help="Simulated days of each seed.")] = 1.0,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="One seed after the other, with all that happens.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Let everything go wrong for days of simulated time, and check what must hold all the same.
+
+    Exit code 1 when an invariant was violated.
+    """
+    from bidder.chaos import campaign
+    from bidder.errors import BadInput
+
+    first, dash, last = seeds.partition("-")
+    if not (first.isascii() and first.isdigit() and ((last.isascii() and last.isdigit()) or not dash)):
+        raise BadInput(f"--seeds is not a range of numbers (got {seeds!r}); write it like 1-20")
+    span = (int(first), int(last) if dash else int(first))
+    if span[1] < span[0]:
+        raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")
+    found = campaign.run(*span, days, as_json=as_json, timeline=timeline)
+    return ExitCode.FAILED if found.violations.total() else ExitCode.DONE
+
+
 app.command()(looking.check)
 app.command()(looking.plan)
 app.command()(looking.status)

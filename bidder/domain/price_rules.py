@@ -28,6 +28,8 @@ PRIOR_SHARE = Decimal("0.05")
 
 # How far a refusal's moment may lie from the event that explains it: round trips, rounding.
 _ATTRIBUTION = timedelta(seconds=15)
+# An event in doubt is dated by the read that settled it, which may come this much later.
+_SEEN_LATE = timedelta(seconds=150)
 # A rule may be changed by the exchange: after this long, ask for the full width once more.
 _RELEARN_AFTER = timedelta(days=7)
 # The exchange's limits are rounded: factors that differ by no more than this may be one and the same.
@@ -115,23 +117,32 @@ def next_lowering_at(clock: LoweringClock, rules: ClockRules) -> datetime | None
 
 
 def refused_too_soon(
-    clock: LoweringClock, rules: ClockRules, *, wait_seconds: float | None, now: datetime
+    clock: LoweringClock,
+    rules: ClockRules,
+    *,
+    wait_seconds: float | None,
+    now: datetime,
+    listed_at: datetime | None = None,
 ) -> tuple[LoweringClock, ClockRules]:
     """Return clock and rules as a ``can_lower_every_600_seconds`` answer corrects them.
 
     ``wait_seconds`` is the answer's ``time_to_lowering``; without it, or where it makes no sense, a
     whole pause is assumed. The event that lies 600 seconds before the opening is the one that started
-    the clock; where the wait makes no sense, it is the latest one that may have.
+    the clock; where the wait makes no sense, it is the latest one that may have. ``listed_at`` is the
+    order's creation by the exchange's word (``ct``): of an order found after a crash we know no other.
     """
     pause = LOWERING_PAUSE.total_seconds()
     sensible = wait_seconds is not None and wait_seconds <= 2 * pause
     wait = max(0.0, wait_seconds) if wait_seconds is not None and sensible else pause
     opens_at = now + timedelta(seconds=wait)
     started_at = opens_at - LOWERING_PAUSE
+    events = list(clock.events())
+    if listed_at is not None:
+        events.append((ClockEvent.CREATION, listed_at))
     near = [
         (abs(at - started_at), event)
-        for event, at in clock.events()
-        if abs(at - started_at) <= _ATTRIBUTION
+        for event, at in events
+        if -_ATTRIBUTION <= at - started_at <= _SEEN_LATE
     ]
     # A refusal that says "now" would be asked again at once, for ever; give it a moment.
     opened = replace(clock, opens_at=max(opens_at, now + timedelta(seconds=1)))

@@ -44,12 +44,12 @@ def test_a_day_at_the_desk(tmp_path: Path) -> None:
             assert stop(running) == 0, log.read_text()
         _without_the_daemon(desk, root)
         assert "Traceback" not in log.read_text()
-        assert {*desk.seen, "demo"} == {name for name in read_table() if name in COMMANDS}
+        assert {*desk.seen, "demo", "chaos"} == {name for name in read_table() if name in COMMANDS}
 
 
 COMMANDS = {
     *("check", "plan", "status", "orders", "history", "explain", "cancel", "pause", "resume"),
-    *("wallets", "servers list", "servers config", "servers set", "demo"),
+    *("wallets", "servers list", "servers config", "servers set", "demo", "chaos"),
 }
 
 

@@ -90,7 +90,11 @@ def lowered_too_soon(view: View, action: Reprice, *, wait_seconds: float | None,
     if holding is None:
         return view
     clock, rules = price_rules.refused_too_soon(
-        holding.clock, view.rules, wait_seconds=wait_seconds, now=now
+        holding.clock,
+        view.rules,
+        wait_seconds=wait_seconds,
+        now=now,
+        listed_at=holding.order.created_at,
     )
     return replace(view.with_holding(replace(holding, clock=clock)), rules=rules)
 

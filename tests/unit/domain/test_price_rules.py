@@ -73,6 +73,15 @@ def test_a_refusal_whose_wait_makes_no_sense_still_teaches_what_started_the_cloc
     assert at(300) <= opens_at <= at(600)
 
 
+def test_an_order_found_after_a_crash_teaches_by_its_own_time() -> None:
+    """We saw it late; the exchange says when it was created, and the wait fits that."""
+    clock = LoweringClock(created_at=at(-5))
+    _, rules = price_rules.refused_too_soon(
+        clock, UNKNOWN, wait_seconds=200, now=NOW, listed_at=at(-400)
+    )
+    assert rules == ClockRules(creation=True)
+
+
 def test_of_two_near_events_the_nearest_is_blamed() -> None:
     """A raise some seconds after the creation is told apart by the wait."""
     clock = LoweringClock(created_at=at(-110), raised_at=at(-100))

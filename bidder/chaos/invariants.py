@@ -1,0 +1,158 @@
+"""What must hold at every step, whatever goes wrong; judged by what the exchange itself knows."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from bidder.app.report import PassReport, Result
+from bidder.domain.actions import Reason
+from bidder.domain.agenda import ReadOrders
+from bidder.domain.intents import Settled
+
+if TYPE_CHECKING:
+    from bidder.chaos.day import ChaosDay
+
+# Reads of our orders that may pass before a live order that they list must be known.
+_READS = 2
+_FINAL_WORD = timedelta(minutes=45)
+_MARKETS_DOING = {
+    Reason.TOO_EXPENSIVE,
+    Reason.ON_DEMAND_CHEAPER,
+    Reason.NO_CANDIDATE,
+    Reason.UNAVAILABLE,
+    Reason.FROZEN,
+    Reason.PENDING,
+    Reason.EMPTY_SLOT,
+}
+_FOULS = {
+    "pace": "rate_limit_refusals",
+    "lowering clock": "early_lowerings",
+    "ceiling": "ceiling_breaches",
+    "one order for a slot": "double_orders",
+}
+
+INVARIANTS = (
+    *_FOULS,
+    "one writer",
+    "no lost order",
+    "liveness",
+    "money",
+    "no secret",
+    "size",
+)
+
+
+class Watch:
+    """Looks at everything after each pass, and once more at the end."""
+
+    def __init__(self, day: "ChaosDay") -> None:
+        """Watch one day."""
+        self._day = day
+        self._known: dict[str, int] = dict.fromkeys(_FOULS, 0)
+        self._unknown: dict[int, int] = {}
+        self._settled: set[tuple[int, Settled]] = set()
+
+    def violated(self, invariant: str, what: str) -> None:
+        """Note a violation."""
+        moment = f"{self._day.transport.now():%d %H:%M:%S}"
+        self._day.outcome.violations.append((invariant, moment, what))
+        self._day.say(f"VIOLATED {invariant}: {what}")
+
+    def started(self) -> None:
+        """Begin anew with a new process: it may need two reads of its own."""
+        self._unknown.clear()
+
+    def after(self, report: PassReport) -> None:
+        """Check what a pass may have broken."""
+        for verdict in report.observed.verdicts if report.observed else ():
+            intent = verdict.intent
+            if verdict.settled is Settled.UNKNOWN or not intent.creates or intent.accepted:
+                continue
+            if (intent.id, verdict.settled) not in self._settled:
+                self._settled.add((intent.id, verdict.settled))
+                self._day.outcome.in_doubt[verdict.settled.value] += 1
+        if report.acted is not None:
+            self._fouls()
+        seen = report.observed
+        if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
+            self._lost_orders()
+
+    def _fouls(self) -> None:
+        counts = self._day.referee.fouls()
+        for invariant, key in _FOULS.items():
+            if counts[key] > self._known[invariant]:
+                self._known[invariant] = counts[key]
+                self.violated(invariant, f"{key} is {counts[key]}")
+
+    def _lost_orders(self) -> None:
+        """Count, for each live order that nobody accounts for, the reads that listed it."""
+        day = self._day
+        app = day.app
+        if app is None:
+            return
+        view = app.trader.view
+        waiting = {intent.server for intent in view.intents}
+        now = day.exchange.market.at
+        for order in day.exchange.market.live.values():
+            known = order.order_id in view.holdings or order.server_id in waiting
+            if known or order.listed_from > now:
+                self._unknown.pop(order.order_id, None)
+                continue
+            reads = self._unknown.get(order.order_id, 0) + 1
+            self._unknown[order.order_id] = reads
+            if reads == _READS + 1:
+                self.violated("no lost order", f"order {order.order_id} on server {order.server_id}")
+
+    def at_the_end(self) -> None:
+        """Check what must be so once things have been calm for a while."""
+        self._fouls()
+        self._liveness()
+        stored = self._day.stored()
+        self._money(stored)
+        self._secrets(stored)
+        self._size(stored)
+
+    def _liveness(self) -> None:
+        """Every target is held, or what keeps it from being held is the market's doing."""
+        day = self._day
+        app = day.app
+        for target in day.policy.targets:
+            held = 0 if app is None else len(app.trader.view.holdings_of(target.name))
+            if held >= target.want:
+                continue
+            decisions = () if app is None else app.trader.decisions
+            reasons = {d.reason for d in decisions if d.target == target.name and d.order is None}
+            if not reasons or not reasons <= _MARKETS_DOING:
+                why = ", ".join(sorted(reasons)) or "no decision"
+                self.violated("liveness", f"{target.name}: {held} of {target.want}: {why}")
+
+    def _money(self, stored: dict[str, list[dict[str, Any]]]) -> None:
+        """The spend of every order that is over is the exchange's own, to the last digit."""
+        rows = {row["order_id"]: row for row in stored["orders"]}
+        # What ended just now has not been read for the last time yet.
+        settled_by = (self._day.transport.now() - _FINAL_WORD).isoformat()
+        for order in self._day.exchange.ground_truth():
+            row = rows.get(order["id"])
+            if row is None or order["ended_at"] is None or order["ended_at"] > settled_by:
+                continue
+            if Decimal(str(row["spend"])) != Decimal(order["spend"]):
+                self.violated(
+                    "money", f"order {order['id']}: stored {row['spend']}, true {order['spend']}"
+                )
+
+    def _secrets(self, stored: dict[str, list[dict[str, Any]]]) -> None:
+        from bidder.chaos.day import CANARIES
+
+        log, database = self._day.log.getvalue(), repr(stored)
+        for canary in CANARIES:
+            if canary in log:
+                self.violated("no secret", f"{canary[:6]}... in the log")
+            if canary in database:
+                self.violated("no secret", f"{canary[:6]}... in the database")
+
+    def _size(self, stored: dict[str, list[dict[str, Any]]]) -> None:
+        """What is kept follows what happened, not how long it took."""
+        rows = sum(map(len, stored.values()))
+        most = 3000 + 4000 * self._day.days
+        if rows > most:
+            self.violated("size", f"{rows} rows after {self._day.days} days")

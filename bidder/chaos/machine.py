@@ -1,0 +1,96 @@
+"""A machine that kills the process anywhere, locks the database and fills the disk.
+
+The hooks sit on the database engine and on the wire from outside: the product carries no trace of
+them. Between two of these points the daemon computes in memory, and what dies there leaves nothing.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+
+from bidder.clock import VirtualClock
+
+
+class Killed(BaseException):
+    """The process is dead from here on."""
+
+
+class Machine:
+    """Kills at the n-th point from now, and lets the database fail for a while."""
+
+    def __init__(self, clock: VirtualClock, chance: Random) -> None:
+        """Do nothing until told to."""
+        self._clock = clock
+        self._chance = chance
+        self._kill_in: int | None = None
+        self._trouble = ""
+        self._until = 0.0
+        self._sleeping = False
+        self.kills = 0
+        self.faults: Counter[str] = Counter()
+        self.killed_at = ""
+
+    def kill_in(self, points: int) -> None:
+        """Kill the process at this many points from now."""
+        self._kill_in = points
+
+    def point(self, where: str = "wire") -> None:
+        """Mark a point at which the process may die; raises Killed when its time has come."""
+        if self._kill_in is None or self._sleeping:
+            return
+        self._kill_in -= 1
+        if self._kill_in <= 0:
+            self._kill_in = None
+            self.kills += 1
+            self.killed_at = where
+            raise Killed
+
+    def trouble(self, kind: str, seconds: float) -> None:
+        """Let every use of the database fail for ``seconds`` of virtual time."""
+        self.faults[kind] += 1
+        self._trouble, self._until = kind, self._clock.monotonic() + seconds
+
+    def at_peace(self) -> None:
+        """Stop everything."""
+        self._kill_in, self._until = None, 0.0
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Leave the database alone while somebody looks into it from outside."""
+        self._sleeping = True
+        try:
+            yield
+        finally:
+            self._sleeping = False
+
+    def watch(self, engine: Engine) -> None:
+        """Make each statement, each begin and each commit a point."""
+        event.listen(engine, "begin", self._begins)
+        event.listen(engine, "before_cursor_execute", self._executes)
+        event.listen(engine, "commit", self._commits)
+
+    def _begins(self, _connection: object) -> None:
+        if self._sleeping:
+            return
+        if self._clock.monotonic() < self._until and self._trouble == "database locked":
+            raise _operational("database is locked")
+        self.point("begin")
+
+    def _executes(self, *_: object) -> None:
+        self.point("statement")
+
+    def _commits(self, _connection: object) -> None:
+        if self._sleeping:
+            return
+        if self._clock.monotonic() < self._until and self._trouble == "disk full":
+            raise _operational("database or disk is full")
+        self.point("commit")
+
+
+def _operational(text: str) -> OperationalError:
+    return OperationalError("", {}, sqlite3.OperationalError(text))

@@ -1,0 +1,192 @@
+"""The checks of a day on which everything goes wrong: that they hold, and that each can fail.
+
+A check that has never failed proves nothing, so each rule is broken on purpose here.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from documented import disagreements
+
+from bidder.app.executor import Executor
+from bidder.chaos.day import CANARIES, ChaosDay, Outcome
+from bidder.chaos.invariants import INVARIANTS
+from bidder.domain import fold, guard, price_rules
+from bidder.domain.actions import Reason
+from bidder.domain.intents import Intent, Verdict
+from bidder.domain.money import Price
+from bidder.domain.policy import Ceiling
+from bidder.exchange import limiter
+from bidder.store import rows
+from bidder.store.lease import Lease
+from bidder.telemetry import Redactor
+
+
+def broken(outcome: Outcome) -> set[str]:
+    """Return the invariants that were violated."""
+    return {invariant for invariant, _, _ in outcome.violations}
+
+
+@pytest.mark.parametrize("seed", range(101, 113))
+def test_nothing_is_violated_on_a_bad_day(seed: int) -> None:
+    """A quarter of a day each, with every kind of trouble."""
+    outcome = ChaosDay(seed, 0.25).run()
+    assert outcome.violations == []
+    assert outcome.requests > 100
+
+
+def test_the_same_seed_is_the_same_day() -> None:
+    """A failure can be replayed exactly."""
+    lines: list[list[str]] = [[], []]
+    first = ChaosDay(7, 0.2, tell=lines[0].append).run()
+    second = ChaosDay(7, 0.2, tell=lines[1].append).run()
+    assert first == second
+    assert [_without_folder(line) for line in lines[0]] == [_without_folder(line) for line in lines[1]]
+
+
+def _without_folder(line: str) -> str:
+    return line.split("chaos-", maxsplit=1)[0]
+
+
+def test_a_limiter_that_hurries_breaks_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second between requests instead of a whole one."""
+    monkeypatch.setattr(limiter, "SPACING", 0.5)
+    assert "pace" in broken(ChaosDay(3, 0.1).run())
+
+
+def test_a_guard_without_a_ceiling_breaks_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ceiling ten times too high, and no rail that catches it."""
+    original = Ceiling.for_server
+
+    def lax(self: Ceiling, gpus: int, currency: Any, rates: Any) -> Price:
+        return original(self, gpus, currency, rates).times(Decimal("1.5"))
+
+    monkeypatch.setattr(Ceiling, "for_server", lax)
+    found: set[str] = set()
+    for seed in (3, 4, 5, 6):
+        found |= broken(ChaosDay(seed, 0.3).run())
+    assert "ceiling" in found
+
+
+def test_a_clock_that_runs_fast_breaks_the_lowering_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 600 seconds taken for 300."""
+    original = price_rules.next_lowering_at
+
+    def early(*arguments: Any) -> Any:
+        opens_at = original(*arguments)
+        return None if opens_at is None else opens_at - timedelta(seconds=300)
+
+    monkeypatch.setattr(price_rules, "next_lowering_at", early)
+    found: set[str] = set()
+    for seed in (3, 4, 5):
+        found |= broken(ChaosDay(seed, 0.3).run())
+    assert "lowering clock" in found
+
+
+def test_an_executor_that_forgets_its_intents_doubles_and_loses_orders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was sent counts as not sent as soon as there is any doubt."""
+
+    def forgetful(intents: Iterable[Intent], *_: Any, **__: Any) -> tuple[Verdict, ...]:
+        return ()
+
+    monkeypatch.setattr(fold, "opened", lambda view, intent, now: view)
+    monkeypatch.setattr(fold, "answered", lambda view, intent: view)
+    monkeypatch.setattr("bidder.domain.intents.settle", forgetful)
+    monkeypatch.setattr(guard, "_too_many", lambda view, policy: None)
+    found = broken(ChaosDay(3, 0.1).run())
+    assert found & {"one order for a slot", "no lost order"}
+
+
+def test_a_lease_that_anybody_gets_breaks_the_one_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second daemon starts beside a living one."""
+    monkeypatch.setattr("bidder.store.lease.held_until", lambda *_, **__: None)
+    monkeypatch.setattr(Lease, "renew", lambda self, now: None)
+    day = ChaosDay(3, 0.05)
+    day._start()
+    day._second_daemon()
+    day.close()
+    assert "one writer" in broken(day.outcome)
+
+
+def test_a_store_that_rounds_breaks_the_money(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was spent, to six places instead of all of them."""
+    original = rows.order_values
+
+    def rounding(*arguments: Any) -> dict[str, Any]:
+        values = original(*arguments)
+        return {**values, "spend": round(values["spend"], 6)}
+
+    monkeypatch.setattr(rows, "order_values", rounding)
+    assert "money" in broken(ChaosDay(7, 0.2).run())
+
+
+def test_a_log_that_shows_what_is_launched_breaks_the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A careless line in the log, and nothing that blacks it out."""
+    original = Executor._write_down
+
+    def careless(self: Executor, action: Any, view: Any) -> Intent:
+        launch = getattr(action, "launch", None)
+        if launch is not None:
+            structlog.get_logger("bidder").info("launching", what=launch.command)
+        return original(self, action, view)
+
+    monkeypatch.setattr(Executor, "_write_down", careless)
+    assert "no secret" not in broken(ChaosDay(3, 0.05).run()), "redaction by value holds"
+    monkeypatch.setattr(Redactor, "__call__", lambda self, logger, method, event: event)
+    assert "no secret" in broken(ChaosDay(3, 0.05).run())
+
+
+def test_a_daemon_that_stays_paused_breaks_the_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is ever bid for."""
+    monkeypatch.setattr(guard, "_paused", lambda view: (Reason.PAUSED, {}))
+    assert "liveness" in broken(ChaosDay(3, 0.05).run())
+
+
+def test_every_invariant_is_broken_by_some_test_or_bounded_by_one() -> None:
+    """The list of invariants and the mutations above do not drift apart."""
+    assert set(INVARIANTS) == {
+        "pace",
+        "lowering clock",
+        "ceiling",
+        "one order for a slot",
+        "one writer",
+        "no lost order",
+        "liveness",
+        "money",
+        "no secret",
+        "size",
+    }
+
+
+def test_rows_that_pile_up_break_the_size() -> None:
+    """More rows than the days can explain."""
+    day = ChaosDay(3, 0.01)
+    day.watch._size({"orders": [{}] * 10_000})
+    day.close()
+    assert broken(day.outcome) == {"size"}
+
+
+def test_the_command_prints_one_object_and_ends_with_zero() -> None:
+    """Seeds side by side, progress on standard error, the account on standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bidder.cli.main", "chaos", "--seeds", "1-2", "--days", "0.05", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert disagreements(document, "chaos") == []
+    assert document["simulated_days"] == pytest.approx(0.1)
+    assert set(document["violations"]) == set(INVARIANTS)
+    assert not any(document["violations"].values())
+    assert not any(canary in done.stdout + done.stderr for canary in CANARIES)
