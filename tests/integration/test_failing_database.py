@@ -1,0 +1,149 @@
+"""The database fails at the worst moments: view and disk stay in step, and nothing is sent twice."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+from virtual import Day, begin
+
+from bidder.app.report import Result
+from bidder.domain.actions import PlaceBid, Reason
+from bidder.domain.ids import AccountName
+from bidder.errors import StoreFailed
+from bidder.sim.answers import Request
+from bidder.store.engine import open_engine
+from bidder.store.queries import Queries
+from bidder.store.schema import upgrade
+
+
+class Disk:
+    """Lets commits fail while it is full."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Watch an engine; there is room at first."""
+        self.full = False
+        event.listen(engine, "commit", self._commits)
+
+    def _commits(self, _connection: object) -> None:
+        if self.full:
+            raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """Yield a database in memory."""
+    made = open_engine("sqlite://")
+    upgrade(made)
+    yield made
+    made.dispose()
+
+
+async def passes(day: Day, seconds: float) -> int:
+    """Run passes as the daemon does, a database that fails included; return how many failed."""
+    failed = 0
+    end = day.clock.monotonic() + seconds
+    while day.clock.monotonic() < end:
+        try:
+            report = await day.app.trader.run_pass()
+        except StoreFailed:
+            failed += 1
+            day.clock.advance(1)
+            continue
+        if report.acted is not None:
+            day.deeds.append(report.acted)
+        day.clock.advance(max(report.sleep.total_seconds(), 0.001))
+    return failed
+
+
+async def test_nothing_is_sent_while_nothing_can_be_written_down(engine: Engine) -> None:
+    """No intent on disk, no request; afterwards it goes on by itself."""
+    day = begin(engine=engine, rivals=False)
+    disk = Disk(engine)
+    disk.full = True
+    assert await passes(day, 60) > 10
+    assert day.live() == []
+    disk.full = False
+    await passes(day, 120)
+    assert len(day.live()) == 5
+    assert day.referee.report(day.clock.now())["double_orders"] == 0
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+async def test_a_disk_that_fills_at_any_commit_costs_no_order(engine: Engine, after: int) -> None:
+    """Whichever commit of a bid is the first to fail: the order is found, and no second one made."""
+    day = begin(engine=engine, rivals=False)
+    disk = Disk(engine)
+    left = [0]
+
+    def count(_connection: object) -> None:
+        left[0] -= 1
+        disk.full = left[0] <= 0
+
+    await passes(day, 2)
+    left[0] = after
+    event.listen(engine, "commit", count, insert=True)
+    await passes(day, 20)
+    event.remove(engine, "commit", count)
+    disk.full = False
+    await passes(day, 400)
+    report = day.referee.report(day.clock.now())
+    assert report["double_orders"] == 0
+    known = {r.holding.order.order for r in Queries(engine, AccountName("demo")).orders()}
+    assert {order["id"] for order in day.live()} <= known
+    assert len(day.live()) == 5
+    assert Queries(engine, AccountName("demo")).open_intents() == ()
+
+
+async def test_an_accepted_bid_whose_answer_cannot_be_kept_is_in_doubt(engine: Engine) -> None:
+    """It is sent once; our orders tell what became of it."""
+    day = begin(engine=engine, rivals=False)
+    disk = Disk(engine)
+    trader = day.app.trader
+    while not any(isinstance(d.action, PlaceBid) for d in trader.decisions):
+        await passes(day, 0.5)
+    # The intent's own commit passes, the next one does not.
+    commits = [0]
+
+    def count(_connection: object) -> None:
+        commits[0] += 1
+        disk.full = commits[0] > 1
+
+    event.listen(engine, "commit", count, insert=True)
+    while not trader.view.intents:
+        try:
+            report = await trader.run_pass()
+            day.clock.advance(max(report.sleep.total_seconds(), 0.001))
+        except StoreFailed:
+            break
+    event.remove(engine, "commit", count)
+    disk.full = False
+    assert len(trader.view.intents) == 1
+    await passes(day, 30)
+    assert day.referee.report(day.clock.now())["double_orders"] == 0
+    assert all(deed.result is not Result.REFUSED for deed in day.deeds)
+
+
+async def test_a_second_order_on_a_server_is_frozen_and_told(engine: Engine) -> None:
+    """A request that the wire delivers twice makes two orders: neither is touched, the owner hears."""
+    day = begin(engine=engine, rivals=False)
+    await passes(day, 60)
+    ours = day.live()[0]
+    body = (
+        f'{{"currency":"{ours["currency"]}","image":"a","renting_server":{ours["server"]},'
+        f'"type":"spot","spotprice":{ours["price"]}}}'
+    ).encode()
+    headers = {"auth": day.exchange.token}
+    call = Request(method="POST", path="/v1/create_order", headers=headers, body=body)
+    day.exchange.repeat(call)
+    assert len(day.live()) == 6
+    await passes(day, 120)
+    trader = day.app.trader
+    frozen = [d for d in trader.decisions if d.reason is Reason.FROZEN]
+    assert [d.order for d in frozen] == [ours["id"]]
+    (other,) = (o["id"] for o in day.live() if o["server"] == ours["server"] and o["id"] != ours["id"])
+    assert frozen[0].facts["other_order"] == other
+    told = [key for key in trader.watch.told if key.endswith(":frozen")]
+    assert told, "a person must hear of it"
+    assert day.referee.report(day.clock.now())["double_orders"] == 0
