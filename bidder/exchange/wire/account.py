@@ -1,0 +1,178 @@
+"""The account's own: orders, wallets, and the servers that it offers for rent."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.market import Access, HostedServer, OrderKind, OrdersAnswer, OwnOrder, Wallet
+from bidder.domain.money import Money, Price, checked_amount
+from bidder.errors import InvalidAmount
+from bidder.exchange.answers import clean
+from bidder.exchange.wire.fields import (
+    LONGEST_ID,
+    LONGEST_MRL,
+    OBJECT,
+    UNREADABLE,
+    Amounts,
+    SpecsShape,
+    currency_of,
+    duration_of,
+    items,
+    money_of,
+    prices_of,
+    specs_of,
+    unreadable,
+)
+
+_LATEST_TIME = 32_503_680_000  # the year 3000
+
+
+class _Order(msgspec.Struct):
+    id: int
+    si: int
+    price: Decimal
+    ct: float
+    currency: str | None = None
+    mrl: float | None = None
+    spend: Decimal | None = None
+    fee: float | None = None
+    creation_fee: Decimal | None = None
+    image: str | None = None
+    spot: bool | None = None
+    expired: bool | None = None
+    pub_cluster: list[str] | None = None
+    tcp_ports: list[str] | None = None
+    http_port: str | int | None = None
+
+
+class _Orders(msgspec.Struct):
+    orders: list[_Order]
+    limit: int | None = None
+
+
+class _Wallet(msgspec.Struct):
+    name: str
+    balance: Decimal | None = None
+    deposit: str | None = None
+    withdrawal_fee: Decimal | None = None
+
+
+class _Hosted(msgspec.Struct):
+    name: str
+    id: int | None = None
+    connected: bool | str | None = None
+    visibility: str | None = None
+    online: bool | None = None
+    pricing: Amounts | None = None
+    spot_pricing: Amounts | None = None
+    min_spot_pricing: Amounts | None = None
+    mrl: float | None = None
+    rental_status: int | None = None
+    specs: SpecsShape | None = None
+
+
+_ORDERS = msgspec.json.Decoder(_Orders, strict=False)
+_WALLET = msgspec.json.Decoder(_Wallet, strict=False)
+_HOSTED = msgspec.json.Decoder(_Hosted, strict=False)
+_RENTALS = {0: "free", 1: "spot", 2: "on-demand"}
+
+
+def orders(body: bytes) -> OrdersAnswer:
+    """Return our orders; raises InDoubt when any of them cannot be read."""
+    try:
+        answer = _ORDERS.decode(body)
+        return OrdersAnswer(orders=tuple(map(_order, answer.orders)), limit=answer.limit)
+    except (*UNREADABLE, InvalidAmount) as exc:
+        raise unreadable("my_orders") from exc
+
+
+def wallets(body: bytes) -> tuple[Wallet, ...]:
+    """Return the wallets; one that cannot be read is left out."""
+    found = []
+    for raw in items(body, "wallets"):
+        try:
+            wallet = _WALLET.decode(raw)
+        except UNREADABLE:
+            continue
+        currency = currency_of(wallet.name)
+        fee = wallet.withdrawal_fee
+        found.append(
+            Wallet(
+                currency=currency,
+                balance=money_of(wallet.balance, currency),
+                deposit=clean(wallet.deposit or ""),
+                withdrawal_fee=money_of(fee, currency),
+            )
+        )
+    return tuple(found)
+
+
+def hosted_servers(body: bytes) -> tuple[HostedServer, ...]:
+    """Return the account's own servers; one that cannot be read is left out."""
+    found = []
+    for raw in items(body, "servers"):
+        try:
+            found.append(_hosted(_HOSTED.decode(raw)))
+        except UNREADABLE:
+            continue
+    return tuple(found)
+
+
+def hosted_server(body: bytes) -> HostedServer:
+    """Return one own server's configuration; raises InDoubt when it cannot be read."""
+    try:
+        return _hosted(_HOSTED.decode(OBJECT.decode(body)["config"]))
+    except (*UNREADABLE, KeyError) as exc:
+        raise unreadable("server_config") from exc
+
+
+def _id(value: int) -> int:
+    if not 0 <= value < LONGEST_ID:
+        raise ValueError("an id out of range")
+    return value
+
+
+def _order(order: _Order) -> OwnOrder:
+    currency = currency_of(order.currency or "bitcoin")
+    created = min(max(order.ct, 0.0), float(_LATEST_TIME))
+    http_port = None if order.http_port is None else clean(order.http_port, 60)
+    return OwnOrder(
+        order=OrderId(_id(order.id)),
+        server=ServerId(_id(order.si)),
+        kind=OrderKind.SPOT if order.spot else OrderKind.ON_DEMAND,
+        price=Price(checked_amount(order.price), currency),
+        spend=Money(checked_amount(order.spend or Decimal(0)), currency),
+        created_at=datetime.fromtimestamp(created, UTC),
+        mrl=duration_of(order.mrl, 1) or LONGEST_MRL,
+        expired=bool(order.expired),
+        fee_percent=order.fee,
+        creation_fee=money_of(order.creation_fee, currency),
+        image=clean(order.image or ""),
+        access=Access(
+            pub_cluster=tuple(clean(host) for host in order.pub_cluster or ()),
+            tcp_ports=tuple(clean(port, 40) for port in order.tcp_ports or ()),
+            http_port=http_port,
+        ),
+    )
+
+
+def _hosted(server: _Hosted) -> HostedServer:
+    connected = server.connected
+    if isinstance(connected, str):
+        connected = connected.strip().lower() not in {"", "0", "false", "no", "none"}
+    spot = server.spot_pricing if server.spot_pricing is not None else server.min_spot_pricing
+    status = server.rental_status
+    return HostedServer(
+        name=clean(server.name),
+        server=None if server.id is None else ServerId(_id(server.id)),
+        connected=bool(connected),
+        visibility=clean(server.visibility or ""),
+        online=bool(server.online),
+        on_demand=prices_of(server.pricing),
+        spot_floor=prices_of(spot),
+        mrl=duration_of(server.mrl, 3600),
+        rental=None if status is None else _RENTALS.get(status),
+        specs=None if server.specs is None else specs_of(server.specs, None),
+    )
