@@ -129,7 +129,7 @@ class Trader:
         if acted.result is Result.REFUSED:
             self.refused[order] = (now, acted.error)
         elif acted.result is Result.OK:
-            # Whoever cancels by hand has had enough of that server for now.
+            # Whoever cancels by hand has had enough of that server at present.
             self.view = fold.set_back(
                 self.view, "cancelled by the owner", now=now, minutes=_LEFT_MINUTES, server=server
             )
