@@ -1,7 +1,8 @@
 """The composition root: every part is built here, once, and handed its neighbours by keyword."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -112,14 +113,16 @@ def build_app(
 
 def build_daemon(settings: Settings) -> App:
     """Return the daemon that a configuration file describes, in the machine's own time."""
+    token = settings.require_token().reveal()
     engine = open_database(settings.database_url)
-    return build_app(
-        policy=settings.policy,
-        base_url=settings.exchange_url,
-        token=settings.require_token().reveal(),
-        engine=engine,
-        clock=SystemClock(),
-    )
+    with _closed_on_failure(engine):
+        return build_app(
+            policy=settings.policy,
+            base_url=settings.exchange_url,
+            token=token,
+            engine=engine,
+            clock=SystemClock(),
+        )
 
 
 async def run_daemon(
@@ -165,15 +168,28 @@ def recalled(memory: Memory, policy: Policy) -> View:
     )
 
 
-def open_queries(settings: Settings) -> Queries:
-    """Return what may be asked of an account's database; never creates or changes it.
+@contextmanager
+def open_queries(settings: Settings) -> Iterator[Queries]:
+    """Yield what may be asked of an account's database; never creates or changes it.
 
     Raises:
         StoreUnusable: there is no database yet, or it cannot be used as it is.
     """
     engine = open_engine(settings.database_url)
-    require_current(engine)
-    return Queries(engine, settings.account)
+    try:
+        require_current(engine)
+        yield Queries(engine, settings.account)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _closed_on_failure(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def build_servant(settings: Settings, engine: Engine) -> App:
@@ -210,15 +226,16 @@ async def preview_now(settings: Settings) -> Preview:
     passing = file is not None and not file.exists()
     if passing:
         engine = open_engine("sqlite://")
-    upgrade(engine)
     policy = replace(settings.policy, mode=Mode.PAPER)
-    app = build_app(
-        policy=policy,
-        base_url=settings.exchange_url,
-        token=token,
-        engine=engine,
-        clock=SystemClock(),
-    )
+    with _closed_on_failure(engine):
+        upgrade(engine)
+        app = build_app(
+            policy=policy,
+            base_url=settings.exchange_url,
+            token=token,
+            engine=engine,
+            clock=SystemClock(),
+        )
     limiter = app.trader.client.limiter
     try:
         return await preview(app.trader.view, policy, client=app.trader.client, clock=app.clock)

@@ -42,6 +42,8 @@ def ask(
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
     """
+    # Before anything is made: without a token nobody but a daemon could carry it out.
+    settings.require_token()
     engine = open_database(settings.database_url)
     number = post_request(engine, settings.account, kind, argument, at=datetime.now(UTC))
     errand = _Errand(settings=settings, number=number, deadline=time.monotonic() + wait)

@@ -59,7 +59,8 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     try:
         document = shapes.planned(settings, asyncio.run(preview_now(settings)))
     except LeaseHeld:
-        document = shapes.planned_by_daemon(settings, open_queries(settings).snapshot())
+        with open_queries(settings) as queries:
+            document = shapes.planned_by_daemon(settings, queries.snapshot())
     if as_json:
         output.say_json(document)
         return ExitCode.DONE
@@ -85,16 +86,16 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     from bidder.wiring import open_queries
 
     settings = read_settings(config)
-    queries = open_queries(settings)
     now = datetime.now(UTC)
-    document = shapes.status(
-        settings,
-        queries.snapshot(),
-        queries.lease(now),
-        queries.spend_totals(),
-        paused=queries.paused(),
-        now=now,
-    )
+    with open_queries(settings) as queries:
+        document = shapes.status(
+            settings,
+            queries.snapshot(),
+            queries.lease(now),
+            queries.spend_totals(),
+            paused=queries.paused(),
+            now=now,
+        )
     if as_json:
         output.say_json(document)
     else:
@@ -113,8 +114,8 @@ def orders(
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
-    queries = open_queries(read_settings(config))
-    found = [shapes.order(record) for record in queries.orders(ended=ended, limit=limit)]
+    with open_queries(read_settings(config)) as queries:
+        found = [shapes.order(record) for record in queries.orders(ended=ended, limit=limit)]
     if as_json:
         output.say_json({"ended": ended, "orders": found})
         return ExitCode.DONE
@@ -136,9 +137,9 @@ def history(
     from bidder.domain.ids import ServerId
     from bidder.wiring import open_queries
 
-    queries = open_queries(read_settings(config))
     wanted = None if server is None else ServerId(server)
-    rows = [shapes.book(record) for record in queries.history(wanted, limit=limit)]
+    with open_queries(read_settings(config)) as queries:
+        rows = [shapes.book(record) for record in queries.history(wanted, limit=limit)]
     if as_json:
         output.say_json({"server": server, "books": rows})
         return ExitCode.DONE
@@ -171,17 +172,17 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
     from bidder.domain.ids import OrderId
     from bidder.wiring import open_queries
 
-    queries = open_queries(read_settings(config))
     number = OrderId(order)
-    record = queries.order(number)
-    if record is None:
-        raise CommandFailed(f"order {order} is not known; `bidder orders` lists those that are")
-    document = shapes.explained(
-        record,
-        queries.prices_of(number),
-        queries.intents_of(number),
-        queries.decisions_for_order(number),
-    )
+    with open_queries(read_settings(config)) as queries:
+        record = queries.order(number)
+        if record is None:
+            raise CommandFailed(f"order {order} is not known; `bidder orders` lists those that are")
+        document = shapes.explained(
+            record,
+            queries.prices_of(number),
+            queries.intents_of(number),
+            queries.decisions_for_order(number),
+        )
     if as_json:
         output.say_json(document)
         return ExitCode.DONE

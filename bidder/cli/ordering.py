@@ -70,9 +70,9 @@ def wallets(config: ConfigFile = DEFAULT_CONFIG, wait: Wait = _WAIT, as_json: As
     seen: list[dict[str, Any]] | None = None
     source = "daemon"
     try:
-        queries = open_queries(settings)
-        if queries.lease(datetime.now(UTC)) is not None:
-            seen = [snapshot.wallet(wallet) for wallet in queries.wallets()]
+        with open_queries(settings) as queries:
+            if queries.lease(datetime.now(UTC)) is not None:
+                seen = [snapshot.wallet(wallet) for wallet in queries.wallets()]
     except BadInput:
         pass  # no database yet, so no daemon either; what is wrong with it shows below
     if not seen:

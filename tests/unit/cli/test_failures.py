@@ -221,9 +221,10 @@ def test_without_a_token_the_message_says_where_to_put_one(
     monkeypatch.delenv("UNIT_TOKEN")
     assert main(["check", "-c", str(config)]) == 0
     assert "no API token yet" in capsys.readouterr().err
-    for command in ("run", "plan"):
+    for command in ("run", "plan", "pause", "wallets"):
         assert main([command, "-c", str(config)]) == 2
         assert "account.token_file" in capsys.readouterr().err
+    assert list(config.parent.iterdir()) == [config]
 
 
 @pytest.mark.parametrize(
