@@ -10,7 +10,7 @@ from unit.domain.worlds import actions, policies, views
 
 from bidder.domain import guard, planning, price_rules
 from bidder.domain.actions import Action, Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
-from bidder.domain.money import Price
+from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Policy, Target
 from bidder.domain.view import View
 
@@ -33,7 +33,8 @@ def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) 
     assert not view.paused
     assert action.price <= ceiling_of(target, view, action.server, action.price)
     assert action.server not in view.marketplace.own_servers
-    assert not target.currencies or action.price.currency in target.currencies
+    # Where a target names no currency, those with a balance: in these worlds, dollars.
+    assert action.price.currency in (target.currencies or (Currency.USD,))
     listing = view.marketplace.listings.get(action.server)
     assert listing is None or listing.takes(action.price.currency)
     assert all(h.order.server != action.server for h in view.holdings.values())
