@@ -118,6 +118,8 @@ class Referee(Watcher, Observer):
 
     def price_refused(self, order: Order, refusal: PriceRefusal, at: int) -> None:
         """Tell an early lowering from a probe of a clock that nobody could know of."""
+        if self._exchange.repeating:
+            return  # sent once
         if isinstance(refusal, StepTooLarge):
             self._step_refusals += 1
         if not isinstance(refusal, TooSoon):
