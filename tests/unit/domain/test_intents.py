@@ -1,0 +1,240 @@
+"""What our orders prove about a request whose answer is missing, and what they do not."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import ORDER, at, btc, make_intent, make_order, read_orders, usd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain import intents
+from bidder.domain.intents import Intent, IntentKind, OrdersRead, Settled, Verdict
+from bidder.domain.market import OrderKind, OwnOrder
+
+GRACE = timedelta(seconds=120)
+STALE = intents.STALENESS.total_seconds()
+
+
+def settled(intent: Intent, read: OrdersRead) -> Verdict:
+    """Return the verdict on one intent."""
+    (verdict,) = intents.settle([intent], read, grace=GRACE)
+    return verdict
+
+
+def young(number: int = 8, **changes: Any) -> OwnOrder:
+    """Return an order of our server created just now."""
+    order = {"created_at": at(1), **changes}
+    return make_order(number, **order)
+
+
+def withdrawing(**changes: Any) -> Intent:
+    """Return a cancellation whose answer is missing."""
+    return make_intent(IntentKind.WITHDRAW, price=None, **changes)
+
+
+def repricing(to: str, **changes: Any) -> Intent:
+    """Return a change of price, from 2 USD, whose answer is missing."""
+    return make_intent(IntentKind.REPRICE, price=usd(to), previous_price=usd("2"), **changes)
+
+
+# --- creations
+
+
+def test_the_one_new_order_of_the_right_kind_is_ours() -> None:
+    """Server, type and currency agree, and it was not there before."""
+    verdict = settled(make_intent(known=[7]), read_orders(make_order(7), young(8), started=5))
+    assert verdict.settled is Settled.ADOPTED
+    assert verdict.orders == (8,)
+
+
+STRANGERS: dict[str, OwnOrder] = {
+    "known before": make_order(7),
+    "another server": make_order(8, server=102),
+    "on demand": make_order(8, kind=OrderKind.ON_DEMAND),
+    "another currency": make_order(8, price=btc("0.001")),
+}
+
+
+@pytest.mark.parametrize("why", STRANGERS)
+def test_an_order_that_the_request_cannot_have_made_is_not_adopted(why: str) -> None:
+    """It is somebody's, and the request stays in doubt."""
+    verdict = settled(make_intent(known=[7]), read_orders(STRANGERS[why], started=5))
+    assert verdict.settled is Settled.UNKNOWN
+    assert verdict.counts_as_empty
+
+
+def test_an_on_demand_rental_looks_for_an_on_demand_order() -> None:
+    """A spot order on the same server is not its result."""
+    rent = make_intent(IntentKind.RENT)
+    both = read_orders(young(8), young(9, kind=OrderKind.ON_DEMAND), started=5)
+    assert settled(rent, both).orders == (9,)
+
+
+def test_two_orders_that_fit_are_a_case_for_a_person() -> None:
+    """Nobody can say which is the daemon's."""
+    verdict = settled(make_intent(), read_orders(young(8), young(9), started=5))
+    assert verdict.settled is Settled.AMBIGUOUS
+    assert verdict.orders == (8, 9)
+
+
+def test_the_time_of_creation_tells_two_orders_apart() -> None:
+    """Yesterday's order was not made by a request of this minute."""
+    old = make_order(8, created_at=at(-86_400))
+    assert settled(make_intent(), read_orders(old, young(9), started=5)).orders == (9,)
+
+
+def test_a_machine_with_a_wrong_clock_still_finds_its_order() -> None:
+    """The one order that fits is adopted although its ``ct`` says yesterday."""
+    verdict = settled(make_intent(), read_orders(make_order(8, created_at=at(-86_400)), started=5))
+    assert verdict.settled is Settled.ADOPTED
+
+
+def test_an_order_that_came_and_went_is_adopted_as_ended() -> None:
+    """It costs nothing any more, but its spend is ours to account for."""
+    verdict = settled(make_intent(), read_orders(young(8, expired=True), started=5))
+    assert verdict.settled is Settled.ADOPTED
+    assert verdict.orders == (8,)
+
+
+def test_a_running_order_is_preferred_to_one_that_has_ended() -> None:
+    """The ended one was a person's or an earlier try."""
+    read = read_orders(young(8, expired=True), young(9), started=5)
+    assert settled(make_intent(), read).orders == (9,)
+
+
+def test_a_creation_is_lost_only_after_the_grace_and_three_complete_reads() -> None:
+    """Too early, too few, or without the ended orders: still unknown."""
+    tried = make_intent(empty_reads=2)
+    assert settled(tried, read_orders(started=120)).settled is Settled.LOST
+    for intent, read in (
+        (tried, read_orders(started=119)),
+        (tried, read_orders(started=500, completed=False)),
+        (make_intent(empty_reads=1), read_orders(started=500)),
+    ):
+        verdict = settled(intent, read)
+        assert verdict.settled is Settled.UNKNOWN
+        assert verdict.counts_as_empty
+
+
+def test_a_read_that_began_before_the_request_ended_proves_nothing() -> None:
+    """Its answer may be older than the request's effect: it does not even count as empty."""
+    verdict = settled(make_intent(empty_reads=9), read_orders(started=-0.5))
+    assert verdict.settled is Settled.UNKNOWN
+    assert not verdict.counts_as_empty
+
+
+def test_after_a_crash_the_moment_of_writing_counts() -> None:
+    """Nobody knows when it ended; it cannot have begun before it was written down."""
+    crashed = make_intent(ended=None, empty_reads=2)
+    assert settled(crashed, read_orders(started=118)).settled is Settled.UNKNOWN
+    assert settled(crashed, read_orders(started=119)).settled is Settled.LOST
+
+
+def test_two_requests_never_share_one_order() -> None:
+    """The first takes it, the second goes on waiting."""
+    first, second = make_intent(), make_intent(id=2)
+    verdicts = intents.settle([first, second], read_orders(young(8), started=5), grace=GRACE)
+    assert [verdict.settled for verdict in verdicts] == [Settled.ADOPTED, Settled.UNKNOWN]
+
+
+# --- a lost answer of set_spot_price
+
+
+def test_a_price_that_shows_confirms_the_change() -> None:
+    """However soon."""
+    read = read_orders(make_order(price=usd("3")), started=0)
+    assert settled(repricing("3"), read).settled is Settled.CONFIRMED
+
+
+def test_a_price_that_does_not_show_denies_it_only_once_staleness_is_excluded() -> None:
+    """Answers of our orders lag."""
+    order = make_order(price=usd("2"))
+    early, late = read_orders(order, started=STALE - 1), read_orders(order, started=STALE)
+    assert settled(repricing("3"), early).settled is Settled.UNKNOWN
+    assert settled(repricing("3"), late).settled is Settled.NOT_DONE
+
+
+@pytest.mark.parametrize("gone", [[], [make_order(expired=True)]])
+def test_a_change_of_an_order_that_has_ended_is_moot(gone: list[OwnOrder]) -> None:
+    """Once it is sure that it has ended."""
+    assert settled(repricing("3"), read_orders(*gone, started=STALE - 1)).settled is Settled.UNKNOWN
+    assert settled(repricing("3"), read_orders(*gone, started=STALE)).settled is Settled.NOT_DONE
+
+
+# --- a lost answer of cancel_order
+
+
+def test_an_order_that_is_gone_confirms_its_cancellation() -> None:
+    """Not listed, or listed as ended."""
+    for read in (read_orders(started=0), read_orders(make_order(expired=True), started=0)):
+        assert settled(withdrawing(), read).settled is Settled.CONFIRMED
+
+
+def test_an_order_that_is_still_there_denies_it_only_once_staleness_is_excluded() -> None:
+    """Then the cancellation is decided anew."""
+    early, late = read_orders(make_order(), started=STALE - 1), read_orders(make_order(), started=STALE)
+    assert settled(withdrawing(), early).settled is Settled.UNKNOWN
+    verdict = settled(withdrawing(), late)
+    assert verdict.settled is Settled.NOT_DONE
+    assert verdict.orders == (ORDER,)
+
+
+# --- any intent
+
+_ORDERS = st.lists(
+    st.builds(
+        make_order,
+        st.integers(1, 6),
+        server=st.integers(101, 102),
+        price=st.sampled_from([usd("2"), usd("3"), btc("0.001")]),
+        kind=st.sampled_from(OrderKind),
+        expired=st.booleans(),
+        created_at=st.integers(-90_000, 60).map(at),
+    ),
+    unique_by=lambda order: order.order,
+    max_size=6,
+)
+_INTENTS = st.builds(
+    make_intent,
+    st.sampled_from(IntentKind),
+    price=st.sampled_from([usd("2"), usd("3")]),
+    known=st.frozensets(st.integers(1, 6)),
+    ended=st.none() | st.integers(0, 30),
+    empty_reads=st.integers(0, 5),
+    accepted=st.booleans(),
+)
+
+
+@given(intent=_INTENTS, orders=_ORDERS, started=st.integers(-30, 300), completed=st.booleans())
+def test_no_read_makes_a_second_order_possible_or_takes_a_known_one(
+    intent: Intent, orders: list[OwnOrder], started: int, completed: bool
+) -> None:
+    """A creation is given up only when nothing fits; it never adopts what was there before."""
+    read = read_orders(*orders, started=started, completed=completed)
+    verdict = settled(intent, read)
+    fitting = [order for order in orders if intents.fits(intent, order)]
+    if not intent.creates:
+        assert verdict.settled not in {Settled.ADOPTED, Settled.LOST, Settled.AMBIGUOUS}
+        return
+    assert not set(verdict.orders) & intent.known_orders
+    if verdict.settled is Settled.LOST:
+        assert not fitting
+        assert completed
+        assert at(started) - intent.over_since() >= GRACE
+    if verdict.settled is Settled.ADOPTED:
+        assert len(verdict.orders) == 1
+        running = {order.order for order in fitting if not order.expired}
+        assert verdict.orders[0] in (running or {order.order for order in fitting})
+    if any(not order.expired for order in fitting):
+        assert verdict.settled in {Settled.ADOPTED, Settled.AMBIGUOUS}
+
+
+@given(intent=_INTENTS, orders=_ORDERS)
+def test_a_read_from_before_the_request_settles_no_doubt_by_absence(
+    intent: Intent, orders: list[OwnOrder]
+) -> None:
+    """Only what it shows counts, never what it lacks."""
+    verdict = settled(intent, read_orders(*orders, started=-2))
+    assert verdict.settled not in {Settled.LOST, Settled.NOT_DONE, Settled.CONFIRMED}
+    assert not verdict.counts_as_empty
