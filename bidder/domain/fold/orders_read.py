@@ -4,6 +4,7 @@ A read vouches for the moment it *started*; an order is believed to have ended o
 can no longer explain its absence.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,47 +39,11 @@ def orders(
 ) -> OrdersFolded:
     """Fold one read of our orders and its verdicts on the open intents."""
     listed = {order.order: order for order in read.answer.orders}
-    held = dict(view.holdings)
-    intents: list[Intent] = []
-    adopted: list[Holding] = []
-    touched: set[OrderId] = set()
-    for verdict in verdicts:
-        kept = _unsettled(verdict)
-        if kept is not None:
-            intents.append(kept)
-        if verdict.settled is Settled.ADOPTED:
-            holding = _adopt(verdict, listed, held, read, now)
-            held[holding.order.order] = holding
-            adopted.append(holding)
-            touched.add(holding.order.order)
-        elif verdict.settled is Settled.CONFIRMED and verdict.intent.order in held:
-            confirmed = held[verdict.intent.order]
-            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent, now)
-            touched.add(verdict.intent.order)
-    ended: list[Holding] = []
-    for order_id, order in listed.items():
-        known = held.get(order_id)
-        if known is None:
-            if not order.expired and order_id not in view.ended:
-                held[order_id] = _strangers(order, view, policy, read, now)
-                touched.add(order_id)
-            continue
-        updated = _updated(known, order, read)
-        if order.expired:
-            ended.append(replace(updated, ended_at=min(now, order.ends_at)))
-            del held[order_id]
-        else:
-            if updated != known:
-                touched.add(order_id)
-            held[order_id] = updated
-    for order_id in [o for o in held if o not in listed]:
-        missing = _missing(held[order_id], read)
-        touched.add(order_id)
-        if _surely_gone(missing, read):
-            ended.append(replace(missing, ended_at=missing.missing_since or now))
-            del held[order_id]
-        else:
-            held[order_id] = missing
+    settled = _Settling(held=dict(view.holdings), intents=[], adopted=[], ended=[], touched=set())
+    _settle(settled, verdicts, listed, read, now)
+    _take_listed(settled, listed, view, policy, read, now)
+    _take_missing(settled, listed, read, now)
+    held, ended = settled.held, settled.ended
     booked = tuple(o for o in listed.values() if o.expired and o.order in view.unbooked)
     unbooked = {h.order.order for h in ended if not h.order.expired}
     over = {o.order: o.server for o in listed.values() if o.expired}
@@ -86,7 +51,7 @@ def orders(
     folded = replace(
         view,
         holdings=held,
-        intents=tuple(intents),
+        intents=tuple(settled.intents),
         orders_at=read.started_at,
         completed_at=read.started_at if read.completed else view.completed_at,
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
@@ -94,14 +59,88 @@ def orders(
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
         creation_fee_usd=_creation_fee(view, listed.values()),
     )
-    changed = tuple(held[o] for o in touched if o in held)
     return OrdersFolded(
         view=folded,
-        changed=changed,
+        changed=tuple(held[o] for o in settled.touched if o in held),
         ended=tuple(ended),
         booked=booked,
-        adopted=tuple(adopted),
+        adopted=tuple(settled.adopted),
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Settling:
+    """What is being worked out from one read; never leaves this module."""
+
+    held: dict[OrderId, Holding]
+    intents: list[Intent]
+    adopted: list[Holding]
+    ended: list[Holding]
+    touched: set[OrderId]
+
+
+def _settle(
+    so_far: _Settling,
+    verdicts: Iterable[Verdict],
+    listed: dict[OrderId, OwnOrder],
+    read: OrdersRead,
+    now: datetime,
+) -> None:
+    held = so_far.held
+    for verdict in verdicts:
+        kept = _unsettled(verdict)
+        if kept is not None:
+            so_far.intents.append(kept)
+        if verdict.settled is Settled.ADOPTED:
+            holding = _adopt(verdict, listed, held, read, now)
+            held[holding.order.order] = holding
+            so_far.adopted.append(holding)
+            so_far.touched.add(holding.order.order)
+        elif verdict.settled is Settled.CONFIRMED and verdict.intent.order in held:
+            confirmed = held[verdict.intent.order]
+            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent, now)
+            so_far.touched.add(verdict.intent.order)
+
+
+def _take_listed(
+    so_far: _Settling,
+    listed: dict[OrderId, OwnOrder],
+    view: View,
+    policy: Policy,
+    read: OrdersRead,
+    now: datetime,
+) -> None:
+    held = so_far.held
+    for order_id, order in listed.items():
+        known = held.get(order_id)
+        if known is None:
+            if not order.expired and order_id not in view.ended:
+                target = _adopting_target(order, so_far, view, policy) if policy.adopt else None
+                held[order_id] = _strangers(order, target, read, now)
+                so_far.touched.add(order_id)
+            continue
+        updated = _updated(known, order, read)
+        if order.expired:
+            so_far.ended.append(replace(updated, ended_at=min(now, order.ends_at)))
+            del held[order_id]
+        else:
+            if updated != known:
+                so_far.touched.add(order_id)
+            held[order_id] = updated
+
+
+def _take_missing(
+    so_far: _Settling, listed: dict[OrderId, OwnOrder], read: OrdersRead, now: datetime
+) -> None:
+    held = so_far.held
+    for order_id in [o for o in held if o not in listed]:
+        missing = _missing(held[order_id], read)
+        so_far.touched.add(order_id)
+        if _surely_gone(missing, read):
+            so_far.ended.append(replace(missing, ended_at=missing.missing_since or now))
+            del held[order_id]
+        else:
+            held[order_id] = missing
 
 
 def _unsettled(verdict: Verdict) -> Intent | None:
@@ -150,23 +189,26 @@ def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
     )
 
 
-def _strangers(order: OwnOrder, view: View, policy: Policy, read: OrdersRead, now: datetime) -> Holding:
-    """Return the holding of an order that no intent explains: a person's, unless adoption is on."""
+def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datetime) -> Holding:
+    """Return the holding of an order that no intent explains: a person's, unless a target adopts it."""
     return Holding(
         order=order,
-        target=_adopting_target(order, view, policy) if policy.adopt else None,
+        target=target,
         first_seen_at=read.started_at,
         last_seen_at=read.started_at,
         clock=LoweringClock(created_at=min(order.created_at, now)),
     )
 
 
-def _adopting_target(order: OwnOrder, view: View, policy: Policy) -> str | None:
+def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
     listing = view.marketplace.listings.get(order.server)
     if listing is None or order.kind is not OrderKind.SPOT:
         return None
+    # Also those adopted from this very read: one too many would be cancelled as a surplus.
+    taken = Counter(holding.target for holding in so_far.held.values())
+    taken.update(intent.target for intent in so_far.intents if intent.creates)
     for target in policy.targets:
-        room = len(view.holdings_of(target.name)) < target.want
+        room = taken[target.name] < target.want
         if target.enabled and room and selection.qualifies(listing, target.requirements):
             return target.name
     return None

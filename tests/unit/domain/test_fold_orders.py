@@ -1,0 +1,312 @@
+"""What a read of our orders teaches: what lives, what ended, what is ours, and since when."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from builders import (
+    ORDER,
+    TARGET,
+    at,
+    make_holding,
+    make_intent,
+    make_listing,
+    make_order,
+    make_policy,
+    make_target,
+    make_view,
+    read_orders,
+    usd,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain import fold, intents
+from bidder.domain.fold import OrdersFolded
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.intents import IntentKind, IntentState, OrdersRead
+from bidder.domain.market import Access, OrderKind, OwnOrder
+from bidder.domain.money import Currency, Money
+from bidder.domain.policy import Policy
+from bidder.domain.price_rules import ClockRules, LoweringClock, next_lowering_at
+from bidder.domain.view import View
+
+POLICY = make_policy(make_target(want=2))
+GRACE = timedelta(seconds=120)
+
+
+def folded(
+    view: View, read: OrdersRead, policy: Policy = POLICY, now: datetime | None = None
+) -> OrdersFolded:
+    """Fold a read as a pass does: settle first, then fold; the answer took a second."""
+    verdicts = intents.settle(view.intents, read, grace=GRACE)
+    return fold.orders(view, read, verdicts, policy, now or read.started_at + timedelta(seconds=1))
+
+
+def holding_view(**changes: Any) -> View:
+    """Return a view with our order 7."""
+    return make_view(POLICY, make_listing(), holdings=[make_holding(**changes)])
+
+
+def usd_money(text: str) -> Money:
+    """Return an amount in dollars."""
+    return Money.parse(text, Currency.USD)
+
+
+# --- adoption
+
+
+def test_the_order_of_an_accepted_creation_becomes_ours() -> None:
+    """With its target, and its clock from the moment of the answer."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),))
+    result = folded(view, read_orders(make_order(8, created_at=at(0)), started=20))
+    (adopted,) = result.adopted
+    assert adopted.order.order == 8
+    assert adopted.target == TARGET
+    assert adopted.clock == LoweringClock(created_at=at(0))
+    assert result.view.intents == ()
+
+
+def test_the_clock_of_an_order_in_doubt_counts_from_when_it_was_seen() -> None:
+    """It may have been created any time until now: never too early."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=False),))
+    result = folded(view, read_orders(make_order(8, created_at=at(0)), started=20))
+    assert result.adopted[0].clock.created_at == at(21)
+
+
+def test_two_fitting_orders_freeze_the_server() -> None:
+    """The intent stays, for a person; both orders count as strangers."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(),))
+    new = [make_order(n, created_at=at(0)) for n in (8, 9)]
+    result = folded(view, read_orders(*new, started=5))
+    assert [intent.state for intent in result.view.intents] == [IntentState.AMBIGUOUS]
+    assert {h.target for h in result.view.holdings.values()} == {None}
+
+
+def test_empty_reads_are_counted_until_the_creation_is_lost() -> None:
+    """Three complete reads and the grace; then its server is free again."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),))
+    for started, left in ((50, 1), (100, 1), (119, 1), (121, 0)):
+        view = folded(view, read_orders(started=started)).view
+        assert len(view.intents) == left
+
+
+def test_an_order_that_no_intent_explains_is_a_persons() -> None:
+    """It is shown and counted, and has no target."""
+    view = make_view(POLICY, make_listing())
+    result = folded(view, read_orders(make_order(9), started=5))
+    assert result.view.holdings[OrderId(9)].target is None
+    assert result.changed == (result.view.holdings[OrderId(9)],)
+
+
+def test_with_adopt_a_strangers_order_goes_to_a_target_with_room() -> None:
+    """If its server qualifies and it is a spot order."""
+    adopting = replace(POLICY, adopt=True)
+    view = make_view(adopting, make_listing(), make_listing(102), make_listing(103))
+    read = read_orders(
+        make_order(9),
+        make_order(10, server=102, kind=OrderKind.ON_DEMAND),
+        make_order(11, server=404),
+        started=5,
+    )
+    held = folded(view, read, adopting).view.holdings
+    assert {int(n): h.target for n, h in held.items()} == {9: TARGET, 10: None, 11: None}
+
+
+def test_an_adopting_target_takes_no_more_than_it_wants() -> None:
+    """The others stay a person's."""
+    adopting = make_policy(make_target(want=1), adopt=True)
+    view = make_view(adopting, make_listing(), make_listing(102))
+    read = read_orders(make_order(9), make_order(10, server=102), started=5)
+    targets = [h.target for h in folded(view, read, adopting).view.holdings.values()]
+    assert sorted(targets, key=str) == [None, TARGET]
+
+
+# --- lost answers
+
+
+def test_a_lowering_whose_answer_was_lost_starts_the_clock_when_it_is_seen() -> None:
+    """After a crash nobody knows when it was carried out: 600 seconds from now at the latest."""
+    lost = make_intent(IntentKind.REPRICE, price=usd("1.5"), previous_price=usd("2"), ended=None)
+    view = replace(holding_view(), intents=(lost,))
+    result = folded(view, read_orders(make_order(price=usd("1.5")), started=30))
+    held = result.view.holdings[ORDER]
+    assert held.order.price == usd("1.5")
+    assert held.clock.lowered_at == at(31)
+    assert next_lowering_at(held.clock, ClockRules()) == at(631)
+    assert result.view.intents == ()
+
+
+def test_a_raise_whose_answer_was_lost_is_a_raise() -> None:
+    """It is counted as one for the clock, and the wait before the next begins anew."""
+    lost = make_intent(IntentKind.REPRICE, price=usd("3"), previous_price=usd("2"))
+    view = replace(holding_view(active=False, outbid_since=at(-50)), intents=(lost,))
+    held = folded(view, read_orders(make_order(price=usd("3")), started=5)).view.holdings[ORDER]
+    assert held.clock.raised_at == at(6)
+    assert held.clock.lowered_at is None
+    assert held.outbid_since is None
+
+
+def test_a_change_that_did_not_happen_leaves_price_and_clock() -> None:
+    """And is decided again."""
+    lost = make_intent(IntentKind.REPRICE, price=usd("1.5"), previous_price=usd("2"))
+    view = replace(holding_view(), intents=(lost,))
+    result = folded(view, read_orders(make_order(price=usd("2")), started=46))
+    assert result.view.intents == ()
+    assert result.view.holdings[ORDER].clock.lowered_at is None
+
+
+def test_a_cancellation_whose_answer_was_lost_ends_with_the_order() -> None:
+    """Listed as ended: it is over, and its final spend is known."""
+    lost = make_intent(IntentKind.WITHDRAW, price=None)
+    view = replace(holding_view(), intents=(lost,))
+    result = folded(view, read_orders(make_order(expired=True), started=5))
+    assert result.view.intents == ()
+    assert [h.order.order for h in result.ended] == [ORDER]
+    assert result.view.holdings == {}
+
+
+# --- ends
+
+
+def test_an_expired_order_is_over_and_stays_over() -> None:
+    """A late answer that still lists it running brings nothing back."""
+    view = folded(holding_view(), read_orders(make_order(expired=True), started=5)).view
+    assert view.ended == {ORDER: ServerId(101)}
+    late = folded(view, read_orders(make_order(), started=6)).view
+    assert late.holdings == {}
+
+
+def test_an_order_that_is_not_listed_is_gone_after_two_complete_reads() -> None:
+    """One may be stale; an incomplete list proves nothing."""
+    once = folded(holding_view(), read_orders(started=5))
+    assert once.view.holdings[ORDER].missing_reads == 1
+    assert once.ended == ()
+    short = folded(once.view, read_orders(started=10, completed=False))
+    assert short.ended == ()
+    gone = folded(once.view, read_orders(started=10))
+    assert [h.order.order for h in gone.ended] == [ORDER]
+    assert gone.ended[0].ended_at == at(5)
+    assert gone.view.unbooked == {ORDER}
+
+
+def test_a_young_order_may_be_listed_late() -> None:
+    """Seen once and then not: it is believed gone only after a minute."""
+    young = holding_view(first_seen_at=at(0), last_seen_at=at(0))
+    view = folded(young, read_orders(started=5)).view
+    view = folded(view, read_orders(started=30)).view
+    assert ORDER in view.holdings
+    gone = folded(view, read_orders(started=65))
+    assert [h.order.order for h in gone.ended] == [ORDER]
+
+
+def test_an_order_that_turns_up_again_was_never_gone() -> None:
+    """One answer had left it out."""
+    view = folded(holding_view(), read_orders(started=5)).view
+    view = folded(view, read_orders(make_order(), started=10)).view
+    assert view.holdings[ORDER].missing_reads == 0
+    assert view.holdings[ORDER].missing_since is None
+
+
+def test_a_read_from_before_the_order_was_last_seen_counts_for_nothing() -> None:
+    """Its absence there is older news."""
+    view = holding_view(last_seen_at=at(10))
+    assert folded(view, read_orders(started=5)).view.holdings[ORDER].missing_reads == 0
+
+
+def test_the_final_spend_is_booked_when_the_ended_order_is_listed() -> None:
+    """Once."""
+    view = replace(
+        holding_view(), holdings={}, ended={ORDER: ServerId(101)}, unbooked=frozenset({ORDER})
+    )
+    final = make_order(expired=True, spend=usd_money("0.7"))
+    result = folded(view, read_orders(final, started=5))
+    assert result.booked == (final,)
+    assert result.view.unbooked == frozenset()
+    assert folded(result.view, read_orders(final, started=10)).booked == ()
+
+
+# --- what an order shows
+
+
+def test_a_read_older_than_our_last_change_keeps_our_price() -> None:
+    """It cannot know of the raise that was answered after it began."""
+    raised = holding_view(price=usd("3"), clock=LoweringClock(raised_at=at(6)))
+    stale = folded(raised, read_orders(make_order(price=usd("2")), started=5)).view
+    assert stale.holdings[ORDER].order.price == usd("3")
+    newer = folded(raised, read_orders(make_order(price=usd("2")), started=7)).view
+    assert newer.holdings[ORDER].order.price == usd("2")
+
+
+def test_what_was_spent_does_not_come_back() -> None:
+    """A smaller figure is a stale answer."""
+    view = folded(
+        make_view(
+            POLICY, make_listing(), holdings=[make_holding(order=make_order(spend=usd_money("0.5")))]
+        ),
+        read_orders(make_order(spend=usd_money("0.4")), started=5),
+    ).view
+    assert view.holdings[ORDER].order.spend == usd_money("0.5")
+
+
+def test_the_way_in_is_kept_where_an_answer_leaves_it_out() -> None:
+    """Hosts and ports belong to the order for life."""
+    access = Access(pub_cluster=("n1.example",), tcp_ports=("22:10022",), http_port="8080")
+    view = make_view(POLICY, make_listing(), holdings=[make_holding(order=make_order(access=access))])
+    view = folded(view, read_orders(make_order(), started=5)).view
+    assert view.holdings[ORDER].order.access == access
+
+
+def test_the_creation_fee_is_that_of_the_newest_spot_order() -> None:
+    """It changes; it is never assumed."""
+    paid = [
+        make_order(7, creation_fee=usd_money("0.3"), created_at=at(-200)),
+        make_order(8, creation_fee=usd_money("0.2"), created_at=at(-100)),
+        make_order(9, creation_fee=usd_money("0.9"), kind=OrderKind.ON_DEMAND, created_at=at(-50)),
+        make_order(10, created_at=at(-10)),
+    ]
+    view = folded(make_view(POLICY), read_orders(*paid, started=5)).view
+    assert view.creation_fee_usd == Decimal("0.2")
+    assert folded(view, read_orders(started=10)).view.creation_fee_usd == Decimal("0.2")
+
+
+def test_the_accounts_limit_of_orders_is_remembered() -> None:
+    """An answer without it does not erase it."""
+    view = folded(make_view(POLICY), read_orders(limit=5, started=5)).view
+    assert folded(view, read_orders(started=10)).view.order_limit == 5
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_the_moment_of_a_read_is_when_it_started(completed: bool) -> None:
+    """It vouches for nothing later; only a complete one counts as such."""
+    view = folded(holding_view(), read_orders(make_order(), started=5, completed=completed)).view
+    assert view.orders_at == at(5)
+    assert view.completed_at == (at(5) if completed else at(-60))
+
+
+_LISTS = st.lists(
+    st.builds(make_order, st.integers(1, 5), server=st.integers(1, 3), expired=st.booleans()),
+    unique_by=lambda order: order.order,
+    max_size=5,
+)
+
+
+@given(reads=st.lists(st.tuples(_LISTS, st.integers(1, 90), st.booleans()), max_size=8))
+def test_an_order_is_live_or_over_never_both_and_never_forgotten(
+    reads: list[tuple[list[OwnOrder], int, bool]],
+) -> None:
+    """Whatever the answers list in whatever sequence."""
+    view, now = make_view(POLICY), 0
+    ever: set[OrderId] = set()
+    for listed, later, completed in reads:
+        now += later
+        view = folded(view, read_orders(*listed, started=now, completed=completed)).view
+        ever.update(order.order for order in listed)
+        assert not set(view.holdings) & set(view.ended)
+        assert set(view.holdings) | set(view.ended) == ever
+        for server in map(ServerId, range(1, 4)):
+            known = fold.known_orders(view, server)
+            assert known <= ever
+            assert {h.order.order for h in view.holdings.values() if h.order.server == server} <= known
