@@ -1,0 +1,313 @@
+"""From targets to decisions: empty slots, surplus, renewal, and one answer for every order."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import (
+    NOW,
+    TARGET,
+    at,
+    btc,
+    make_book,
+    make_holding,
+    make_intent,
+    make_listing,
+    make_order,
+    make_policy,
+    make_target,
+    make_view,
+    mine,
+    outbid_holding,
+    rival,
+    seen,
+    usd,
+)
+
+from bidder.domain import fold, planning
+from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
+from bidder.domain.intents import IntentKind, IntentState
+from bidder.domain.market import OrderKind
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import FixedParams, Policy
+from bidder.domain.view import Holding, View
+
+
+def free(*servers: int, floor: str = "1") -> dict[str, Any]:
+    """Return free servers whose empty books were just read."""
+    return {
+        "listings": [make_listing(s, floor=usd(floor)) for s in servers],
+        "books": [seen(make_book(server=s, floor=usd(floor))) for s in servers],
+    }
+
+
+def planned(
+    policy: Policy, *listings: Any, now_after: float = 0, **changes: Any
+) -> tuple[Decision, ...]:
+    """Return every decision of a policy in a situation."""
+    world = free(202, 303)
+    books = [*world["books"], *changes.pop("books", ())]
+    view = make_view(policy, *listings, *world["listings"], books=books, **changes)
+    return planning.plan(view, policy, at(now_after))
+
+
+def creations(decisions: tuple[Decision, ...]) -> list[Decision]:
+    """Return the decisions to place a bid."""
+    return [d for d in decisions if isinstance(d.action, PlaceBid)]
+
+
+# --- empty slots
+
+
+def test_an_empty_slot_is_filled_one_at_a_time() -> None:
+    """Three are wanted: one bid now, the others in later passes, from fresher facts."""
+    policy = make_policy(make_target(want=3))
+    (decision,) = planned(policy)
+    assert decision.reason is Reason.EMPTY_SLOT
+    assert decision.server == 202
+    assert decision.facts["empty_slots"] == 3
+
+
+def test_a_first_bid_is_the_floor_or_just_above_the_best_rival() -> None:
+    """Not the ceiling."""
+    policy = make_policy()
+    (alone,) = planned(policy)
+    assert isinstance(alone.action, PlaceBid)
+    assert alone.action.price == usd("1")
+    view = make_view(policy, make_listing(202), books=[seen(make_book(rival(usd("1.5")), server=202))])
+    (contested,) = planning.plan(view, policy, NOW)
+    assert isinstance(contested.action, PlaceBid)
+    assert contested.action.price == usd("1.5001")
+
+
+def test_a_creation_not_yet_seen_counts_as_held() -> None:
+    """Or a slow answer would mean a second order."""
+    pending = make_intent(server=404, accepted=True)
+    (decision,) = planned(make_policy(), intents=(pending,))
+    assert decision.reason is Reason.PENDING
+    doubtful = replace(pending, accepted=False)
+    (decision,) = planned(make_policy(), intents=(doubtful,))
+    assert decision.reason is Reason.IN_DOUBT
+    unclear = replace(pending, state=IntentState.AMBIGUOUS)
+    (decision,) = planned(make_policy(), intents=(unclear,))
+    assert decision.reason is Reason.FROZEN
+
+
+def test_a_book_is_read_before_a_bid() -> None:
+    """Servers are walked by their floor; the one that might be best is asked for."""
+    policy = make_policy()
+    view = make_view(policy, make_listing(202))
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.action is None
+    assert decision.wants_book == 202
+
+
+def test_no_more_books_are_read_than_could_matter() -> None:
+    """A server whose floor is above the best bid known is not asked for."""
+    policy = make_policy()
+    view = make_view(
+        policy,
+        make_listing(202, floor=usd("1")),
+        make_listing(303, floor=usd("2")),
+        books=[seen(make_book(rival(usd("1.8")), server=202))],
+    )
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.server == 202
+    assert isinstance(decision.action, PlaceBid)
+
+
+def test_when_nothing_fits_the_nearest_miss_is_named() -> None:
+    """The owner sees what it would take."""
+    policy = make_policy(make_target(ceiling=usd("1.2")))
+    view = make_view(policy, make_listing(202), books=[seen(make_book(rival(usd("1.5")), server=202))])
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.reason is Reason.TOO_EXPENSIVE
+    assert decision.facts["cheapest"] == "1.5001 USD"
+    assert decision.facts["ceiling"] == "1.2 USD"
+
+
+def test_an_empty_marketplace_has_no_candidate() -> None:
+    """And before it was read, nothing is said."""
+    policy = make_policy()
+    (decision,) = planning.plan(make_view(policy), policy, NOW)
+    assert decision.reason is Reason.NO_CANDIDATE
+    (decision,) = planning.plan(View(), policy, NOW)
+    assert decision.reason is Reason.STALE
+
+
+def test_a_ceiling_in_dollars_without_a_rate_asks_for_a_book_that_brings_one() -> None:
+    """It is not traded until then, and says so."""
+    policy = make_policy(make_target(currencies=(Currency.BTC,)))
+    view = make_view(policy, make_listing(202, floor=btc("0.00001")), rates=Rates())
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.reason is Reason.NO_RATE
+    assert decision.wants_book == 202
+
+
+def test_an_account_wide_refusal_is_waited_out() -> None:
+    """No balance: not tried on every server in turn."""
+    policy = make_policy()
+    view = make_view(policy, make_listing(202), books=[seen(make_book(server=202))])
+    view = fold.set_back(view, "not_enough_balance", now=NOW, minutes=10)
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.reason is Reason.REFUSED
+    assert decision.due == at(600)
+    assert decision.facts["refusal"] == "not_enough_balance"
+
+
+@pytest.mark.parametrize("change", [{"online": False}, {"public": False}, {"exists": False}])
+def test_a_server_whose_book_is_closed_is_passed_over(change: dict[str, Any]) -> None:
+    """The next one is taken."""
+    policy = make_policy()
+    view = make_view(
+        policy,
+        make_listing(202),
+        make_listing(303, floor=usd("2")),
+        books=[
+            seen(make_book(server=202, **change)),
+            seen(make_book(server=303, floor=usd("2"))),
+        ],
+    )
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.server == 303
+
+
+# --- orders that are held
+
+
+def test_what_cannot_be_judged_now_is_held_with_its_reason() -> None:
+    """In doubt, missing from our orders, refused lately."""
+    policy = make_policy()
+    view = make_view(policy, make_listing(), holdings=[make_holding()])
+
+    def reason(changed: View) -> Reason:
+        (decision,) = planning.plan(changed, policy, NOW)
+        assert decision.action is None
+        return decision.reason
+
+    doubtful = make_intent(IntentKind.REPRICE, price=usd("3"))
+    assert reason(replace(view, intents=(doubtful,))) is Reason.IN_DOUBT
+    ambiguous = replace(doubtful, state=IntentState.AMBIGUOUS)
+    assert reason(replace(view, intents=(ambiguous,))) is Reason.FROZEN
+    assert reason(view.with_holding(make_holding(missing_reads=1))) is Reason.STALE
+    refused = fold.set_back(view, "odd", now=NOW, minutes=1, order=make_order().order)
+    assert reason(refused) is Reason.REFUSED
+
+
+def test_an_order_that_is_not_listed_is_looked_for() -> None:
+    """Our orders are read again before anything is decided about it."""
+    policy = make_policy()
+    view = make_view(policy, make_listing(), holdings=[make_holding(missing_reads=1)])
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.wants_orders
+
+
+def test_a_rental_on_demand_is_held_at_its_price() -> None:
+    """There is nothing to bid."""
+    policy = make_policy()
+    order = make_order(kind=OrderKind.ON_DEMAND, price=usd("4"))
+    view = make_view(policy, make_listing(), holdings=[make_holding(order=order, active=None)])
+    (decision,) = planning.plan(view, policy, NOW)
+    assert decision.reason is Reason.WINNING
+
+
+def test_the_order_of_a_person_gets_no_decision() -> None:
+    """It is not ours to judge."""
+    policy = make_policy(make_target(want=1))
+    view = make_view(policy, make_listing(), holdings=[make_holding(target=None)])
+    assert [d.order for d in planning.plan(view, policy, NOW)] == [None]
+
+
+def surplus_of(*holdings: Holding, want: int) -> set[int]:
+    """Return the servers that are given up when fewer are wanted than held."""
+    policy = make_policy(make_target(want=want, params=FixedParams()))
+    view = make_view(policy, *(make_listing(h.order.server) for h in holdings), holdings=holdings)
+    found = planning.plan(view, policy, NOW)
+    assert all(isinstance(d.action, Withdraw) for d in found if d.reason is Reason.SURPLUS)
+    return {d.server for d in found if d.reason is Reason.SURPLUS and d.server is not None}
+
+
+def held_at(price: Price, number: int, **changes: Any) -> Holding:
+    """Return a running order on a server of the same number."""
+    return make_holding(number, server=number, price=price, **changes)
+
+
+def test_of_too_many_those_that_do_not_run_go_first_then_the_dearest() -> None:
+    """However cheap the idle one is."""
+    cheap, dear = held_at(usd("1"), 1), held_at(btc("0.00008"), 2)
+    idle = outbid_holding(3, server=3, price=usd("0.5"))
+    assert surplus_of(cheap, dear, idle, want=3) == set()
+    assert surplus_of(cheap, dear, idle, want=2) == {3}
+    assert surplus_of(cheap, dear, idle, want=1) == {2, 3}
+
+
+# --- several targets
+
+
+def test_targets_do_not_bid_on_one_server_for_one_another() -> None:
+    """What one holds, the other passes over."""
+    policy = make_policy(make_target(), make_target("second"))
+    held = make_holding(server=202, price=usd("1"))
+    view = make_view(
+        policy,
+        *free(202, 303)["listings"],
+        holdings=[held],
+        books=[
+            seen(make_book(mine(usd("1"), active=True), server=202)),
+            seen(make_book(server=303)),
+        ],
+    )
+    (filling,) = creations(planning.plan(view, policy, NOW))
+    assert (filling.target, filling.server) == ("second", 303)
+
+
+def test_a_target_that_is_switched_off_is_left_as_it_is() -> None:
+    """Its orders run on; nobody decides about them."""
+    policy = make_policy(make_target(enabled=False))
+    view = make_view(policy, make_listing(), holdings=[make_holding()])
+    assert planning.plan(view, policy, NOW) == ()
+
+
+def test_the_most_urgent_action_comes_first() -> None:
+    """Above the ceiling, then regaining, then lowering, then a new order."""
+    policy = make_policy(make_target(want=4))
+    view = make_view(
+        policy,
+        *(make_listing(s) for s in (1, 2, 3)),
+        make_listing(202, floor=usd("2.9")),
+        holdings=[
+            held_at(usd("2"), 1),
+            outbid_holding(2, server=2),
+            held_at(usd("9"), 3),
+        ],
+        books=[
+            seen(make_book(mine(usd("2"), active=True, number=1), server=1)),
+            seen(
+                make_book(mine(usd("2"), number=2), rival(usd("3"), active=True), server=2),
+                outbid_reads=2,
+            ),
+            seen(make_book(mine(usd("9"), active=True, number=3), server=3)),
+            seen(make_book(server=202, floor=usd("2.9"))),
+        ],
+    )
+    reasons = [d.reason for d in planning.plan(view, policy, NOW)]
+    assert reasons == [
+        Reason.ABOVE_CEILING,
+        Reason.OUTBID,
+        Reason.MARK_DOWN,
+        Reason.EMPTY_SLOT,
+    ]
+
+
+def test_facts_are_plain_and_hold_no_secret() -> None:
+    """Text and numbers that may be shown to anybody."""
+    secret = "hunter2-do-not-show"
+    launch = replace(make_target().launch, ssh_password=secret, command=secret)
+    policy = make_policy(make_target(want=2, launch=launch))
+    decisions = planned(policy, make_listing(), holdings=[make_holding()])
+    assert len(creations(decisions)) == 1
+    for decision in decisions:
+        assert decision.target == TARGET
+        for fact in decision.facts.values():
+            assert fact is None or isinstance(fact, str | int | float)
+        assert secret not in repr(decision)
