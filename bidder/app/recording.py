@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -21,6 +22,7 @@ log = structlog.get_logger("bidder")
 
 _SNAPSHOT_EVERY = timedelta(seconds=5)
 
+_T = TypeVar("_T")
 Subject = tuple[str | None, int | None, int | None]
 
 
@@ -123,8 +125,8 @@ class Recorder:
             rates=after.rates if before.rates != after.rates else None,
             rules=after.rules if before.rules != after.rules else None,
             evidence=_evidence(report.acted),
-            steps=tuple(s for s in after.steps if s not in before.steps),
-            raises=tuple(r for r in after.raises if r not in before.raises),
+            steps=_added(before.steps, after.steps),
+            raises=_added(before.raises, after.raises),
             last_request_at=limiter.last_request_at,
             last_creation_at=limiter.last_creation_at,
             order_limit=after.order_limit,
@@ -154,6 +156,11 @@ def _deed(decision: Decision) -> str:
             return f"withdraw {order}"
         case None:
             return "hold"
+
+
+def _added(before: tuple[_T, ...], after: tuple[_T, ...]) -> tuple[_T, ...]:
+    # Most passes add nothing, and what is remembered grows with the months.
+    return () if after is before else tuple(one for one in after if one not in before)
 
 
 def _evidence(acted: Acted | None) -> str:

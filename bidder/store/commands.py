@@ -3,12 +3,19 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from bidder.domain.ids import AccountName
 from bidder.store import rows, tables
 from bidder.store.engine import transaction
 from bidder.store.records import Request
+
+# Built once: the daemon asks every other second.
+_WAITING = (
+    select(tables.requests)
+    .where(tables.requests.c.account == bindparam("whose"), tables.requests.c.done_at.is_(None))
+    .order_by(tables.requests.c.id)
+)
 
 
 def post_request(
@@ -30,9 +37,7 @@ def withdraw_request(engine: Engine, account: AccountName, request: int, *, at: 
 
 def waiting(connection: Connection, account: AccountName) -> tuple[Request, ...]:
     """Return the commands that nobody has carried out yet, oldest first."""
-    table = tables.requests
-    mine = (table.c.account == account) & table.c.done_at.is_(None)
-    found = connection.execute(select(table).where(mine).order_by(table.c.id)).all()
+    found = connection.execute(_WAITING, {"whose": account}).all()
     return tuple(rows.request_of(row) for row in found)
 
 

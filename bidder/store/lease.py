@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, update
 
 from bidder.domain.ids import AccountName
 from bidder.errors import LeaseHeld, LeaseLost
@@ -27,6 +27,17 @@ from bidder.store.tables import lease
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_HEARTBEAT = timedelta(seconds=10)
+
+# Built once: these run in every transaction that writes. The lock keeps another process from taking
+# the lease before the transaction ends.
+_NUMBER_HELD = (
+    select(lease.c.fencing)
+    .where(lease.c.account == bindparam("whose"), lease.c.host.is_not(None))
+    .with_for_update(read=True)
+)
+_PROLONG = (
+    update(lease).where(lease.c.account == bindparam("whose")).values(expires_at=bindparam("until"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +139,7 @@ class Lease:
             raise LeaseLost(f"account {self._account!r}: no lease is held")
         with transaction(self._engine, writing=True) as connection:
             require_lease(connection, self._account, self._fencing)
-            mine = lease.c.account == self._account
-            connection.execute(update(lease).where(mine).values(expires_at=now + self._ttl))
+            connection.execute(_PROLONG, {"whose": self._account, "until": now + self._ttl})
 
     def release(self) -> None:
         """Give the lease back; does nothing where it is not ours."""
@@ -184,9 +194,7 @@ def require_lease(connection: Connection, account: str, fencing: int) -> None:
     Raises:
         LeaseLost: it has another one.
     """
-    # The lock keeps another process from taking the lease before this transaction ends.
-    statement = select(lease.c.fencing).where(lease.c.account == account, lease.c.host.is_not(None))
-    held = connection.execute(statement.with_for_update(read=True)).scalar_one_or_none()
+    held = connection.execute(_NUMBER_HELD, {"whose": account}).scalar_one_or_none()
     if held != fencing:
         raise LeaseLost(f"account {account!r}: the lease passed to another daemon; trading stops")
 

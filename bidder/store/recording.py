@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
@@ -24,6 +24,8 @@ _ESTIMATE = Context(prec=30)
 
 # Orders come and go for years; what is forgotten here is looked up again in the database.
 _REMEMBERED = 20_000
+
+_STATE = update(tables.account_state).where(tables.account_state.c.account == bindparam("whose"))
 
 Subject = tuple[str | None, int | None, int | None]
 Said = tuple[Any, ...]
@@ -103,21 +105,22 @@ def _write_decision(
     latest.said[subject] = said
     price, previous = decision.price, decision.previous_price
     connection.execute(
-        insert(tables.decisions).values(
-            account=account,
-            pass_id=record.pass_id,
-            at=decision.at or record.at,
-            target=decision.target,
-            server_id=decision.server,
-            order_id=decision.order,
-            action=None if decision.action is None else decision.action.value,
-            price=None if price is None else price.amount,
-            currency=None if price is None else price.currency,
-            previous_price=None if previous is None else previous.amount,
-            reason=decision.reason,
-            due=decision.due,
-            facts=dict(decision.facts),
-        )
+        insert(tables.decisions),
+        {
+            "account": account,
+            "pass_id": record.pass_id,
+            "at": decision.at or record.at,
+            "target": decision.target,
+            "server_id": decision.server,
+            "order_id": decision.order,
+            "action": None if decision.action is None else decision.action.value,
+            "price": None if price is None else price.amount,
+            "currency": None if price is None else price.currency,
+            "previous_price": None if previous is None else previous.amount,
+            "reason": decision.reason,
+            "due": decision.due,
+            "facts": dict(decision.facts),
+        },
     )
 
 
@@ -146,7 +149,7 @@ def _write_book(connection: Connection, account: str, book: BookRecord, latest: 
     last = latest.books[book.server]
     if last is not None and replace(book, at=last.at) == last:
         return
-    connection.execute(insert(table).values(rows.book_values(account, book)))
+    connection.execute(insert(table), rows.book_values(account, book))
     latest.books[book.server] = book
 
 
@@ -159,7 +162,7 @@ def _write_rates(
         if now.get(currency) == before.get(currency):
             continue
         values = {"account": account, "currency": currency, "at": at, "usd_per_unit": now.get(currency)}
-        connection.execute(insert(tables.rates).values(values))
+        connection.execute(insert(tables.rates), values)
     latest.rates = now
 
 
@@ -171,7 +174,7 @@ def _write_wallets(
         wallet = now.get(currency)
         if wallet == before.get(currency):
             continue
-        connection.execute(insert(tables.wallets).values(_wallet_values(account, currency, wallet, at)))
+        connection.execute(insert(tables.wallets), _wallet_values(account, currency, wallet, at))
     latest.wallets = dict(now)
 
 
@@ -244,7 +247,7 @@ def _write_state(connection: Connection, account: str, record: PassRecord) -> No
 
 def write_state(connection: Connection, account: str, values: dict[str, Any]) -> None:
     """Set these fields of the account's state."""
-    state = tables.account_state
-    done = connection.execute(update(state).where(state.c.account == account).values(values))
+    done = connection.execute(_STATE, {"whose": account, **values})
     if done.rowcount == 0:
+        state = tables.account_state
         rows.insert_if_absent(connection, state, {"account": account, "paused": False, **values})

@@ -1,8 +1,9 @@
 """Rows to domain values and back: the only place that knows both shapes."""
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, Insert, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bidder.domain.ids import OrderId, ServerId
@@ -27,14 +28,16 @@ def upsert(
     """
     if not values:
         return
+    connection.execute(_upserting(connection.dialect.name, table, tuple(values[0]), keep), list(values))
+
+
+@lru_cache
+def _upserting(dialect: str, table: Table, names: tuple[str, ...], keep: frozenset[str]) -> Insert:
     keys = [column.name for column in table.primary_key.columns]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = insert(table)
-    changed = {
-        name: statement.excluded[name] for name in values[0] if name not in keys and name not in keep
-    }
-    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changed)
-    connection.execute(upserting, list(values))
+    changed = {name: statement.excluded[name] for name in names if name not in keys and name not in keep}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ class Store:
         }
         with self._writing() as connection:
             try:
-                inserted = connection.execute(insert(tables.intents).values(values))
+                inserted = connection.execute(insert(tables.intents), values)
             except IntegrityError as exc:
                 raise IntentOpen(f"server {server} has an unfinished intent already") from exc
             key = inserted.inserted_primary_key
