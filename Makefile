@@ -40,7 +40,7 @@ bench: install
 # Needs uv. The lock holds hashes for every platform and no index address.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --custom-compile-command "make lock" --extra dev --extra postgres \
+	    --no-annotate --custom-compile-command "make lock" --extra dev --extra postgres --extra parquet --extra tune \
 	    pyproject.toml build-requirements.in -o requirements.lock
 
 clean:
