@@ -40,7 +40,9 @@ _TRADING = "trading"
 _JOB_OVER = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
 _DRAIN_SECONDS = 3.0
 _HOUSEKEEPING_EVERY = timedelta(hours=1)
-_HISTORY_KEPT = timedelta(days=14)
+# Slices of some milliseconds each: what is left over is the next hour's.
+_MOST_SLICES = 300
+_BETWEEN_SLICES = 0.02
 # A pass that the database refused is tried again this much later, in real seconds.
 _STORE_PAUSE = 1.0
 
@@ -163,12 +165,19 @@ class Daemon:
                 self._fail(LeaseLost(f"the lease could not be renewed for {held:.0f} seconds: {exc}"))
 
     async def _housekeeping(self) -> None:
+        slices, more = 0, True
         try:
-            removed = self.trader.store.prune(self.clock.now(), keep=_HISTORY_KEPT)
+            while more and slices < _MOST_SLICES and not self.stop.is_set():
+                more = self.trader.store.tidy(self.clock.now(), self.trader.policy.retention)
+                slices += 1
+                # A pass that is due comes first.
+                await asyncio.sleep(_BETWEEN_SLICES)
         except StoreFailed as exc:
             log.warning("housekeeping.failed", error=str(exc))
+        except LeaseLost as exc:
+            self._fail(exc)
         else:
-            log.debug("housekeeping.done", rows_removed=removed)
+            log.debug("housekeeping.done", slices=slices, more=more)
 
     async def _shut_down(self) -> None:
         self.stop.set()

@@ -15,12 +15,15 @@ from bidder.domain.intents import Settled
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.exchange.limiter import Limiter
-from bidder.store.records import BookRecord, DecisionRecord, PassRecord
+from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 from bidder.store.store import Store
 
 log = structlog.get_logger("bidder")
 
 _SNAPSHOT_EVERY = timedelta(seconds=5)
+
+# How often a book that stays as it is gets noted all the same: so long it is known to have stood.
+_CONFIRM_EVERY = timedelta(minutes=5)
 
 _T = TypeVar("_T")
 Subject = tuple[str | None, int | None, int | None]
@@ -92,9 +95,16 @@ class Recorder:
         if seen is None or seen.book is None:
             return None
         rates = seen.book.rates.over(after.rates)
-        book = BookRecord.of(seen.book, report.at, rates=rates, own=after.own_ids())
+        book = BookRecord.of(
+            seen.book,
+            report.at,
+            rates=rates,
+            own=after.own_ids(),
+            listing=after.marketplace.listings.get(seen.book.server),
+        )
         last = self.books.get(book.server)
-        return None if last is not None and replace(book, at=last.at) == last else book
+        same = last is not None and book.shows_the_same(last) and report.at - last.at < _CONFIRM_EVERY
+        return None if same else book
 
     def _changed(self, report: PassReport, before: View, after: View) -> bool:
         return (
@@ -114,6 +124,7 @@ class Recorder:
         limiter: Limiter,
     ) -> PassRecord:
         seen = report.observed
+        listing = None if book is None else after.marketplace.listings.get(book.server)
         fresh_wallets = seen is not None and isinstance(seen.read, ReadWallets)
         return PassRecord(
             pass_id=report.pass_id,
@@ -121,6 +132,7 @@ class Recorder:
             decisions=tuple(DecisionRecord.of(decision) for decision in news),
             holdings=tuple(after.holdings.values()),
             books=() if book is None else (book,),
+            servers=() if listing is None else (ServerRecord.of(listing),),
             wallets=after.wallets if fresh_wallets else None,
             rates=after.rates if before.rates != after.rates else None,
             rules=after.rules if before.rules != after.rules else None,

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,22 +128,52 @@ def orders(
 def history(
     config: ConfigFile = DEFAULT_CONFIG,
     server: Annotated[int | None, typer.Option(help="Only this server.")] = None,
+    hourly: Annotated[bool, typer.Option("--hourly", help="One summary per hour.")] = False,
+    daily: Annotated[bool, typer.Option("--daily", help="One summary per day.")] = False,
     limit: Limit = 200,
     as_json: AsJson = False,
 ) -> int:
-    """Show how the books that were read changed, oldest first."""
-    from bidder.cli import output, pictures, shapes
+    """Show how the books that were read changed, oldest first; or their hours, or their days."""
+    from bidder.cli import output, shapes
     from bidder.cli.opening import read_settings
+    from bidder.domain.digest import Span
     from bidder.domain.ids import ServerId
+    from bidder.errors import BadInput
     from bidder.wiring import open_queries
 
+    if hourly and daily:
+        raise BadInput("--hourly and --daily exclude each other; give one of them")
+    span = Span.HOUR if hourly else Span.DAY if daily else None
     wanted = None if server is None else ServerId(server)
     with open_queries(read_settings(config)) as queries:
-        rows = [shapes.book(record) for record in queries.history(wanted, limit=limit)]
+        document: dict[str, Any] = {
+            "server": server,
+            "span": span,
+            "books": [],
+            "summaries": [],
+            "targets": [],
+        }
+        if span is None:
+            document["books"] = [shapes.book(each) for each in queries.history(wanted, limit=limit)]
+        else:
+            periods = queries.server_periods(span, wanted, limit=limit)
+            document["summaries"] = [shapes.server_period(each) for each in periods]
+            if server is None:
+                targets = queries.target_periods(span, limit=limit)
+                document["targets"] = [shapes.target_period(each) for each in targets]
     if as_json:
-        output.say_json({"server": server, "books": rows})
-        return ExitCode.DONE
-    if not rows:
+        output.say_json(document)
+    elif span is None:
+        _show_books(document["books"], server)
+    else:
+        _show_periods(document, span)
+    return ExitCode.DONE
+
+
+def _show_books(books: list[dict[str, Any]], server: int | None) -> None:
+    from bidder.cli import output, pictures
+
+    if not books:
         output.say(
             "Nothing has been read yet." if server is None else f"Server {server} was never read."
         )
@@ -159,10 +189,18 @@ def history(
                 output.amount(row["our_price"]),
                 pictures.who_runs(row),
             )
-            for row in rows
+            for row in books
         ),
     )
-    return ExitCode.DONE
+
+
+def _show_periods(document: dict[str, Any], span: str) -> None:
+    from bidder.cli import output, pictures
+
+    if not document["summaries"] and not document["targets"]:
+        output.say(f"No {span} has been summarised yet; the daemon does so soon after its end.")
+    output.table(pictures.SERVER_PERIOD_COLUMNS, map(pictures.server_period_row, document["summaries"]))
+    output.table(pictures.TARGET_PERIOD_COLUMNS, map(pictures.target_period_row, document["targets"]))
 
 
 def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:

@@ -74,6 +74,62 @@ def who_runs(row: dict[str, Any]) -> str:
     return "we" if row["active_order"] == row["our_order"] else "a rival"
 
 
+SERVER_PERIOD_COLUMNS = (
+    "from (UTC)",
+    "server",
+    "best rival, USD per day",
+    "floor",
+    "our bid",
+    "online",
+    "rented",
+    "ours",
+    "spent, USD",
+)
+TARGET_PERIOD_COLUMNS = (
+    "from (UTC)",
+    "strategy",
+    "hours held",
+    "restarts",
+    "spent, USD",
+    "paid, USD per day",
+    "on demand, USD per day",
+)
+
+
+def server_period_row(period: dict[str, Any]) -> tuple[str, ...]:
+    """Return one server's hour or day as a row; prices as lowest, median, highest."""
+    return (
+        output.when(period["at"]),
+        str(period["server"]),
+        *(_spread(period[which]) for which in ("rival_usd", "floor_usd", "bid_usd")),
+        *(_percent(period[which]) for which in ("online_share", "rented_share", "held_share")),
+        period["spend_usd"],
+    )
+
+
+def target_period_row(period: dict[str, Any]) -> tuple[str, ...]:
+    """Return one strategy's hour or day as a row."""
+    return (
+        output.when(period["at"]),
+        period["target"],
+        f"{period['held_seconds'] / 3600:.2f}",
+        str(period["restarts"]),
+        period["spend_usd"],
+        output.text(period["paid_usd_per_day"]),
+        output.text(period["on_demand_usd_per_day"]),
+    )
+
+
+def _spread(prices: dict[str, str] | None) -> str:
+    if prices is None:
+        return "-"
+    return " / ".join(f"{float(prices[which]):.4f}" for which in ("low", "median", "high"))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
 def show_status(document: dict[str, Any]) -> None:
     """Print the state of trading."""
     who = f"running ({document['holder']})" if document["running"] else "not running"

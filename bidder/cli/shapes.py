@@ -4,20 +4,25 @@ Money is an object of ``amount`` (text) and ``currency``; times are ISO 8601 in 
 is nothing. ``docs/commands.md`` lists every key, and a test holds the two together.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from bidder.app import snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
+from bidder.domain.digest import Spread
 from bidder.domain.intents import Intent
+from bidder.domain.money import plain
 from bidder.store.records import (
     BookRecord,
     DecisionRecord,
     LeaseRecord,
     OrderRecord,
+    ServerPeriod,
     Snapshot,
     SpendTotal,
+    TargetPeriod,
 )
 
 # What ``status`` shows of the latest pass; null for all of them before the first one.
@@ -137,6 +142,53 @@ def book(record: BookRecord) -> dict[str, Any]:
         "our_order": record.our_order,
         "our_price": snapshot.money(record.our_price),
     }
+
+
+def server_period(period: ServerPeriod) -> dict[str, Any]:
+    """Return one server's hour or day."""
+    seen = period.summary
+    return {
+        "at": snapshot.moment(period.at),
+        "server": period.server,
+        "known_seconds": seen.known.total_seconds(),
+        "online_share": _share(seen.online, seen.known),
+        "rented_share": _share(seen.rented, seen.known),
+        "held_share": _share(seen.held, seen.known),
+        "rival_usd": _spread(seen.rival),
+        "floor_usd": _spread(seen.floor),
+        "bid_usd": _spread(seen.bid),
+        "spend_usd": plain(seen.spend),
+    }
+
+
+def target_period(period: TargetPeriod) -> dict[str, Any]:
+    """Return one strategy's hour or day."""
+    held = period.held
+    return {
+        "at": snapshot.moment(period.at),
+        "target": period.target,
+        "held_seconds": held.held.total_seconds(),
+        "restarts": held.restarts,
+        "spend_usd": plain(held.spend),
+        "paid_usd_per_day": _per_day(held.spend, held.held),
+        "on_demand_usd_per_day": _per_day(held.on_demand, held.compared),
+    }
+
+
+def _share(part: timedelta, whole: timedelta) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _per_day(amount: Decimal, span: timedelta) -> str | None:
+    if not span:
+        return None
+    return plain(round(amount * 86400 / Decimal(str(span.total_seconds())), 6))
+
+
+def _spread(seen: Spread | None) -> dict[str, str] | None:
+    if seen is None:
+        return None
+    return {"low": plain(seen.low), "median": plain(seen.median), "high": plain(seen.high)}
 
 
 def explained(

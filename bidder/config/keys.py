@@ -42,6 +42,13 @@ _TOP = (
     Key("cancel_on_exit", "true or false", "`false`", "whether stopping the daemon cancels its orders; otherwise they stay as they are"),
 )  # fmt: skip
 
+_RETENTION = (
+    Key("retention", "section", NONE, "how long the history is kept; orders and what they cost stay for good"),
+    Key("retention.raw", "duration", "`14d`", "every change of a server's bids, of rates and balances, and every decision; 2 days at least"),
+    Key("retention.hourly", "duration or `forever`", "`365d`", "one summary per hour and server, and per hour and strategy"),
+    Key("retention.daily", "duration or `forever`", "`forever`", "the same per day"),
+)  # fmt: skip
+
 _RAILS = (
     Key("rails", "section", NONE, "limits over everything; no strategy gets past them"),
     Key("rails.max_orders", "orders", NONE, "live orders that the daemon may have at once"),
@@ -135,6 +142,7 @@ KEYS: Final = (
     *_TOP,
     *_RAILS,
     *_PACE,
+    *_RETENTION,
     *_launch("launch", NONE, "defaults for the `launch` of every strategy"),
     *_STRATEGY,
     *_launch(

@@ -23,7 +23,7 @@ from bidder.config.targets import name, read_targets
 from bidder.config.tree import MAX_BYTES, Branch, Scalar, parse
 from bidder.domain.ids import AccountName
 from bidder.domain.money import Currency, Money, Rates
-from bidder.domain.policy import Mode, Pace, Policy, Rails, Target
+from bidder.domain.policy import Mode, Pace, Policy, Rails, Retention, Target
 
 EXCHANGE_URL: Final = "https://api.clore.ai/v1"
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
@@ -103,6 +103,18 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
         static_rates=rates,
         adopt=top.read("adopt", values.flag, False),
         cancel_on_exit=top.read("cancel_on_exit", values.flag, False),
+        retention=_retention(top.section("retention")),
+    )
+
+
+def _retention(kept: Section) -> Retention:
+    usual = Retention()
+    # The breakers and the clock's evidence look back that far.
+    least, most = 2 * _DAY, 3650 * _DAY
+    return Retention(
+        raw=kept.read("raw", values.duration(least, most), usual.raw),
+        hourly=kept.read("hourly", values.duration_or_forever(least, most), usual.hourly),
+        daily=kept.read("daily", values.duration_or_forever(least, most), usual.daily),
     )
 
 

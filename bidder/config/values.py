@@ -146,6 +146,21 @@ def duration(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta]:
     return read
 
 
+def duration_or_forever(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta | None]:
+    """Return a reader of a duration, or of ``forever``, which is None."""
+    bounded = duration(low, high)
+
+    def read(scalar: Scalar) -> timedelta | None:
+        if scalar.text.strip().lower() == "forever":
+            return None
+        try:
+            return bounded(scalar)
+        except Unusable as exc:
+            raise Unusable(exc.problem, f"{exc.remedy}, or forever") from None
+
+    return read
+
+
 def share(low: Decimal, high: Decimal) -> Callable[[Scalar], Decimal]:
     """Return a reader of ``10%`` or ``0.1``, within bounds."""
 

@@ -197,6 +197,15 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long the history is kept: row by row, and as summaries per hour and day; None: for ever."""
+
+    raw: timedelta = timedelta(days=14)
+    hourly: timedelta | None = timedelta(days=365)
+    daily: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything the owner wants of one account."""
 
@@ -208,6 +217,7 @@ class Policy:
     static_rates: Rates = Rates()
     adopt: bool = False
     cancel_on_exit: bool = False
+    retention: Retention = Retention()
 
     def target(self, name: str) -> Target | None:
         """Return the target of this name."""

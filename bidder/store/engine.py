@@ -143,6 +143,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
+        # Only a file that is still empty takes it; `bidder db vacuum` turns an older one.
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         cursor.execute("PRAGMA journal_mode=WAL")
         # FULL, not NORMAL: in WAL mode NORMAL may drop the newest commit on power loss,
         # and that commit is the intent we are about to act on.

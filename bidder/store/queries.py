@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, Select, select
 
+from bidder.domain.digest import Span
 from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
@@ -23,9 +24,13 @@ from bidder.store.records import (
     LeaseRecord,
     OrderRecord,
     Request,
+    ServerPeriod,
+    ServerRecord,
     Snapshot,
     SpendTotal,
+    TargetPeriod,
 )
+from bidder.store.summaries import RatesOverTime
 
 # How long before its intent a creation's decision may have been written.
 _LEADING_UP = timedelta(minutes=10)
@@ -141,6 +146,55 @@ class Queries:
             statement = statement.where(table.c.at >= since)
         found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
         return tuple(rows.book_of(row) for row in reversed(found))
+
+    def changes(self, server: ServerId, *, since: datetime, until: datetime) -> tuple[BookRecord, ...]:
+        """Return every raw change of a server's book in a span, oldest first.
+
+        The first one is what held at ``since``, where that is known. Between one's ``until`` and the
+        next one's ``at`` nobody looked.
+        """
+        table = tables.books
+        statement = select(table).where(
+            table.c.account == self._account,
+            table.c.server_id == server,
+            table.c.until >= since,
+            table.c.at < until,
+        )
+        return tuple(rows.book_of(row) for row in self._rows(statement.order_by(table.c.at, table.c.id)))
+
+    def rates_over(self, since: datetime, until: datetime) -> RatesOverTime:
+        """Return what each currency was worth in a span."""
+        with transaction(self._engine, writing=False) as connection:
+            return RatesOverTime(connection, self._account, since, until)
+
+    def servers(self, gpu_model: str | None = None) -> tuple[ServerRecord, ...]:
+        """Return the servers whose books were ever read; with ``gpu_model`` only those with it."""
+        table = tables.servers
+        statement = select(table).where(table.c.account == self._account)
+        if gpu_model is not None:
+            statement = statement.where(table.c.gpu_model == gpu_model)
+        return tuple(
+            ServerRecord(server=ServerId(row.server_id), gpu_model=row.gpu_model, gpus=row.gpus)
+            for row in self._rows(statement.order_by(table.c.server_id))
+        )
+
+    def server_periods(
+        self, span: Span, server: ServerId | None = None, *, limit: int = 1000
+    ) -> tuple[ServerPeriod, ...]:
+        """Return the latest summaries of servers, oldest first."""
+        table = tables.server_summaries
+        statement = select(table).where(table.c.account == self._account, table.c.span == span.value)
+        if server is not None:
+            statement = statement.where(table.c.server_id == server)
+        found = self._rows(statement.order_by(table.c.at.desc(), table.c.server_id.desc()).limit(limit))
+        return tuple(rows.server_period_of(row) for row in reversed(found))
+
+    def target_periods(self, span: Span, *, limit: int = 1000) -> tuple[TargetPeriod, ...]:
+        """Return the latest summaries of targets, oldest first."""
+        table = tables.target_summaries
+        statement = select(table).where(table.c.account == self._account, table.c.span == span.value)
+        found = self._rows(statement.order_by(table.c.at.desc(), table.c.target.desc()).limit(limit))
+        return tuple(rows.target_period_of(row) for row in reversed(found))
 
     def wallets(self) -> tuple[Wallet, ...]:
         """Return the wallets as last seen."""

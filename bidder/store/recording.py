@@ -6,7 +6,7 @@ on first need and replaced only after a commit, so that a failed transaction lea
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
@@ -17,10 +17,15 @@ from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.price_rules import ClockRules
 from bidder.store import rows, tables
-from bidder.store.records import BookRecord, DecisionRecord, PassRecord
+from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 
 # Rates and steps are estimates, not money: of an absurdly long number the head is enough.
 _ESTIMATE = Context(prec=30)
+
+# An unchanged book is confirmed this often: each read would be a write per second.
+CONFIRM_EVERY = timedelta(minutes=5)
+# Between two reads further apart than this, nobody knows what the book was.
+GAP = timedelta(minutes=10)
 
 # Orders come and go for years; what is forgotten here is looked up again in the database.
 _REMEMBERED = 20_000
@@ -37,6 +42,7 @@ class Latest:
 
     said: dict[Subject, Said | None] = field(default_factory=dict)
     books: dict[ServerId, BookRecord | None] = field(default_factory=dict)
+    servers: dict[ServerId, ServerRecord] = field(default_factory=dict)
     rates: Mapping[Currency, Decimal] | None = None
     wallets: Mapping[Currency, Wallet] | None = None
     rules: ClockRules | None = None
@@ -44,8 +50,8 @@ class Latest:
     def copy(self) -> "Latest":
         """Return one that may be changed without changing this."""
         if len(self.said) + len(self.books) > _REMEMBERED:
-            return replace(self, said={}, books={})
-        return replace(self, said=dict(self.said), books=dict(self.books))
+            return replace(self, said={}, books={}, servers={})
+        return replace(self, said=dict(self.said), books=dict(self.books), servers=dict(self.servers))
 
 
 def write(connection: Connection, account: str, record: PassRecord, known: Latest) -> Latest:
@@ -55,6 +61,7 @@ def write(connection: Connection, account: str, record: PassRecord, known: Lates
         _write_decision(connection, account, record, decision, latest)
     for book in record.books:
         _write_book(connection, account, book, latest)
+    _write_servers(connection, account, record, latest)
     if record.rates is not None:
         _write_rates(connection, account, record.rates, record.at, latest)
     if record.wallets is not None:
@@ -146,11 +153,43 @@ def _write_book(connection: Connection, account: str, book: BookRecord, latest: 
     if book.server not in latest.books:
         row = newest(connection, table, table.c.account == account, table.c.server_id == book.server)
         latest.books[book.server] = None if row is None else rows.book_of(row)
-    last = latest.books[book.server]
-    if last is not None and replace(book, at=last.at) == last:
-        return
-    connection.execute(insert(table), rows.book_values(account, book))
-    latest.books[book.server] = book
+    last, stored = latest.books[book.server], replace(book, until=book.at)
+    if last is not None:
+        seen_until = last.until or last.at
+        same = book.shows_the_same(last)
+        if same and book.at - seen_until < CONFIRM_EVERY:
+            return
+        if book.at - seen_until <= GAP:
+            _hold_until(connection, account, last, book.at)
+            stored = replace(last, until=book.at) if same else stored
+        else:
+            same = False  # nobody looked for so long that it may have been otherwise meanwhile
+        if same:
+            latest.books[book.server] = stored
+            return
+    connection.execute(insert(table), rows.book_values(account, stored))
+    latest.books[book.server] = stored
+
+
+def _hold_until(connection: Connection, account: str, book: BookRecord, until: datetime) -> None:
+    table = tables.books
+    mine = (table.c.account == account) & (table.c.server_id == book.server) & (table.c.at == book.at)
+    connection.execute(update(table).where(mine).values(until=until))
+
+
+def _write_servers(connection: Connection, account: str, record: PassRecord, latest: Latest) -> None:
+    for server in record.servers:
+        if latest.servers.get(server.server) == server:
+            continue
+        values = {
+            "account": account,
+            "server_id": server.server,
+            "gpu_model": server.gpu_model,
+            "gpus": server.gpus,
+            "seen_at": record.at,
+        }
+        rows.upsert(connection, tables.servers, values)
+        latest.servers[server.server] = server
 
 
 def _write_rates(

@@ -5,15 +5,16 @@ never enters the store cannot leak from it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
 from bidder.domain.actions import Decision, Fact, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.digest import Held, ServerSummary, Span
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind
-from bidder.domain.market import Book, Wallet
+from bidder.domain.market import Book, Listing, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules, StepSample
@@ -97,7 +98,12 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookRecord:
-    """What one read of a server's book showed, as far as it is kept."""
+    """What a server's book showed from ``at`` to ``until``, as far as it is kept.
+
+    ``until`` is the last read that showed the same, to within some minutes, or the moment of the one
+    that showed something else; None while it is not stored. ``rented`` (on demand) and ``on_demand``
+    (the host's cheapest price) are the marketplace's word; None where that did not list the server.
+    """
 
     server: ServerId
     at: datetime
@@ -110,9 +116,20 @@ class BookRecord:
     active_order: OrderId | None = None
     our_order: OrderId | None = None
     our_price: Price | None = None
+    rented: bool | None = None
+    on_demand: Price | None = None
+    until: datetime | None = None
 
     @classmethod
-    def of(cls, book: Book, at: datetime, *, rates: Rates, own: frozenset[OrderId]) -> Self:
+    def of(
+        cls,
+        book: Book,
+        at: datetime,
+        *,
+        rates: Rates,
+        own: frozenset[OrderId],
+        listing: Listing | None = None,
+    ) -> Self:
         """Return what is kept of a book; without rates for every rival the best one is not known."""
         ours = next((o for o in book.offers if o.mine or o.order in own), None)
         active = book.active()
@@ -132,7 +149,30 @@ class BookRecord:
             active_order=None if active is None else active.order,
             our_order=None if ours is None else ours.order,
             our_price=None if ours is None else ours.price,
+            rented=None if listing is None else listing.rented,
+            on_demand=None
+            if listing is None
+            else listing.on_demand_usd(rates, frozenset(listing.on_demand)),
         )
+
+    def shows_the_same(self, other: "BookRecord") -> bool:
+        """Return whether nothing differs but the moments."""
+        return replace(self, at=other.at, until=other.until) == other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRecord:
+    """What a server whose book was read is made of."""
+
+    server: ServerId
+    gpu_model: str
+    gpus: int
+
+    @classmethod
+    def of(cls, listing: Listing) -> Self:
+        """Return what is kept of a listing."""
+        specs = listing.specs
+        return cls(server=listing.server, gpu_model=specs.gpu_model, gpus=specs.gpu_count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +188,7 @@ class PassRecord:
     decisions: tuple[DecisionRecord, ...] = ()
     holdings: tuple[Holding, ...] = ()
     books: tuple[BookRecord, ...] = ()
+    servers: tuple[ServerRecord, ...] = ()
     wallets: Mapping[Currency, Wallet] | None = None
     rates: Rates | None = None
     rules: ClockRules | None = None
@@ -216,3 +257,23 @@ class LeaseRecord:
     fencing: int
     taken_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPeriod:
+    """One server's hour or day, as it is kept when the raw history is gone."""
+
+    span: Span
+    at: datetime
+    server: ServerId
+    summary: ServerSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPeriod:
+    """One target's hour or day."""
+
+    span: Span
+    at: datetime
+    target: str
+    held: Held

@@ -1,11 +1,13 @@
 """Rows to domain values and back: the only place that knows both shapes."""
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bidder.domain.digest import Held, ServerSummary, Span, Spread
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind, IntentState
 from bidder.domain.market import Access, OrderKind, OwnOrder, Wallet
@@ -13,7 +15,14 @@ from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LoweringClock, StepSample
 from bidder.domain.view import Holding
-from bidder.store.records import BookRecord, DecisionRecord, OrderRecord, Request
+from bidder.store.records import (
+    BookRecord,
+    DecisionRecord,
+    OrderRecord,
+    Request,
+    ServerPeriod,
+    TargetPeriod,
+)
 
 
 def upsert(
@@ -44,6 +53,11 @@ def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any
     """Insert the row unless its key exists."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def fitting(amount: Decimal) -> Decimal:
+    """Return a computed amount in a form that can be stored, finer than any use of it."""
+    return amount if amount.as_tuple().exponent >= -20 else round(amount, 20)  # type: ignore[operator]
 
 
 def price_of(amount: Any, currency: Any) -> Price | None:
@@ -193,6 +207,10 @@ def book_values(account: str, record: BookRecord) -> dict[str, Any]:
         "our_order_id": record.our_order,
         "our_price": None if ours is None else ours.amount,
         "our_currency": None if ours is None else ours.currency,
+        "until": record.until or record.at,
+        "rented": record.rented,
+        "on_demand_price": None if record.on_demand is None else record.on_demand.amount,
+        "on_demand_currency": None if record.on_demand is None else record.on_demand.currency,
     }
 
 
@@ -210,6 +228,9 @@ def book_of(row: Row[Any]) -> BookRecord:
         active_order=None if row.active_order_id is None else OrderId(row.active_order_id),
         our_order=None if row.our_order_id is None else OrderId(row.our_order_id),
         our_price=price_of(row.our_price, row.our_currency),
+        rented=row.rented,
+        on_demand=price_of(row.on_demand_price, row.on_demand_currency),
+        until=row.until,
     )
 
 
@@ -246,3 +267,40 @@ def request_of(row: Row[Any]) -> Request:
         done_at=row.done_at,
         outcome=row.outcome,
     )
+
+
+def server_period_of(row: Row[Any]) -> ServerPeriod:
+    """Return the server's hour or day in a row."""
+    values = row._mapping  # noqa: SLF001 - public, named so that no column hides it
+
+    def spread(what: str) -> Spread | None:
+        low, median, high = (values[f"{what}_{which}"] for which in ("low", "median", "high"))
+        return None if median is None else Spread(low=low, median=median, high=high)
+
+    summary = ServerSummary(
+        known=row.known,
+        online=row.online,
+        rented=row.rented,
+        held=row.held,
+        rival=spread("rival"),
+        floor=spread("floor"),
+        bid=spread("bid"),
+        spend=row.spend,
+    )
+    return ServerPeriod(span=Span(row.span), at=row.at, server=ServerId(row.server_id), summary=summary)
+
+
+def held_of(row: Row[Any]) -> Held:
+    """Return what a target's row says."""
+    return Held(
+        spend=row.spend,
+        held=row.held,
+        restarts=row.restarts,
+        on_demand=row.on_demand,
+        compared=row.compared,
+    )
+
+
+def target_period_of(row: Row[Any]) -> TargetPeriod:
+    """Return the target's hour or day in a row."""
+    return TargetPeriod(span=Span(row.span), at=row.at, target=row.target, held=held_of(row))

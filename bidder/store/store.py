@@ -11,7 +11,7 @@ neither what was stored nor what is true.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, update
@@ -21,7 +21,7 @@ from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import OwnOrder
 from bidder.domain.money import Price
-from bidder.domain.policy import Mode
+from bidder.domain.policy import Mode, Retention
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
@@ -238,10 +238,13 @@ class Store:
         with self._writing() as connection:
             return commands.finish(connection, self._account, request, outcome=outcome, at=at)
 
-    def prune(self, now: datetime, *, keep: timedelta) -> int:
-        """Delete history older than ``keep``; return how many rows. Nothing live or open goes."""
+    def tidy(self, now: datetime, keep: Retention) -> bool:
+        """Summarise, or delete what is past its time, a little; return whether there may be more.
+
+        Nothing live or open goes, and nothing that the summaries do not have yet.
+        """
         with self._writing() as connection:
-            return housekeeping.prune(connection, self._account, now, keep)
+            return housekeeping.tidy(connection, self._account, now, keep)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -167,8 +167,71 @@ books = Table(
     Column("our_order_id", Identifier()),
     Column("our_price", Amount()),
     Column("our_currency", Words()),
+    # All of this was so from ``at`` to ``until``, as far as it was looked at.
+    Column("until", Moment(), nullable=False),
+    Column("rented", Boolean()),
+    Column("on_demand_price", Amount()),
+    Column("on_demand_currency", Words()),
     Index("ix_books_server", "account", "server_id", "at"),
-    Index("ix_books_at", "account", "at"),
+    Index("ix_books_until", "account", "until"),
+)
+
+servers = Table(
+    "servers",
+    metadata,
+    _account(key=True),
+    Column("server_id", Identifier(), primary_key=True, autoincrement=False),
+    Column("gpu_model", Words(), nullable=False),
+    Column("gpus", Integer(), nullable=False),
+    Column("seen_at", Moment(), nullable=False),
+)
+
+server_summaries = Table(
+    "server_summaries",
+    metadata,
+    _account(key=True),
+    Column("span", Words(), primary_key=True),
+    Column("at", Moment(), primary_key=True, autoincrement=False),
+    Column("server_id", Identifier(), primary_key=True, autoincrement=False),
+    Column("known", Duration(), nullable=False),
+    Column("online", Duration(), nullable=False),
+    Column("rented", Duration(), nullable=False),
+    Column("held", Duration(), nullable=False),
+    Column("rival_low", Amount()),
+    Column("rival_median", Amount()),
+    Column("rival_high", Amount()),
+    Column("floor_low", Amount()),
+    Column("floor_median", Amount()),
+    Column("floor_high", Amount()),
+    Column("bid_low", Amount()),
+    Column("bid_median", Amount()),
+    Column("bid_high", Amount()),
+    Column("spend", Amount(), nullable=False),
+)
+
+target_summaries = Table(
+    "target_summaries",
+    metadata,
+    _account(key=True),
+    Column("span", Words(), primary_key=True),
+    Column("at", Moment(), primary_key=True, autoincrement=False),
+    Column("target", Words(), primary_key=True),
+    Column("spend", Amount(), nullable=False),
+    Column("held", Duration(), nullable=False),
+    Column("restarts", Integer(), nullable=False),
+    # What the hosts' on-demand prices come to over ``compared``, the held time in which one was known.
+    Column("on_demand", Amount(), nullable=False),
+    Column("compared", Duration(), nullable=False),
+)
+
+# How far the summaries have come: the period that is next, and the last server done in it.
+summary_progress = Table(
+    "summary_progress",
+    metadata,
+    _account(key=True),
+    Column("span", Words(), primary_key=True),
+    Column("at", Moment(), nullable=False),
+    Column("server_id", Identifier()),
 )
 
 rates = Table(

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from store_values import ACCOUNT, NOW, at, make_holding, make_pass, place
 
 from bidder.domain.ids import AccountName
+from bidder.domain.policy import Retention
 from bidder.errors import LeaseHeld, LeaseLost
 from bidder.store.engine import open_engine
 from bidder.store.lease import Holder, Lease
@@ -106,7 +107,7 @@ def test_replaced_daemon_can_write_nothing(engine: Engine) -> None:
         lambda: stale.record_pass(make_pass()),
         lambda: stale.set_paused(paused=True, at=at(32)),
         lambda: stale.finish_request(1, outcome="x", at=at(32)),
-        lambda: stale.prune(at(32), keep=timedelta(0)),
+        lambda: stale.tidy(at(32), Retention()),
     ]
     for write in writes:
         with pytest.raises(LeaseLost):

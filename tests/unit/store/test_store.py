@@ -25,7 +25,7 @@ from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Rates
-from bidder.domain.policy import Launch
+from bidder.domain.policy import Launch, Retention
 from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, StepSample
 from bidder.domain.view import Created, Raised
 from bidder.errors import IntentOpen, StoreFailed
@@ -300,8 +300,9 @@ def test_changed_decision_and_book_are_written(store: Store, queries: Queries) -
     store.record_pass(make_pass(2, 1, decisions=(hold,), books=(moved,)))
 
     assert [decision.reason for decision in queries.decisions()] == ["winning", "outbid"]
-    assert queries.history(ServerId(107)) == (make_book(), moved)
-    assert queries.history(ServerId(107), since=at(1)) == (moved,)
+    first, second = make_book(until=at(1)), replace(moved, until=at(1))
+    assert queries.history(ServerId(107)) == (first, second)
+    assert queries.history(ServerId(107), since=at(1)) == (second,)
 
 
 def test_rate_and_wallet_that_vanish_are_forgotten(store: Store, engine: Engine) -> None:
@@ -401,10 +402,13 @@ def test_prune_spares_what_lives(store: Store, engine: Engine, queries: Queries)
         make_pass(decisions=(make_decision(), make_decision(order=OrderId(8))), books=(make_book(),))
     )
     store.record_pass(make_pass(2, 1, books=(make_book(rivals=3, at=at(1)),)))
-    removed = store.prune(NOW + timedelta(days=40), keep=timedelta(days=30))
+    names = ("books", "decisions", "order_prices", "intents", "requests")
+    before = {name: count(engine, name) for name in names}
+    later = NOW + timedelta(days=40)
+    while store.tidy(later, Retention(raw=timedelta(days=30))):
+        pass
 
-    # one book, one decision, one price and the finished intent and command
-    assert removed == 5
+    assert {name: before[name] - count(engine, name) for name in names} == dict.fromkeys(names, 1)
     assert [book.rivals for book in queries.history()] == [3]
     assert [decision.order for decision in queries.decisions()] == [7]
     assert len(store.load(NOW).intents) == len(store.load(NOW).holdings) == 1

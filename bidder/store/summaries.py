@@ -1,0 +1,318 @@
+"""Down-sampling: each hour and day of raw history becomes one row per server and one per target.
+
+Work comes in slices of a few servers; a slice and how far it brought the period are committed
+together, so that a crash between two slices repeats nothing and leaves nothing out. A period is done
+only when what was seen in it can no longer change.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+
+from bidder.domain.digest import Held, Span, Stretch, cost, held_by_order, summarise
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.market import OrderKind
+from bidder.domain.money import Currency, Price, Rates
+from bidder.store import rows, tables
+from bidder.store.recording import GAP
+from bidder.store.records import BookRecord
+
+_SERVERS_PER_SLICE = 10
+# Later than this nothing is added to a period any more: a book is confirmed or known to be lost.
+_SETTLED_AFTER = 2 * GAP
+
+
+def advance(connection: Connection, account: str, span: Span, now: datetime) -> bool:
+    """Summarise a few servers of the oldest unfinished period; return whether there was work."""
+    progress = _progress(connection, account, span)
+    if progress is None:
+        return False
+    begin, cursor = progress
+    end = begin + span.length
+    if end + _SETTLED_AFTER > now:
+        return False
+    if cursor is None:
+        _begin_period(connection, account, span, begin, end)
+    servers = _servers(connection, account, begin, end, after=cursor)
+    rates = RatesOverTime(connection, account, begin, end)
+    targets: dict[str, Held] = {}
+    for server in servers:
+        books = _books(connection, account, server, begin, end)
+        _summarise_server(connection, account, span, begin, end, server, books, rates, targets)
+    _add_to_targets(connection, account, span, begin, targets)
+    if len(servers) < _SERVERS_PER_SLICE:
+        _set_progress(connection, account, span, _next_period(connection, account, span, end, now), None)
+    else:
+        _set_progress(connection, account, span, begin, servers[-1])
+    return True
+
+
+def done_until(connection: Connection, account: str) -> datetime | None:
+    """Return until when the raw history is summarised whole; None where nothing is yet."""
+    table = tables.summary_progress
+    found = connection.execute(select(table.c.at).where(table.c.account == account)).scalars().all()
+    return min(found) if len(found) == len(Span) else None
+
+
+class RatesOverTime:
+    """What each currency was worth, as far as it was noted, over one period."""
+
+    def __init__(self, connection: Connection, account: str, begin: datetime, end: datetime) -> None:
+        """Read every change within the period, and what held at its beginning."""
+        table = tables.rates
+        mine = table.c.account == account
+        self._changes: dict[Currency, list[tuple[datetime, Any]]] = {}
+        named = select(table.c.currency).where(mine).distinct()
+        for name in connection.execute(named).scalars():
+            this = mine & (table.c.currency == name)
+            first = connection.execute(
+                select(table.c.at, table.c.usd_per_unit)
+                .where(this, table.c.at <= begin)
+                .order_by(table.c.at.desc(), table.c.id.desc())
+                .limit(1)
+            ).all()
+            within = connection.execute(
+                select(table.c.at, table.c.usd_per_unit)
+                .where(this, table.c.at > begin, table.c.at < end)
+                .order_by(table.c.at, table.c.id)
+            ).all()
+            self._changes[Currency(name)] = [(row.at, row.usd_per_unit) for row in (*first, *within)]
+
+    def at(self, moment: datetime) -> Rates:
+        """Return the rates of a moment; before a currency's first one, that first one."""
+        found = {}
+        for currency, changes in self._changes.items():
+            rate = changes[0][1] if changes else None
+            for since, each in changes:
+                if since > moment:
+                    break
+                rate = each
+            if rate is not None:
+                found[currency] = rate
+        return Rates(found)
+
+
+def stretches(
+    books: Iterable[BookRecord], rates: RatesOverTime, begin: datetime, end: datetime
+) -> Iterator[Stretch]:
+    """Yield what the books come to within a period, each valued by the rates of its beginning."""
+    for book in books:
+        since, until = max(book.at, begin), min(book.until or book.at, end)
+        if since >= until:
+            continue
+        known = rates.at(since)
+        runs = book.active_order is not None
+        floors = [known.to_usd(price) for price in book.floor.values() if known.knows(price.currency)]
+        yield Stretch(
+            begin=since,
+            end=until,
+            online=book.exists and book.online,
+            rented=runs or bool(book.rented),
+            held=runs and book.active_order == book.our_order,
+            order=book.our_order,
+            rival=_usd(book.best_rival, known),
+            floor=min(floors, default=None),
+            bid=_usd(book.our_price, known),
+            on_demand=_usd(book.on_demand, known),
+        )
+
+
+def _usd(price: Price | None, rates: Rates) -> Any:
+    return rates.to_usd(price) if price is not None and rates.knows(price.currency) else None
+
+
+def _summarise_server(
+    connection: Connection,
+    account: str,
+    span: Span,
+    begin: datetime,
+    end: datetime,
+    server: ServerId,
+    books: list[BookRecord],
+    rates: RatesOverTime,
+    targets: dict[str, Held],
+) -> None:
+    seen = list(stretches(books, rates, begin, end))
+    if not seen:
+        return
+    found = summarise(seen)
+    spreads = {"rival": found.rival, "floor": found.floor, "bid": found.bid}
+    values = {
+        "account": account,
+        "span": span.value,
+        "at": begin,
+        "server_id": server,
+        "known": found.known,
+        "online": found.online,
+        "rented": found.rented,
+        "held": found.held,
+        "spend": found.spend,
+        **{
+            f"{what}_{which}": None if spread is None else rows.fitting(getattr(spread, which))
+            for what, spread in spreads.items()
+            for which in ("low", "median", "high")
+        },
+    }
+    rows.upsert(connection, tables.server_summaries, values)
+    ran_before = seen[0].order if seen[0].held and books[0].at < begin else None
+    by_order = held_by_order(seen, ran_before=ran_before)
+    named = _targets_of(connection, account, by_order)
+    for order, held in by_order.items():
+        target = named.get(order)
+        if target is not None:
+            targets[target] = targets.get(target, Held()).plus(held)
+
+
+def _begin_period(
+    connection: Connection, account: str, span: Span, begin: datetime, end: datetime
+) -> None:
+    """Start the period's targets from what was rented on demand, of which no book tells."""
+    table = tables.target_summaries
+    here = (table.c.account == account) & (table.c.span == span.value) & (table.c.at == begin)
+    connection.execute(delete(table).where(here))
+    orders = tables.orders
+    found = connection.execute(
+        select(orders).where(
+            orders.c.account == account,
+            orders.c.kind == OrderKind.ON_DEMAND.value,
+            orders.c.target.is_not(None),
+            orders.c.first_seen_at < end,
+            orders.c.ended_at.is_(None) | (orders.c.ended_at > begin),
+        )
+    ).all()
+    rates = RatesOverTime(connection, account, begin, end) if found else None
+    targets: dict[str, Held] = {}
+    for row in found:
+        assert rates is not None
+        since = max(row.created_at, begin)
+        until = min(row.ended_at or row.last_seen_at, end)
+        usd = _usd(rows.price_of(row.price, row.currency), rates.at(since))
+        if since >= until or usd is None:
+            continue
+        length = (until - since) // timedelta(microseconds=1)
+        spend = cost([(usd, length)])
+        held = Held(
+            spend=spend,
+            held=until - since,
+            restarts=int(row.created_at >= begin),
+            on_demand=spend,
+            compared=until - since,
+        )
+        targets[row.target] = targets.get(row.target, Held()).plus(held)
+    _add_to_targets(connection, account, span, begin, targets)
+
+
+def _add_to_targets(
+    connection: Connection, account: str, span: Span, begin: datetime, targets: Mapping[str, Held]
+) -> None:
+    table = tables.target_summaries
+    for target, more in targets.items():
+        here = (table.c.account == account) & (table.c.span == span.value) & (table.c.at == begin)
+        row = connection.execute(select(table).where(here, table.c.target == target)).first()
+        held = more if row is None else rows.held_of(row).plus(more)
+        values = {
+            "account": account,
+            "span": span.value,
+            "at": begin,
+            "target": target,
+            "spend": held.spend,
+            "held": held.held,
+            "restarts": held.restarts,
+            "on_demand": held.on_demand,
+            "compared": held.compared,
+        }
+        rows.upsert(connection, table, values)
+
+
+def _targets_of(
+    connection: Connection, account: str, orders: Mapping[OrderId, Held]
+) -> dict[OrderId, str | None]:
+    table = tables.orders
+    found = connection.execute(
+        select(table.c.order_id, table.c.target).where(
+            table.c.account == account, table.c.order_id.in_(list(orders))
+        )
+    )
+    return {OrderId(row.order_id): row.target for row in found}
+
+
+def _servers(
+    connection: Connection, account: str, begin: datetime, end: datetime, *, after: int | None
+) -> list[ServerId]:
+    books = tables.books
+    statement = select(books.c.server_id).where(
+        books.c.account == account, books.c.until > begin, books.c.at < end
+    )
+    if after is not None:
+        statement = statement.where(books.c.server_id > after)
+    statement = statement.distinct().order_by(books.c.server_id).limit(_SERVERS_PER_SLICE)
+    return [ServerId(number) for number in connection.execute(statement).scalars()]
+
+
+def _books(
+    connection: Connection, account: str, server: ServerId, begin: datetime, end: datetime
+) -> list[BookRecord]:
+    books = tables.books
+    found = connection.execute(
+        select(books)
+        .where(
+            books.c.account == account,
+            books.c.server_id == server,
+            books.c.at < end,
+            books.c.until > begin,
+        )
+        .order_by(books.c.at, books.c.id)
+    )
+    return [rows.book_of(row) for row in found]
+
+
+def _progress(
+    connection: Connection, account: str, span: Span
+) -> tuple[datetime, ServerId | None] | None:
+    table = tables.summary_progress
+    row = connection.execute(
+        select(table).where(table.c.account == account, table.c.span == span.value)
+    ).first()
+    if row is not None:
+        return row.at, None if row.server_id is None else ServerId(row.server_id)
+    books, orders = tables.books, tables.orders
+    begun = (
+        connection.execute(select(func.min(books.c.at)).where(books.c.account == account)).scalar(),
+        connection.execute(
+            select(func.min(orders.c.first_seen_at)).where(
+                orders.c.account == account, orders.c.kind == OrderKind.ON_DEMAND.value
+            )
+        ).scalar(),
+    )
+    first = min((at for at in begun if at is not None), default=None)
+    return None if first is None else (span.begin(first), None)
+
+
+def _set_progress(
+    connection: Connection, account: str, span: Span, at: datetime, server: ServerId | None
+) -> None:
+    values = {"account": account, "span": span.value, "at": at, "server_id": server}
+    rows.upsert(connection, tables.summary_progress, values)
+
+
+def _next_period(
+    connection: Connection, account: str, span: Span, begin: datetime, now: datetime
+) -> datetime:
+    """Return the next period with anything in it; the present one where there is none before."""
+    books, orders = tables.books, tables.orders
+    rented = select(orders.c.order_id).where(
+        orders.c.account == account,
+        orders.c.kind == OrderKind.ON_DEMAND.value,
+        orders.c.ended_at.is_(None) | (orders.c.ended_at > begin),
+    )
+    if connection.execute(rented.limit(1)).first() is not None:
+        return begin
+    mine = books.c.account == account
+    lasting = select(books.c.id).where(mine, books.c.until > begin, books.c.at <= begin).limit(1)
+    if connection.execute(lasting).first() is not None:
+        return begin
+    later = select(func.min(books.c.at)).where(mine, books.c.until > begin)
+    at = connection.execute(later).scalar()
+    return max(begin, span.begin(now - _SETTLED_AFTER if at is None else at))

@@ -1,0 +1,196 @@
+"""Raw history becomes summaries before it goes, once each, whatever happens in between."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, func, select
+from store_values import ACCOUNT, NOW, at, btc, make_book, make_holding, make_pass
+
+from bidder.domain.digest import Span, Spread
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.market import OrderKind
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import Retention
+from bidder.store import tables
+from bidder.store.engine import open_engine, transaction
+from bidder.store.queries import Queries
+from bidder.store.records import BookRecord
+from bidder.store.schema import upgrade
+from bidder.store.store import Store
+
+KEEP = Retention(raw=timedelta(days=2), hourly=timedelta(days=5), daily=timedelta(days=30))
+HOUR = timedelta(hours=1)
+RATES = Rates({Currency.BTC: Decimal(100_000)})
+
+
+def usd(text: str) -> Price:
+    """Return a price in dollars."""
+    return Price.parse(text, Currency.USD)
+
+
+def write(store: Store, *books: BookRecord, rates: Rates | None = None) -> None:
+    """Record each book in a pass of its own, at the book's moment."""
+    for number, book in enumerate(books):
+        seconds = (book.at - NOW).total_seconds()
+        store.record_pass(make_pass(number, seconds, books=(book,), rates=rates))
+
+
+def watched(server: int, until: float, **changes: object) -> Iterator[BookRecord]:
+    """Yield the reads of a book that stays the same, four minutes apart."""
+    seconds = 0.0
+    while seconds <= until:
+        yield make_book(server, at=at(seconds), **changes)
+        seconds += 240
+
+
+def clean(store: Store, now: datetime, keep: Retention = KEEP) -> int:
+    """Do every slice that is due; return how many there were."""
+    for slices in range(100_000):
+        if not store.tidy(now, keep):
+            return slices
+    raise AssertionError("housekeeping never ends")
+
+
+def rows_in(engine: Engine, table: str) -> int:
+    """Return the number of rows."""
+    with transaction(engine, writing=False) as connection:
+        wanted = select(func.count()).select_from(tables.metadata.tables[table])
+        return int(connection.execute(wanted).scalar_one())
+
+
+def test_hour_says_what_was_seen_and_paid(store: Store, queries: Queries) -> None:
+    """Prices in USD over time, shares of the time watched, and what the target paid for it."""
+    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    bid: dict[str, Any] = {"our_price": usd("2.4"), "on_demand": usd("9.6")}
+    write(store, *watched(107, 1800, best_rival=btc("0.00001"), **bid), rates=RATES)
+    write(store, make_book(at=at(1800), best_rival=btc("0.00003"), **bid))
+    write(store, make_book(at=at(2100), best_rival=btc("0.00003"), **bid))
+    write(store, make_book(at=at(2400), best_rival=btc("0.00003"), active_order=None, **bid))
+    clean(store, NOW + timedelta(days=1.9))
+
+    (hour,) = queries.server_periods(Span.HOUR)
+    assert (hour.at, hour.server) == (NOW, ServerId(107))
+    assert hour.summary.rival == Spread(low=Decimal(1), median=Decimal(1), high=Decimal(3))
+    assert (hour.summary.known, hour.summary.held) == (timedelta(seconds=2400),) * 2
+    assert hour.summary.spend == Decimal("0.066666666667")
+    (target,) = queries.target_periods(Span.HOUR)
+    assert (target.target, target.held.held, target.held.restarts) == ("a", hour.summary.held, 1)
+    assert round(target.held.on_demand / target.held.spend) == 4
+    (day,) = queries.server_periods(Span.DAY)
+    assert day.summary == hour.summary
+
+
+def test_time_that_nobody_watched_is_not_known(store: Store, queries: Queries) -> None:
+    """A daemon that was away for hours does not claim to know what the book was meanwhile."""
+    write(store, make_book(at=NOW), make_book(at=at(240)), make_book(at=at(300)), make_book(at=at(9000)))
+    write(store, make_book(at=at(9300)))
+    clean(store, NOW + timedelta(days=2.5))
+
+    assert sum((p.summary.known for p in queries.server_periods(Span.DAY)), timedelta(0)) == timedelta(
+        seconds=600
+    )
+
+
+def test_hour_is_summarised_when_nothing_can_change_in_it(store: Store, queries: Queries) -> None:
+    """An hour waits until its last book is confirmed or given up."""
+    write(store, *watched(107, 3600))
+    clean(store, NOW + HOUR)
+    before = queries.server_periods(Span.HOUR)
+    clean(store, NOW + HOUR + timedelta(minutes=20))
+
+    assert before == ()
+    assert [period.at for period in queries.server_periods(Span.HOUR)] == [NOW]
+
+
+def test_every_slice_may_be_the_last(store: Store, engine: Engine, queries: Queries) -> None:
+    """A daemon that dies after any slice loses nothing and counts nothing twice."""
+    for server in range(100, 135):
+        store.save_holdings([make_holding(server, server=server)], at=NOW)
+        ours = {"our_order": OrderId(server), "active_order": OrderId(server), "our_price": usd("2")}
+        write(store, *watched(server, 4000, **ours), rates=RATES)
+    slices = 0
+    while Store(engine, ACCOUNT).tidy(NOW + timedelta(days=1), KEEP):
+        slices += 1
+
+    assert slices >= 8, "four for each of the hours"
+    assert len(queries.server_periods(Span.HOUR)) == 70
+    first, second = queries.target_periods(Span.HOUR)
+    assert first.held.held == 35 * HOUR
+    assert (first.held.restarts, second.held.restarts) == (35, 0)
+    assert first.held.spend == 35 * Decimal("0.083333333333")
+
+
+def test_raw_goes_only_when_it_is_summarised(store: Store, engine: Engine, queries: Queries) -> None:
+    """After a pause of months the old rows are summed up first; then only each last one is left."""
+    for hour in range(6):
+        moved = [make_book(at=at(hour * 3600 + s), rivals=s) for s in range(0, 3600, 300)]
+        write(store, *moved, rates=Rates({Currency.BTC: Decimal(60_000 + hour)}))
+    clean(store, NOW + timedelta(days=3))
+
+    assert len(queries.server_periods(Span.HOUR)) == 6
+    assert rows_in(engine, "books") == 1
+    assert rows_in(engine, "rates") == 1
+
+
+def test_summaries_go_in_their_turn(store: Store, queries: Queries) -> None:
+    """Hours go before days, days where the owner says so, and by default never."""
+    write(store, *watched(107, 7200))
+    clean(store, NOW + timedelta(days=6))
+    after_a_week = (len(queries.server_periods(Span.HOUR)), len(queries.server_periods(Span.DAY)))
+    clean(store, NOW + timedelta(days=4000), Retention())
+    kept = len(queries.server_periods(Span.DAY))
+    clean(store, NOW + timedelta(days=31))
+
+    assert after_a_week == (0, 1)
+    assert kept == 1
+    assert queries.server_periods(Span.DAY) == ()
+
+
+def test_on_demand_orders_count_although_no_book_tells_of_them(store: Store, queries: Queries) -> None:
+    """What was rented at the host's price is paid for by its target too."""
+    holding = make_holding(7, price=usd("24"))
+    rented = replace(holding, order=replace(holding.order, kind=OrderKind.ON_DEMAND))
+    store.save_holdings([rented], at=NOW)
+    store.end_holding(OrderId(7), at=at(5400), cause="expired")
+    clean(store, NOW + timedelta(days=1))
+
+    first, second = queries.target_periods(Span.HOUR)
+    assert (first.held.spend, first.held.restarts) == (Decimal(1), 1)
+    assert (second.held.spend, second.held.restarts) == (Decimal("0.5"), 0)
+
+
+def test_file_shrinks_when_history_goes(tmp_path: Path) -> None:
+    """Pages of deleted rows are given back to the disk, a slice at a time."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'bidder.db'}")
+    upgrade(engine)
+    store = Store(engine, ACCOUNT)
+    for hour in range(20):
+        books = tuple(make_book(server, at=at(hour * 3600), rivals=hour) for server in range(500))
+        store.record_pass(make_pass(hour, hour * 3600.0, books=books))
+    with transaction(engine, writing=False) as connection:
+        before = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    clean(store, NOW + timedelta(days=30))
+    with transaction(engine, writing=False) as connection:
+        after = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    engine.dispose()
+
+    assert after < before * 0.6
+
+
+@pytest.mark.parametrize("looked_again_after", [300, 600])
+def test_book_that_stays_is_one_row(store: Store, queries: Queries, looked_again_after: int) -> None:
+    """Reads within the gap only move the row's end; beyond it the row ends where it was last seen."""
+    write(store, make_book(at=NOW), make_book(at=at(looked_again_after)))
+    write(store, make_book(at=at(looked_again_after + 601)))
+
+    assert [(book.at, book.until) for book in queries.history()] == [
+        (NOW, at(looked_again_after)),
+        (at(looked_again_after + 601),) * 2,
+    ]
+    (held,) = queries.changes(ServerId(107), since=at(10), until=at(20))
+    assert held.at == NOW
