@@ -61,6 +61,8 @@ class Daemon:
     _scheduler: AsyncIOScheduler = field(init=False)
     _passing: asyncio.Task[None] | None = None
     _renewed_at: float = 0.0
+    _moved_at: float = 0.0  # when a pass last began or ended, in the machine's own seconds
+    _due_at: float = 0.0  # when the next one was armed for
     _delay: timedelta = timedelta(0)
 
     async def run(self) -> None:
@@ -75,7 +77,7 @@ class Daemon:
             timezone=UTC,
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._renewed_at = self.lease_clock.monotonic()
+        self._renewed_at = self._moved_at = self.lease_clock.monotonic()
         self._scheduler.add_listener(self._job_over, _JOB_OVER)
         self._scheduler.start()
         self._arm()
@@ -97,6 +99,17 @@ class Daemon:
         if self.failure is not None:
             raise self.failure
 
+    def stalled_seconds(self) -> float:
+        """Return for how long trading has made no progress although it should have.
+
+        A pass that waits for its moment, or for the limiter to let it send, is not stalled however
+        long that takes; one that hangs, or that was due and did not come, is.
+        """
+        limiter = self.trader.client.limiter
+        if self.clock.real_seconds(limiter.ready_in()) > 0:
+            return 0.0
+        return max(0.0, self.lease_clock.monotonic() - max(self._moved_at, self._due_at))
+
     def _job_over(self, event: JobEvent) -> None:
         if event.job_id == _TRADING:
             self._arm()
@@ -106,6 +119,7 @@ class Daemon:
             return
         seconds = self.clock.real_seconds(self._delay.total_seconds())
         self._delay = timedelta(0)
+        self._due_at = self.lease_clock.monotonic() + seconds
         self._scheduler.add_job(
             self._pass,
             "date",
@@ -119,13 +133,18 @@ class Daemon:
         self._scheduler.add_job(job, "interval", seconds=seconds, id=name)
 
     async def _pass(self) -> None:
+        self._moved_at = self.lease_clock.monotonic()
         self._passing = asyncio.ensure_future(self._one_pass())
+        self._passing.add_done_callback(self._passed)
         # Shielded: the scheduler's own shutdown would cancel a request in flight.
         try:
             await asyncio.shield(self._passing)
         except asyncio.CancelledError:
             if not self.stop.is_set():
                 raise
+
+    def _passed(self, _: asyncio.Task[None]) -> None:
+        self._moved_at = self.lease_clock.monotonic()
 
     async def _one_pass(self) -> None:
         try:
@@ -142,9 +161,9 @@ class Daemon:
             log.exception("pass.crashed")
             self._fail(exc)
             return
+        self._delay = report.sleep
         if self.on_pass is not None:
             self.on_pass(report)
-        self._delay = report.sleep
 
     def _fail(self, exc: BaseException) -> None:
         self.failure = exc

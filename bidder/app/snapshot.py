@@ -30,7 +30,12 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
         "paused": view.paused,
         "pass_id": report.pass_id,
         "targets": [_target(t, report, view, policy, now) for t in policy.targets],
-        "strangers": [order(h) for h in view.holdings.values() if not h.ours],
+        "strangers": [
+            order(h)
+            for h in view.holdings.values()
+            # Nobody looks after the order of a strategy that is gone, so it is shown here.
+            if h.target is None or policy.target(h.target) is None
+        ],
         "open_intents": [
             {
                 "id": intent.id,
@@ -152,7 +157,7 @@ def _target(
         "name": target.name,
         "want": target.want,
         "enabled": target.enabled,
-        "held": sum(1 for h in held if h.active),
+        "held": sum(1 for h in held if h.runs),
         "orders": [_position(h, target, view, policy, now) for h in held],
         "candidates": len(view.shortlists.get(target.name, ())),
         "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},

@@ -47,6 +47,7 @@ class Trader:
     watch: alarms.Watch = field(default_factory=alarms.Watch)
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
     errands: tuple[Request, ...] = ()
+    next_policy: Policy | None = None  # goes into force between two passes, never within one
     refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
     _commands_at: float = -1e9
     _decided_on: View | None = None
@@ -67,6 +68,7 @@ class Trader:
 
     async def _one_pass(self) -> PassReport:
         self.pass_id += 1
+        self._go_by_next_policy()
         before = self.view
         observed: Observed | None = None
         self._hear()
@@ -85,6 +87,14 @@ class Trader:
         acted = None if chosen is None else await self._act(chosen)
         self.decisions = decisions
         return self._record(before, observed, acted, wake_at)
+
+    def _go_by_next_policy(self) -> None:
+        if self.next_policy is None:
+            return
+        before, self.policy, self.next_policy = self.policy, self.next_policy, None
+        self.view = fold.policy_changed(self.view, before, self.policy)
+        # Decided anew also where the view is the same: the wish is another one.
+        self._decided_on = None
 
     def note_requests(self) -> None:
         """Keep when we sent last, for whoever talks to the exchange next; raises StoreFailed."""

@@ -52,22 +52,10 @@ def run(
         bool, typer.Option("--cancel-on-exit", help="Cancel every order of this daemon when it stops.")
     ] = False,
 ) -> int:
-    """Run the daemon until SIGTERM or SIGINT; orders stay as they are."""
-    import asyncio
-    from dataclasses import replace
+    """Run the daemon until SIGTERM or SIGINT; orders stay as they are. SIGHUP reads FILE again."""
+    from bidder.cli.running import run_service
 
-    from bidder.cli.opening import read_settings, say_warnings
-    from bidder.wiring import build_daemon, run_daemon
-
-    settings = read_settings(config, for_daemon=True)
-    if cancel_on_exit:
-        settings = replace(settings, policy=replace(settings.policy, cancel_on_exit=True))
-    say_warnings(settings)
-    daemon = build_daemon(settings)
-    try:
-        asyncio.run(run_daemon(daemon))
-    finally:
-        daemon.engine.dispose()
+    run_service(config, cancel_on_exit=cancel_on_exit)
     return ExitCode.DONE
 
 

@@ -110,7 +110,10 @@ def warn_if_exposed(path: Path, shown: str, problems: Problems, *, line: int | N
 
 
 def secret_text(node: Node, around: Surroundings) -> str | None:
-    """Return a secret given inline, as ``{env: NAME}`` or as ``{file: PATH}``; None after an error."""
+    """Return a secret given inline or by a reference; None after an error.
+
+    The references are ``{env: NAME}``, ``{file: PATH}`` and, under systemd, ``{credential: NAME}``.
+    """
     if isinstance(node, Scalar):
         if node.is_null or not node.text.strip():
             _refuse(
@@ -123,9 +126,11 @@ def secret_text(node: Node, around: Surroundings) -> str | None:
         return node.text
     if isinstance(node, Branch) and len(node.entries) == 1:
         ((kind, source),) = node.entries.items()
-        if kind in {"env", "file"} and isinstance(source, Scalar) and source.text.strip():
-            return _from_env(source, around) if kind == "env" else _from_file(source, around)
-    _refuse(node, around, "is neither text nor a reference", "write text, {env: NAME} or {file: PATH}")
+        read = _REFERENCES.get(kind)
+        if read is not None and isinstance(source, Scalar) and source.text.strip():
+            return read(source, around)
+    remedy = "write text, {env: NAME}, {file: PATH} or {credential: NAME}"
+    _refuse(node, around, "is neither text nor a reference", remedy)
     return None
 
 
@@ -144,7 +149,22 @@ def _from_env(source: Scalar, around: Surroundings) -> str | None:
 
 
 def _from_file(source: Scalar, around: Surroundings) -> str | None:
-    path = around.resolve(source.text.strip())
+    return _in_file(around.resolve(source.text.strip()), source, around)
+
+
+def _from_credential(source: Scalar, around: Surroundings) -> str | None:
+    folder, named = around.environ.get("CREDENTIALS_DIRECTORY", ""), source.text.strip()
+    if not folder:
+        remedy = "run as a systemd service with LoadCredential=, or use {file: PATH}"
+        _refuse(source, around, "there are no credentials here", remedy)
+        return None
+    if "/" in named or named in {".", ".."}:
+        _refuse(source, around, "is not the name of a credential", "write the name in LoadCredential=")
+        return None
+    return _in_file(Path(folder) / named, source, around)
+
+
+def _in_file(path: Path, source: Scalar, around: Surroundings) -> str | None:
     try:
         value = read_bytes(path, _MOST_BYTES).decode("utf-8")
     except Unreadable as exc:
@@ -158,6 +178,9 @@ def _from_file(source: Scalar, around: Surroundings) -> str | None:
         _refuse(source, around, "this file is empty or far too long", "correct the path")
         return None
     return value
+
+
+_REFERENCES: Final = {"env": _from_env, "file": _from_file, "credential": _from_credential}
 
 
 def _refuse(node: Node, around: Surroundings, problem: str, remedy: str) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
-from bidder.domain.market import Book, Listing, Marketplace, OwnOrder, Wallet
+from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 
@@ -40,6 +40,11 @@ class Holding:
     def ours(self) -> bool:
         """Return whether this daemon looks after it."""
         return self.target is not None
+
+    @property
+    def runs(self) -> bool:
+        """Return whether it is known to run, and so to cost money."""
+        return self.order.kind is OrderKind.ON_DEMAND or bool(self.active)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

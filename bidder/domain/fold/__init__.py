@@ -18,6 +18,7 @@ from bidder.domain.fold.outcomes import (
     step_exceeded,
     withdrawn,
 )
+from bidder.domain.fold.owner import policy_changed
 
 __all__ = [
     "OrdersFolded",
@@ -30,6 +31,7 @@ __all__ = [
     "marketplace",
     "opened",
     "orders",
+    "policy_changed",
     "relist",
     "repriced",
     "set_back",

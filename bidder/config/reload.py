@@ -1,0 +1,22 @@
+"""What of a configuration may change while the daemon runs, and what needs a restart."""
+
+import dataclasses
+
+from bidder.config.settings import Settings
+
+# The daemon takes these up between two passes. Whatever is not named here needs a restart, so that
+# a setting that comes later is refused until somebody has thought about it.
+_TAKEN_UP = frozenset(("path", "log", "policy", "fingerprint", "warnings", "token_missing"))
+_NAMES = {"token": "the API token", "database_url": "database", "exchange_url": "exchange.url"}
+
+
+def needs_restart(before: Settings, after: Settings) -> tuple[str, ...]:
+    """Return the keys that changed and that a running daemon cannot take up; never their values."""
+    changed = []
+    for each in dataclasses.fields(Settings):
+        if each.name in _TAKEN_UP or getattr(before, each.name) == getattr(after, each.name):
+            continue
+        changed.append("account.name" if each.name == "account" else _NAMES.get(each.name, each.name))
+    if before.policy.mode is not after.policy.mode:
+        changed.append("mode")
+    return tuple(changed)

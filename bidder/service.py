@@ -1,0 +1,173 @@
+"""The daemon as a service: what it tells systemd, and the configuration read again on SIGHUP.
+
+Trading knows nothing of this. Each pass is told here by its report; the new policy of a reload is
+handed to the trader, which takes it up between two passes, so that there is no gap and no half of it.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from bidder.app.daemon import Daemon
+from bidder.app.report import PassReport
+from bidder.app.summary import Summary, line, summarise
+from bidder.config import Settings
+from bidder.config.reload import needs_restart
+from bidder.domain.policy import Policy
+from bidder.errors import BidderError, ConfigError
+from bidder.sd_notify import Notifier
+from bidder.telemetry import configure_logging
+from bidder.wiring import App
+
+log = structlog.get_logger("bidder")
+
+# Without a watchdog there is still a status to keep up to date.
+_BEAT_SECONDS = 10.0
+# The watchdog is fed four times in its period.
+_BEATS = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """One daemon as the service manager sees it."""
+
+    daemon: Daemon
+    settings: Settings
+    reread: Callable[[], Settings]
+    notifier: Notifier
+    observers: tuple[Callable[[PassReport], None], ...] = ()
+    reload_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _ready: bool = False
+    _said: str = "starting"
+    _refused: str = ""
+
+    async def run(self) -> None:
+        """Run the daemon until it ends; raises what ended it."""
+        self.daemon.on_pass = self.passed
+        tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._reload_when_asked())]
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGHUP, self.reload_wanted.set)
+        try:
+            await self.daemon.run()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.notifier.stopping(_end(self.daemon.failure))
+
+    def passed(self, report: PassReport) -> None:
+        """Tell what a pass came to."""
+        for observer in self.observers:
+            observer(report)
+        summary = summarise(self.daemon.trader.view, self.daemon.trader.policy)
+        self._tell(summary, line(summary, report))
+
+    def _tell(self, summary: Summary, said: str) -> None:
+        said = f"{said}; reload refused: {self._refused}" if self._refused else said
+        if summary.settled and not self._ready:
+            self._ready = self.notifier.ready(said)
+            if self._ready:
+                log.info("service.ready")
+        elif said != self._said:
+            self.notifier.status(said)
+        self._said = said
+
+    async def _beat(self) -> None:
+        """Give a sign of life for as long as trading gets on."""
+        watchdog = self.notifier.watchdog_seconds
+        every = _BEAT_SECONDS if watchdog is None else watchdog / _BEATS
+        patience = every * (_BEATS - 1)
+        stop = self.daemon.stop
+        while not stop.is_set():
+            stalled = self.daemon.stalled_seconds()
+            if stalled <= patience:
+                self.notifier.alive(starting_for_seconds=None if self._ready else patience + every)
+            else:
+                log.error("pass.stalled", seconds=round(stalled, 1))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), every)
+        self.notifier.stopping("stopping: waits for the request under way")
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self.reload_wanted.wait()
+            self.reload_wanted.clear()
+            # Who is still starting cannot be reloading as well.
+            if self._ready:
+                self.notifier.reloading()
+            try:
+                # In a thread: the passes go on meanwhile, also where a disk is slow.
+                self._take_up(await asyncio.to_thread(self.reread))
+                self._refused = ""
+            except BidderError as exc:
+                self._refused = _first_line(str(exc))
+                log.error("config.refused", reason=str(exc))
+            except Exception:
+                self._refused = "it could not be read"
+                log.exception("config.refused", reason=self._refused)
+            said = f"reload refused: {self._refused}" if self._refused else "configuration reloaded"
+            if self._ready:
+                self.notifier.ready(said)
+            self._said = said
+
+    def _take_up(self, settings: Settings) -> None:
+        blocked = needs_restart(self.settings, settings)
+        if blocked:
+            raise ConfigError(
+                f"a running daemon cannot change {', '.join(blocked)}",
+                file=str(settings.path),
+                remedy="restart the daemon for that, or take it back",
+            )
+        before, self.settings = self.settings, settings
+        secrets = (*settings.secret_values, *before.secret_values)
+        configure_logging(settings.log.level, settings.log.format, secrets=secrets)
+        self.daemon.trader.next_policy = settings.policy
+        for warning in settings.warnings:
+            log.warning("config.warning", warning=warning)
+        log.info("config.reloaded", **_changes(before.policy, settings.policy))
+
+
+def build_service(
+    app: App,
+    settings: Settings,
+    *,
+    reread: Callable[[], Settings],
+) -> Service:
+    """Return the service around a daemon that is ready to run."""
+    daemon = Daemon(trader=app.trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
+    return Service(
+        daemon=daemon,
+        settings=settings,
+        reread=reread,
+        notifier=Notifier.from_environ(os.environ),
+    )
+
+
+def _changes(before: Policy, after: Policy) -> dict[str, list[str]]:
+    """Return the names of the targets that are new, gone or different."""
+    old = {target.name: target for target in before.targets}
+    new = {target.name: target for target in after.targets}
+    return {
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
+    }
+
+
+def _end(failure: BaseException | None) -> str:
+    if failure is None:
+        return "stopped"
+    # What a foreign error says may quote a secret.
+    return f"stopped: {failure if isinstance(failure, BidderError) else type(failure).__name__}"
+
+
+def _first_line(text: str) -> str:
+    lines = text.splitlines()
+    more = f" (and {len(lines) - 1} more, see the log)" if len(lines) > 1 else ""
+    return (lines[0] if lines else "") + more

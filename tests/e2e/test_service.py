@@ -1,0 +1,136 @@
+"""The daemon as systemd sees it: ready, alive, reloading, stopping, on a real notify socket."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from manager import Manager, managed
+from processes import ask, bidder, sim, stop, wait_for, write_config
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """Yield a service manager that listens."""
+    listening = Manager(tmp_path / "notify")
+    yield listening
+    listening.close()
+
+
+def named(log: Path, event: str) -> list[dict[str, Any]]:
+    """Return the log's events of one name."""
+    lines = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
+    return [each for each in lines if each["event"] == event]
+
+
+def live(root: str) -> set[int]:
+    """Return the account's live orders as the exchange knows them."""
+    return {order["id"] for order in ask(root, "/_sim/orders")["orders"] if order["live"]}
+
+
+def test_a_service_says_when_it_is_ready_alive_and_ending(tmp_path: Path, manager: Manager) -> None:
+    """READY comes with the first settled read, WATCHDOG goes on, STATUS says holds and pays."""
+    with sim("--speed", "20", "--no-rivals") as root:
+        config, log = write_config(tmp_path, root), tmp_path / "log"
+        with managed(config, log, manager) as process:
+            manager.wait_for("READY=1", "STATUS=")
+            assert not any("READY=1" in said for said in manager.said[:-1])
+            assert any("EXTEND_TIMEOUT_USEC=" in said for said in manager.said)
+            assert ask(root, "/_sim/report")["report"] is None
+            said = manager.wait_for("STATUS=live: holds 5 of 5 servers, pays ")
+            assert "USD per day" in said
+            assert manager.hear(5).count("WATCHDOG=1") >= 4
+            assert stop(process) == 0
+        manager.wait_for("STOPPING=1")
+
+
+def test_a_service_whose_exchange_is_down_is_alive_but_not_ready(
+    tmp_path: Path, manager: Manager
+) -> None:
+    """It asks for more time to start and says why, instead of being restarted for nothing."""
+    config, log = write_config(tmp_path, "http://127.0.0.1:9"), tmp_path / "log"
+    with managed(config, log, manager) as process:
+        manager.wait_for("STATUS=starting: our orders are not read yet", "no connection")
+        heard = manager.hear(3)
+        assert any("WATCHDOG=1" in said and "EXTEND_TIMEOUT_USEC=" in said for said in heard)
+        assert not any("READY=1" in said for said in manager.said)
+        assert stop(process) == 0
+
+
+def test_a_frozen_daemon_stops_feeding_the_watchdog(tmp_path: Path, manager: Manager) -> None:
+    """The sign of life comes from trading: a process that merely exists gives none."""
+    with sim("--speed", "20") as root:
+        config, log = write_config(tmp_path, root), tmp_path / "log"
+        with managed(config, log, manager) as process:
+            manager.wait_for("READY=1")
+            process.send_signal(signal.SIGSTOP)
+            manager.hear(0.5)
+            assert manager.hear(3) == []
+            process.send_signal(signal.SIGCONT)
+            manager.wait_for("WATCHDOG=1")
+            assert stop(process) == 0
+
+
+def test_a_good_configuration_is_taken_up_without_a_gap(tmp_path: Path, manager: Manager) -> None:
+    """SIGHUP: a new target is filled, a removed one's orders stay and are shown, nothing restarts."""
+    with sim("--speed", "20", "--no-rivals") as root:
+        config, log = write_config(tmp_path, root), tmp_path / "log"
+        with managed(config, log, manager) as process:
+            manager.wait_for("STATUS=live: holds 5 of 5")
+            before = live(root)
+            renamed = config.read_text().replace("name: ada\n    want: 2", "name: zoe\n    want: 1")
+            config.write_text(renamed)
+            process.send_signal(signal.SIGHUP)
+            manager.wait_for("RELOADING=1", "MONOTONIC_USEC=")
+            manager.wait_for("READY=1", "STATUS=configuration reloaded")
+            wait_for(lambda: len(live(root)) == 6, of="the new target's server")
+            assert before < live(root), "the removed target's orders stay"
+            assert process.poll() is None
+            shown = wait_for(lambda: _strangers(config), of="the orders that nobody looks after")
+            assert {order["target"] for order in shown} == {"ada"}
+            assert stop(process) == 0
+        assert len(named(log, "daemon.started")) == 1
+        (event,) = named(log, "config.reloaded")
+        assert (event["added"], event["removed"]) == (["zoe"], ["ada"])
+
+
+def _strangers(config: Path) -> Any:
+    ran = bidder("status", "-c", str(config), "--json")
+    return ran.document["strangers"] if ran.code == 0 else None
+
+
+REFUSED = [
+    (("usd: 6", "usd: six"), "strategies[0].ceiling.usd: is not a number"),
+    (("name: e2e", "name: other"), "a running daemon cannot change account.name"),
+    (("database: ", "database: other-"), "a running daemon cannot change database"),
+    (("mode: live", "mode: paper"), "a running daemon cannot change mode"),
+    (("token_env: E2E_TOKEN", "token_env: OTHER"), "a running daemon cannot change the API token"),
+    (("strategies:", "strategy:"), "strategy"),
+]
+
+
+def test_a_configuration_that_cannot_be_taken_up_is_refused_whole(
+    tmp_path: Path, manager: Manager
+) -> None:
+    """The reason stands in log and status, trading goes on as before, and a mended file is taken."""
+    with sim("--speed", "20", "--no-rivals") as root:
+        config, log = write_config(tmp_path, root), tmp_path / "log"
+        good = config.read_text().replace('database: "', "database: ").replace('.db"', ".db")
+        config.write_text(good)
+        with managed(config, log, manager) as process:
+            manager.wait_for("READY=1")
+            for change, said in REFUSED:
+                config.write_text(good.replace(*change).replace("want: 2", "want: 1"))
+                process.send_signal(signal.SIGHUP)
+                manager.wait_for("RELOADING=1")
+                manager.wait_for("READY=1", "STATUS=reload refused: ", said)
+                assert said in named(log, "config.refused")[-1]["reason"]
+            manager.wait_for("STATUS=live: ", "reload refused: ")
+            manager.wait_for("holds 5 of 5")
+            config.write_text(good)
+            process.send_signal(signal.SIGHUP)
+            manager.wait_for("READY=1", "STATUS=configuration reloaded")
+            assert stop(process) == 0
+        assert "Traceback" not in log.read_text()
