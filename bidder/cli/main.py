@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import looking, ordering, serving
+from bidder.cli import backtesting, looking, ordering, serving
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -107,6 +107,7 @@ def chaos(
     return ExitCode.FAILED if found.violations.total() else ExitCode.DONE
 
 
+app.command()(backtesting.backtest)
 app.command()(looking.check)
 app.command()(looking.plan)
 app.command()(looking.status)

@@ -15,6 +15,7 @@ from bidder.config.tree import Branch, Items, Node, Scalar
 from bidder.domain import overlap
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import (
+    AdaptiveParams,
     Ceiling,
     FixedParams,
     Launch,
@@ -27,6 +28,7 @@ from bidder.domain.policy import (
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _MOST_STRATEGIES = 200
+_STRATEGIES = ("track", "adaptive", "fixed")
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -69,6 +71,8 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
     called = section.required("name", name, "give each strategy a name of its own")
     want = section.read("want", values.whole(1, 1000), 1)
     ceiling = _ceiling(section, rates)
+    value = _per_day(section, "value", rates) if section.has("value") else None
+    restart = section.read("restart", values.duration(timedelta(0), _DAY), timedelta(minutes=6))
     currencies = _pay_with(section, rates)
     requirements = read_requirements(section)
     renewal = _renewal(section)
@@ -94,6 +98,8 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
         params=params,
         currencies=currencies,
         renewal=renewal,
+        value=value,
+        restart=restart,
         enabled=enabled,
     )
 
@@ -117,8 +123,17 @@ def _ceiling(section: Section, rates: Rates) -> Ceiling | None:
                 "ceiling", "there is no ceiling", "add the most to pay per day: ceiling: {usd: 5}"
             )
         return None
-    amount = _one_amount(section, "ceiling", branch, frozenset({"per"}))
-    per = _per(section, branch)
+    return _per_day(section, "ceiling", rates)
+
+
+def _per_day(section: Section, key: str, rates: Rates) -> Ceiling | None:
+    """Return an amount per day, for a server or for each GPU."""
+    branch = section.open_section(key)
+    if branch is None or not branch.entries:
+        section.add(key, "names no amount", f"write exactly one, such as {key}: {{usd: 5}}")
+        return None
+    amount = _one_amount(section, key, branch, frozenset({"per"}))
+    per = _per(section, key, branch)
     if amount is None:
         return None
     price = money.price_per_day(amount, rates, section.problems)
@@ -129,11 +144,11 @@ def _empty(node: Node | None) -> bool:
     return isinstance(node, Scalar) and node.is_null
 
 
-def _per(section: Section, branch: Branch) -> Per:
+def _per(section: Section, key: str, branch: Branch) -> Per:
     only = {"per": branch.entries["per"]} if "per" in branch.entries else {}
     words = Section(
         Branch(entries=only, key_lines=branch.key_lines, line=branch.line, path=branch.path),
-        "strategies[].ceiling",
+        f"strategies[].{key}",
         section.problems,
     )
     return Per(words.read("per", values.choice("server", "gpu"), "server"))
@@ -175,13 +190,27 @@ def _renewal(section: Section) -> Renewal:
 
 
 def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> StrategyParams:
-    kind = section.read("strategy", values.choice("track", "fixed"), "track")
-    other = "fixed" if kind == "track" else "track"
-    if section.has(other):
-        section.add(other, f"does not belong to strategy: {kind}", f"rename it to {kind}, or remove it")
+    kind = section.read("strategy", values.choice(*_STRATEGIES), "track")
+    for other in _STRATEGIES:
+        if other != kind and section.has(other):
+            section.add(
+                other, f"does not belong to strategy: {kind}", f"rename it to {kind}, or remove it"
+            )
     if kind == "track":
         return _track(section.section("track"))
+    if kind == "adaptive":
+        return _adaptive(section.section("adaptive"))
     return _fixed(section.section("fixed"), ceiling, rates)
+
+
+def _adaptive(adaptive: Section) -> AdaptiveParams:
+    usual, zero = AdaptiveParams(), timedelta(0)
+    return AdaptiveParams(
+        raise_wait=adaptive.read("raise_wait", values.duration(zero, _DAY), usual.raise_wait),
+        confirm=adaptive.read("confirm", values.flag, usual.confirm),
+        half_life=adaptive.read("half_life", values.duration(_HOUR, 365 * _DAY), usual.half_life),
+        head_start=adaptive.read("head_start", values.duration(zero, 30 * _DAY), usual.head_start),
+    )
 
 
 def _track(track: Section) -> TrackParams:

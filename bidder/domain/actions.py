@@ -74,6 +74,7 @@ class Reason(StrEnum):
     FIXED_PRICE = "fixed_price"  # the strategy names the price
     MOVE = "move"  # another server is cheaper after the creation fee
     WAR = "war"  # a rival answers every raise; leave
+    RECREATE = "recreate"  # cancelled to be created again lower: the walk down would cost more
     RENEW = "renew"  # the order ends soon; its successor takes over
     SURPLUS = "surplus"  # more orders than wanted
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     CONFIRMING = "confirming"  # a second read must agree first
     WAR_PAUSE = "war_pause"  # left a bidding war, waiting
     TOO_EXPENSIVE = "too_expensive"  # what it takes is above the ceiling
+    NOT_WORTH_IT = "not_worth_it"  # it could be won, but too near its value to be worth a start
     NO_CANDIDATE = "no_candidate"  # no server on the marketplace qualifies below the ceiling
     STALE = "stale"  # what we know is too old to act on
     NO_RATE = "no_rate"  # a currency has no rate to USD

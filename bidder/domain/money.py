@@ -206,8 +206,12 @@ class Price(_Amount):
 
     def one_tick_up(self) -> "Price":
         """Return the next price on the quantum that is strictly above this one."""
-        step = quantum(self.currency)
-        return Price(_WIDEST.add(self.rounded_down().amount, step), self.currency)
+        return self.ticks_up(1)
+
+    def ticks_up(self, ticks: int) -> "Price":
+        """Return the price ``ticks`` steps above the last one on the quantum at or below this one."""
+        steps = _WIDEST.multiply(quantum(self.currency), Decimal(ticks))
+        return Price(_WIDEST.add(self.rounded_down().amount, steps), self.currency)
 
     def per_gpu(self, gpus: int) -> "Price":
         """Return this price's share for one of ``gpus`` GPUs."""

@@ -28,6 +28,7 @@ _LEAVING = frozenset(
     {
         Reason.TOO_EXPENSIVE,
         Reason.ON_DEMAND_CHEAPER,
+        Reason.NOT_WORTH_IT,
         Reason.SERVER_LOST,
         Reason.WAR_PAUSE,
         Reason.OUTBID,
@@ -135,7 +136,13 @@ def _could_place(found: Found, here: Position, view: View, policy: Policy, now: 
     if any(s.account_wide and now < s.until for s in view.setbacks):
         return False
     target = here.target
-    price = strategies.opening_bid(found.quote, target, view.rates)
+    price = strategies.opening_bid(
+        found.quote,
+        target,
+        view.rates,
+        stance=view.stance_of(target),
+        gpus=found.listing.specs.gpu_count,
+    )
     if price is None:
         return False
     order = here.holding.order.order

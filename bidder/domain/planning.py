@@ -169,7 +169,13 @@ def _fill(
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
         case Found(listing=listing, quote=quoted):
-            price = strategies.opening_bid(quoted, target, view.rates)
+            price = strategies.opening_bid(
+                quoted,
+                target,
+                view.rates,
+                stance=view.stance_of(target),
+                gpus=listing.specs.gpu_count,
+            )
             facts.update(_quote_facts(result))
             if price is None:
                 return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server)

@@ -136,7 +136,22 @@ class TrackParams:
     move_running: bool = False
 
 
-StrategyParams = FixedParams | TrackParams
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveParams:
+    """``adaptive``: follow the stance that earned most here lately.
+
+    ``raise_wait`` and ``confirm`` as in ``track``. ``half_life``: how fast earnings are forgotten.
+    ``head_start``: by the value of how much running another stance must have earned more than the
+    usual one.
+    """
+
+    raise_wait: timedelta = timedelta(seconds=10)
+    confirm: bool = True
+    half_life: timedelta = timedelta(days=14)
+    head_start: timedelta = timedelta(hours=1)
+
+
+StrategyParams = FixedParams | TrackParams | AdaptiveParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +159,9 @@ class Target:
     """One strategy entry of the configuration: hold ``want`` servers like these, below a ceiling.
 
     ``currencies`` are those that may be paid with; an empty tuple means any with a balance.
+    ``increment`` is how many quanta of the currency make one increment of the market.
+    ``value`` is what a day of running is worth to the owner (None: the ceiling), ``restart`` the work
+    lost at each new start of running.
     """
 
     name: str
@@ -154,12 +172,21 @@ class Target:
     params: StrategyParams = TrackParams()
     currencies: tuple[Currency, ...] = ()
     renewal: Renewal = Renewal()
+    increment: int = 1
+    value: Ceiling | None = None
+    restart: timedelta = timedelta(minutes=6)
     enabled: bool = True
+
+    @property
+    def worth(self) -> Ceiling:
+        """Return what a day of running is worth: the value, or the ceiling where none is named."""
+        return self.ceiling if self.value is None else self.value
 
     @property
     def margin_ticks(self) -> int:
         """Return how many quanta above the best rival a sufficient bid stands."""
-        return self.params.margin_ticks if isinstance(self.params, TrackParams) else 1
+        increments = self.params.margin_ticks if isinstance(self.params, TrackParams) else 1
+        return increments * self.increment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,14 @@ applies, what the floor is, when the clock opens) is written once.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from bidder.domain import price_rules, quotes, selection
 from bidder.domain.market import Book, Listing, Offer
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import Per, Policy, Target
+from bidder.domain.price_rules import StepSample
+from bidder.domain.stances import Stance
 from bidder.domain.view import BookSeen, Holding, View
 from bidder.errors import NoRate
 
@@ -43,10 +46,32 @@ class Position:
     lowest: Price | None
     raises: tuple[datetime, ...]
     rates: Rates
+    stance: Stance
+    steps: tuple[StepSample, ...]
+    creation_fee_usd: Decimal
 
     def fresh(self, now: datetime, within: timedelta) -> bool:
         """Return whether the book is recent enough to act on."""
         return self.book_at is not None and now - self.book_at <= within
+
+    def worth(self) -> Price | None:
+        """Return what a day of running is worth here, in the order's currency; None without a rate."""
+        gpus = 1 if self.listing is None else self.listing.specs.gpu_count
+        try:
+            return self.target.worth.for_server(gpus, self.price.currency, self.rates)
+        except NoRate:
+            return None
+
+    def creation_fee(self) -> Decimal:
+        """Return what a creation costs, in the order's currency; 0 where it cannot be said."""
+        currency = self.price.currency
+        if not self.creation_fee_usd or not self.rates.knows(currency):
+            return Decimal(0)
+        return self.rates.from_usd(self.creation_fee_usd, currency).amount
+
+    def usual_drop(self, now: datetime) -> Decimal:
+        """Return how far one lowering goes from here, in the order's currency per day."""
+        return price_rules.usual_drop(self.price, self.floor, self.steps, now)
 
 
 def position(holding: Holding, target: Target, view: View, policy: Policy, now: datetime) -> Position:
@@ -85,6 +110,9 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
         lowest=price_rules.lowest_allowed(price, floor, view.steps, now),
         raises=tuple(r.at for r in view.raises if r.order == order.order),
         rates=rates,
+        stance=view.stance_of(target),
+        steps=view.steps,
+        creation_fee_usd=view.creation_fee_usd,
     )
 
 

@@ -83,9 +83,7 @@ def above(rival: Offer | None, currency: Currency, rates: Rates, *, ticks: int) 
     price = rates.convert(rival.price, currency)
     if rival.price.currency != currency:
         price = price.times(1 + _RATE_MARGIN)
-    for _ in range(max(1, ticks)):
-        price = price.one_tick_up()
-    return price
+    return price.ticks_up(max(1, ticks))
 
 
 def on_demand_cap(

@@ -13,7 +13,9 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
+from bidder.domain.policy import AdaptiveParams, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
+from bidder.domain.stances import USUAL, School, Stance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,8 @@ class View:
     ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
     be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
-    valued for want of a rate, a server whose book would bring the rates.
+    valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
+    targets have learnt.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -140,6 +143,14 @@ class View:
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
     paused: bool = False
+    schools: Mapping[str, School] = field(default_factory=dict)
+
+    def stance_of(self, target: Target) -> Stance:
+        """Return the stance that an adaptive target follows; the usual one for any other."""
+        school = self.schools.get(target.name)
+        if school is None or not isinstance(target.params, AdaptiveParams):
+            return USUAL
+        return school.best(head_start=target.params.head_start)
 
     def with_holding(self, holding: Holding) -> "View":
         """Return the view with this holding replaced or added."""

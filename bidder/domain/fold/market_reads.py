@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from bidder.domain import selection
+from bidder.domain import selection, stances
+from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
 from bidder.domain.policy import Policy
 from bidder.domain.view import BookSeen, Holding, View
@@ -46,7 +47,7 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     )
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
-    return folded, tuple(changed)
+    return schooling.after_book(folded, answer, policy, at=at), tuple(changed)
 
 
 def _rates_moved(before: View, after: View) -> bool:
@@ -63,7 +64,8 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
     for candidates in listed.shortlists.values():
         wanted.update(candidate.listing.server for candidate in candidates)
     kept = {server: seen for server, seen in view.books.items() if server in wanted}
-    return replace(listed, books=kept)
+    schools = {name: stances.forget(school, frozenset(wanted)) for name, school in view.schools.items()}
+    return replace(listed, books=kept, schools=schools)
 
 
 def relist(view: View, policy: Policy) -> View:

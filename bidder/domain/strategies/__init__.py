@@ -10,10 +10,12 @@ from typing import assert_never
 
 from bidder.domain.actions import Decision
 from bidder.domain.money import Price, Rates
-from bidder.domain.policy import FixedParams, Policy, Target, TrackParams
+from bidder.domain.policy import AdaptiveParams, FixedParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
-from bidder.domain.strategies import fixed, track
+from bidder.domain.stances import Stance
+from bidder.domain.strategies import adaptive, fixed, track
+from bidder.errors import NoRate
 
 
 def decide(position: Position, policy: Policy, now: datetime) -> Decision:
@@ -23,16 +25,30 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
             return fixed.decide(position, params, policy, now)
         case TrackParams() as params:
             return track.decide(position, params, policy, now)
+        case AdaptiveParams() as params:
+            return adaptive.decide(position, params, policy, now)
         case _ as unknown:
             assert_never(unknown)
 
 
-def opening_bid(quote: Quote, target: Target, rates: Rates) -> Price | None:
+def opening_bid(
+    quote: Quote, target: Target, rates: Rates, *, stance: Stance, gpus: int
+) -> Price | None:
     """Return the first bid on a server; None where the strategy would not bid there."""
     match target.params:
         case FixedParams() as params:
             return fixed.opening_bid(quote, params, rates)
         case TrackParams():
             return quote.needed
+        case AdaptiveParams():
+            worth = _worth(quote, target, rates, gpus)
+            return adaptive.opening_bid(quote, worth, stance)
         case _ as unknown:
             assert_never(unknown)
+
+
+def _worth(quote: Quote, target: Target, rates: Rates, gpus: int) -> Price | None:
+    try:
+        return target.worth.for_server(gpus, quote.needed.currency, rates)
+    except NoRate:
+        return None

@@ -18,6 +18,8 @@ URGENT_PLACE = 60
 LOST_AFTER = timedelta(seconds=20)
 # An order whose offer has been gone from the book this long can never win again.
 _ORPHANED_AFTER = timedelta(minutes=3)
+# How far to push past an active rival whose bid is below ours, where ticks are not enough.
+_PUSH = Decimal("1.005")
 # Above its ceiling by more than this, a bid is withdrawn instead of walked down.
 _WALKABLE_EXCESS = Decimal("0.10")
 
@@ -95,6 +97,11 @@ def withdraw(position: Position) -> Withdraw:
     )
 
 
+def recreate(position: Position, **more: Fact) -> Decision:
+    """Return the decision to cancel this order so that it is created again lower."""
+    return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, **more)
+
+
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
     """Return the decision for a bid that cannot be judged now; None where it can."""
     if position.book is None or not position.fresh(now, policy.pace.book_stale_after):
@@ -136,6 +143,30 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
             )
         return hold(position, Reason.STALE, wants_orders=True, offer_in_book=False)
     return None
+
+
+def regain(position: Position, needed: Price, outbid_since: datetime, now: datetime) -> Price | Decision:
+    """Return the price that wins an outbid offer back, or the hold where no price within reach does."""
+    book, cap = position.book, position.cap
+    unavailable = (
+        book is None
+        or not (book.exists and book.public and book.online)
+        or (position.listing is not None and position.listing.rented)
+    )
+    running = None if book is None else book.active()
+    outranked = running is not None and not running.mine and needed <= position.price
+    if outranked:
+        # A lower bid runs although ours is on top: the exchange wants more than our tick.
+        needed = position.price.times(_PUSH).rounded_up()
+    if unavailable or (needed <= position.price and not outranked):
+        # On top and not running, or nothing to win here: another tenant or an outage has it.
+        lost = now - outbid_since >= LOST_AFTER
+        reason = Reason.SERVER_LOST if lost else Reason.UNAVAILABLE
+        return hold(position, reason, due=None if lost else outbid_since + LOST_AFTER)
+    if cap is None or needed > cap:
+        cheaper = position.ceiling is not None and needed <= position.ceiling
+        return hold(position, Reason.ON_DEMAND_CHEAPER if cheaper else Reason.TOO_EXPENSIVE)
+    return needed
 
 
 def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> Decision | None:

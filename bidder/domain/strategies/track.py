@@ -12,16 +12,12 @@ stands above its ceiling (peers: NiceHashBot 18 and 29 lowered idle orders until
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.money import Price
 from bidder.domain.policy import Policy, TrackParams
 from bidder.domain.positions import Position
 from bidder.domain.strategies import common
-
-# How far to push past an active rival whose bid is below ours, where ticks are not enough.
-_PUSH = Decimal("1.005")
 
 
 def decide(position: Position, params: TrackParams, policy: Policy, now: datetime) -> Decision:
@@ -60,27 +56,11 @@ def _while_active(position: Position, needed: Price, params: TrackParams, now: d
 
 
 def _while_outbid(position: Position, needed: Price, params: TrackParams, now: datetime) -> Decision:
-    book, cap = position.book, position.cap
     outbid_since = position.holding.outbid_since or now
-    unavailable = (
-        book is None
-        or not (book.exists and book.public and book.online)
-        or (position.listing is not None and position.listing.rented)
-    )
-    running = None if book is None else book.active()
-    outranked = running is not None and not running.mine and needed <= position.price
-    if outranked:
-        # A lower bid runs although ours is on top: the exchange wants more than our tick.
-        needed = position.price.times(_PUSH).rounded_up()
-    if unavailable or (needed <= position.price and not outranked):
-        # On top and not running, or nothing to win here: another tenant or an outage has it.
-        lost = now - outbid_since >= common.LOST_AFTER
-        reason = Reason.SERVER_LOST if lost else Reason.UNAVAILABLE
-        return common.hold(position, reason, due=None if lost else outbid_since + common.LOST_AFTER)
-    if cap is None or needed > cap:
-        cheaper = position.ceiling is not None and needed <= position.ceiling
-        reason = Reason.ON_DEMAND_CHEAPER if cheaper else Reason.TOO_EXPENSIVE
-        return common.hold(position, reason)
+    regain = common.regain(position, needed, outbid_since, now)
+    if isinstance(regain, Decision):
+        return regain
+    needed = regain
     patient_until = outbid_since + params.raise_wait
     if now < patient_until:
         return common.hold(

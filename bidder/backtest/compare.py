@@ -1,0 +1,164 @@
+"""Several strategies on one recorded market, beside the clairvoyant optimum."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bidder.backtest import lineup, optimum, runner
+from bidder.backtest.runner import Run
+from bidder.backtest.terms import Terms
+from bidder.backtest.traces import Trace, median_price, read_trace
+from bidder.errors import BadInput
+
+# What a strategy may have learnt from before the cut.
+_PAST = timedelta(days=45)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to compare; amounts per hour in the trace's currency.
+
+    ``step`` is an amount, or a share of the cut's median price where its second part says so.
+    ``strategies`` None means all.
+    """
+
+    file: Path
+    value: Decimal
+    step: tuple[Decimal, bool] = (Decimal("0.01"), True)
+    market: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    restart_hours: Decimal = Decimal("0.1")
+    creation_fee: Decimal = Decimal("0.01")
+    tick: Decimal | None = None
+    on_demand: Decimal | None = None
+    pause_seconds: int = 600
+    grid_seconds: int = 60
+    creation_starts_clock: bool = False
+    raise_starts_clock: bool = False
+    strategies: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came of it."""
+
+    trace: Trace
+    terms: Terms
+    points: tuple[Decimal, ...]
+    optimum_utility: float
+    optimum_bids: tuple[float | None, ...]
+    runs: tuple[Run, ...]
+
+    def ratio(self, run: Run) -> float | None:
+        """Return a run's share of the optimum; None where the optimum earns nothing."""
+        return run.utility / self.optimum_utility if self.optimum_utility > 0 else None
+
+    def ordered(self) -> list[dict[str, Any]]:
+        """Return the runs as JSON-ready objects, best first."""
+        best_first = sorted(self.runs, key=lambda run: -run.utility)
+        return [self._run(run) for run in best_first]
+
+    def _run(self, run: Run) -> dict[str, Any]:
+        ratio = self.ratio(run)
+        return {
+            "strategy": run.strategy,
+            "utility": round(run.utility, 6),
+            "utility_ratio": None if ratio is None else round(ratio, 6),
+            "regret": round(self.optimum_utility - run.utility, 6),
+            "held_share": round(run.held_share, 6),
+            "mean_price": None if run.mean_price is None else round(run.mean_price, 8),
+            "restarts": run.restarts,
+            "creations": run.creations,
+            "requests": run.requests,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as one JSON-ready object."""
+        return {
+            "market": self.trace.market,
+            "from": _moment(self.trace.start),
+            "to": _moment(self.trace.end),
+            "value": float(self.terms.value),
+            "step": float(self.terms.step),
+            "tick": float(self.terms.tick),
+            "optimum_utility": round(self.optimum_utility, 6),
+            "runs": self.ordered(),
+        }
+
+
+def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
+    """Run every strategy asked for; raises BadInput for what cannot be used."""
+    chosen = lineup.named(question.strategies)
+    whole = read_trace(question.file, question.market)
+    trace = whole.cut(_aware(question.start), _aware(question.end))
+    grid = timedelta(seconds=question.grid_seconds)
+    if question.pause_seconds % question.grid_seconds:
+        raise BadInput(
+            f"--pause-seconds {question.pause_seconds} is not a multiple of --grid-seconds"
+            f" {question.grid_seconds}; choose a grid that divides it"
+        )
+    if (trace.end - trace.start) < grid:
+        raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
+    points = trace.sampled(grid)
+    terms = terms_of(question, points)
+    past = _past(whole, trace, grid)
+    best = optimum.optimum(points, terms, path=keep_periods)
+    runs = tuple(
+        runner.play(
+            name,
+            params,
+            points,
+            trace.start,
+            terms,
+            keep_periods=keep_periods,
+            on_demand=question.on_demand,
+            past=past if lineup.learns(params) else (),
+        )
+        for name, params in chosen.items()
+    )
+    return Comparison(
+        trace=trace,
+        terms=terms,
+        points=points,
+        optimum_utility=best.utility,
+        optimum_bids=best.bids,
+        runs=runs,
+    )
+
+
+def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
+    """Return value, costs and rules; a share is taken of the median over the cut's time."""
+    amount, is_share = question.step
+    step = amount * median_price(tuple(points)) if is_share else amount
+    if step <= 0:
+        raise BadInput("the step comes to 0; name one as an amount, such as --step 0.001")
+    return Terms(
+        value=question.value,
+        step=step,
+        tick=step / 10 if question.tick is None else question.tick,
+        restart_hours=question.restart_hours,
+        creation_fee=question.creation_fee,
+        pause=timedelta(seconds=question.pause_seconds),
+        grid=timedelta(seconds=question.grid_seconds),
+        creation_starts_clock=question.creation_starts_clock,
+        raise_starts_clock=question.raise_starts_clock,
+    )
+
+
+def _past(whole: Trace, cut: Trace, grid: timedelta) -> tuple[Decimal, ...]:
+    if whole.start >= cut.start:
+        return ()
+    before = whole.cut(max(whole.start, cut.start - _PAST), cut.start)
+    return before.sampled(grid)
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,87 @@
+"""``adaptive``: enter low, stay dear, come down early, and learn from watching how far to go.
+
+It follows the stance (see ``stances``) that earned most on these servers lately. The rules of the
+exchange are lopsided, a raise is free and instant while an overshoot comes down one step per 600
+seconds, so what a bid costs is not its price but the walk back. Entering near the value buys little
+work at the price of a start, so it enters only well below; once it runs, leaving costs a restart, so
+it stays longer; and when a rival who drove the bid up is gone and the walk down would cost several
+restarts, the offer is cancelled and created again at the bottom.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.money import Price
+from bidder.domain.policy import AdaptiveParams, Policy
+from bidder.domain.positions import Position
+from bidder.domain.quotes import Quote
+from bidder.domain.stances import Stance, walk_cost
+from bidder.domain.strategies import common
+
+# An offer that was displaced this recently still counts as running: its owner's work is at stake.
+_JUST_NOW = timedelta(seconds=30)
+
+
+def opening_bid(quote: Quote, worth: Price | None, stance: Stance) -> Price | None:
+    """Return the bid that suffices, or None where it is too near the value to be worth a start."""
+    limit = quote.cap if worth is None else min(_share(worth, stance.enter), quote.cap)
+    return quote.needed if quote.needed <= limit else None
+
+
+def decide(position: Position, params: AdaptiveParams, policy: Policy, now: datetime) -> Decision:
+    """Return what to do about one standing bid."""
+    blind = common.unseen(position, policy, now)
+    if blind is not None:
+        return blind
+    too_high = common.above_ceiling(position, position.needed, now)
+    if too_high is not None:
+        return too_high
+    needed, worth = position.needed, position.worth()
+    if needed is None or worth is None:
+        return common.hold(position, Reason.NO_RATE)
+    if position.offer is not None and position.offer.active:
+        return _while_active(position, needed, worth, now)
+    return _while_outbid(position, needed, worth, params, now)
+
+
+def _while_active(position: Position, needed: Price, worth: Price, now: datetime) -> Decision:
+    if position.price <= needed:
+        return common.hold(position, Reason.WINNING)
+    stance = position.stance
+    wait = 0.0 if position.opens_at is None else max((position.opens_at - now).total_seconds(), 0.0)
+    over = float(position.price.minus(needed).amount)
+    walk = walk_cost(over, float(position.usual_drop(now)), wait)
+    restart = float(worth.amount) * (position.target.restart / timedelta(days=1))
+    again = restart + float(position.creation_fee())
+    enterable = needed <= _share(worth, stance.enter)
+    if enterable and walk > stance.patience * again:
+        return common.recreate(position, walk_cost=round(walk, 6), restart_cost=round(again, 6))
+    return common.walk_down(position, needed, Reason.MARK_DOWN, now)
+
+
+def _while_outbid(
+    position: Position, needed: Price, worth: Price, params: AdaptiveParams, now: datetime
+) -> Decision:
+    outbid_since = position.holding.outbid_since or now
+    regain = common.regain(position, needed, outbid_since, now)
+    if isinstance(regain, Decision):
+        return regain
+    needed, stance = regain, position.stance
+    at_stake = now - outbid_since <= params.raise_wait + _JUST_NOW
+    limit = _share(worth, stance.stay if at_stake else stance.enter)
+    if needed > limit:
+        return common.hold(position, Reason.NOT_WORTH_IT, limit=str(limit))
+    patient_until = outbid_since + params.raise_wait
+    if now < patient_until:
+        return common.hold(
+            position, Reason.PATIENCE, due=patient_until, wants_book=True, urgency=common.URGENT_REGAIN
+        )
+    if params.confirm and position.outbid_reads < 2:
+        return common.hold(position, Reason.CONFIRMING, wants_book=True, urgency=common.URGENT_REGAIN)
+    action = common.reprice(position, needed)
+    return common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)
+
+
+def _share(worth: Price, share: float) -> Price:
+    return worth.times(Decimal(str(share)))

@@ -1,0 +1,127 @@
+"""The clairvoyant bound: never beaten by any schedule of bids, and reached by its own."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from bidder.backtest.auction import Auction
+from bidder.backtest.optimum import optimum
+from bidder.backtest.terms import Terms
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def small_terms(
+    *, creation_fee: Decimal = Decimal("0.01"), pause: timedelta = timedelta(seconds=120)
+) -> Terms:
+    """A ladder of whole ticks, two cells between lowerings, a step of two ticks."""
+    return Terms(
+        value=Decimal(6),
+        step=Decimal(2),
+        tick=Decimal(1),
+        restart_hours=Decimal("0.02"),
+        creation_fee=creation_fee,
+        pause=pause,
+        grid=timedelta(seconds=60),
+    )
+
+
+def earned(points: Sequence[Decimal], plan: Sequence[tuple[str, Decimal | None]], terms: Terms) -> float:
+    """Return what a plan earns by the auction's own account: one move at each moment."""
+    auction = Auction(terms=terms, now=START, rival=points[0])
+    for number, (point, (move, bid)) in enumerate(zip(points, plan, strict=True)):
+        auction.advance(START + number * terms.grid, point)
+        if move in ("cancel", "anew") and auction.bid is not None:
+            auction.cancel()
+        if move in ("create", "anew") and bid is not None:
+            auction.create(bid)
+        if move == "set" and bid is not None:
+            auction.reprice(bid)
+    auction.advance(START + len(points) * terms.grid)
+    return auction.utility
+
+
+def schedules(points: Sequence[Decimal], terms: Terms) -> Iterator[list[tuple[str, Decimal | None]]]:
+    """Yield every legal plan over the ladder, moment by moment."""
+    lowest = min(points)
+    ladder = [lowest + terms.tick * level for level in range(8)]
+
+    def extended(
+        moment: int, bid: Decimal | None, clock: int, plan: list[tuple[str, Decimal | None]]
+    ) -> Iterator[list[tuple[str, Decimal | None]]]:
+        if moment == len(points):
+            yield plan
+            return
+        later = max(clock - 1, 0)
+        yield from extended(moment + 1, bid, later, [*plan, ("stay", None)])
+        for wanted in ladder:
+            if bid is None:
+                yield from extended(moment + 1, wanted, 0, [*plan, ("create", wanted)])
+                continue
+            yield from extended(moment + 1, wanted, 0, [*plan, ("anew", wanted)])
+            if wanted > bid:
+                yield from extended(moment + 1, wanted, later, [*plan, ("set", wanted)])
+            elif wanted < bid and clock == 0 and bid - wanted <= terms.step:
+                after = terms.pause_cells - 1
+                yield from extended(moment + 1, wanted, after, [*plan, ("set", wanted)])
+        if bid is not None:
+            yield from extended(moment + 1, None, 0, [*plan, ("cancel", None)])
+
+    yield from extended(0, None, 0, [])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_schedule_of_bids_earns_more_and_one_earns_as_much(seed: int) -> None:
+    """Against every legal plan on four moments and eight levels."""
+    chance = Random(seed)
+    points = [Decimal(chance.randint(0, 6)) for _ in range(4)]
+    terms = small_terms(creation_fee=Decimal(chance.choice(("0.01", "0.03"))))
+    best = max(earned(points, plan, terms) for plan in schedules(points, terms))
+    assert optimum(points, terms).utility == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bids_of_the_optimum_earn_what_it_says(seed: int) -> None:
+    """Its path, played by the auction with every rule enforced, comes to the same utility."""
+    chance = Random(seed)
+    terms = small_terms()
+    points = [Decimal(chance.randint(0, 6)) for _ in range(1500)]
+    found = optimum(points, terms, path=True)
+    auction = Auction(terms=terms, now=START, rival=points[0])
+    for number, (point, bid) in enumerate(zip(points, found.bids, strict=True)):
+        auction.advance(START + number * terms.grid, point)
+        wanted = None if bid is None else Decimal(round(bid))
+        if wanted == auction.bid:
+            continue
+        far = auction.bid is not None and wanted is not None and auction.bid - wanted > terms.step
+        soon = auction.opens_at is not None and auction.now < auction.opens_at
+        lowered = auction.bid is not None and wanted is not None and wanted < auction.bid
+        if auction.bid is not None and (wanted is None or far or (soon and lowered)):
+            auction.cancel()
+        if wanted is not None and auction.bid is None:
+            auction.create(wanted)
+        elif wanted is not None:
+            auction.reprice(wanted)
+    auction.advance(START + len(points) * terms.grid)
+    assert auction.utility == pytest.approx(found.utility, abs=1e-6)
+
+
+def test_a_market_that_is_never_worth_it_earns_nothing() -> None:
+    """Nobody is forced to bid."""
+    points = [Decimal(9)] * 10
+    assert optimum(points, small_terms()).utility == 0.0
+
+
+def test_shorter_pauses_never_earn_less() -> None:
+    """A rule that is laxer cannot make the optimum worse."""
+    chance = Random(5)
+    points = [Decimal(chance.randint(0, 6)) for _ in range(200)]
+    by_pause = [
+        optimum(points, small_terms(pause=timedelta(seconds=60 * cells))).utility
+        for cells in (1, 2, 5, 9)
+    ]
+    assert by_pause == sorted(by_pause, reverse=True)
+    assert by_pause[0] > by_pause[-1]

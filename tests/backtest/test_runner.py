@@ -1,0 +1,156 @@
+"""Strategies on traces: the daemon's own decisions, held to the exchange's rules by the auction."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+from documented import disagreements
+
+from bidder.backtest import lineup, runner, traces
+from bidder.backtest.auction import Auction, RuleBroken
+from bidder.backtest.optimum import optimum
+from bidder.backtest.terms import Terms
+from bidder.cli.main import main
+from bidder.errors import BadInput
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TERMS = Terms(value=Decimal("0.2"), step=Decimal("0.001"), tick=Decimal("0.0001"))
+
+
+def wandering(seed: int, cells: int) -> list[Decimal]:
+    """A price that keeps for some minutes, wanders, and now and then jumps up for a while."""
+    chance = Random(seed)
+    points, base, spike, left = [], 0.1, 0.0, 0
+    for cell in range(cells):
+        if cell % chance.randint(3, 9) == 0:
+            base = min(max(base * (1 + chance.gauss(0, 0.01)), 0.05), 0.18)
+        if left <= 0 and chance.random() < 0.004:
+            spike, left = chance.choice((0.01, 0.05, 0.5)), chance.randint(2, 90)
+        left -= 1
+        points.append(Decimal(str(round(base + (spike if left > 0 else 0.0), 4))))
+    return points
+
+
+@pytest.mark.parametrize("name", sorted(lineup.LINEUP))
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_strategy_breaks_a_rule_or_beats_the_optimum(name: str, seed: int) -> None:
+    """The auction raises on any early or too deep lowering; nobody without foresight earns more."""
+    points = wandering(seed, 1500)
+    run = runner.play(name, lineup.named((name,))[name], points, START, TERMS)
+    # Half a tick of rounding for each hour is all that the ladder may cost the optimum.
+    slack = 0.5 * float(TERMS.tick) * len(points) / 60
+    assert run.utility <= optimum(points, TERMS).utility + slack
+    assert 0.0 <= run.held_share <= 1.0
+
+
+def test_the_account_of_a_run_adds_up() -> None:
+    """Utility is value less bids while running, less restarts and fees."""
+    points = wandering(3, 1500)
+    run = runner.play(
+        "track", lineup.named(("track",))["track"], points, START, TERMS, keep_periods=True
+    )
+    hours = [(p, (p.end - p.start) / timedelta(hours=1)) for p in run.periods if p.running]
+    gained = sum(float(TERMS.value - (p.bid or 0)) * span for p, span in hours)
+    costs = run.restarts * float(TERMS.restart_cost) + run.creations * float(TERMS.creation_fee)
+    assert run.utility == pytest.approx(gained - costs)
+    assert run.held_share == pytest.approx(sum(span for _, span in hours) / 25)
+
+
+def test_tracking_a_quiet_market_pays_the_rival_and_a_tick() -> None:
+    """Nothing to walk down, nothing lost."""
+    run = runner.play("track", lineup.named(("track",))["track"], [Decimal("0.1")] * 600, START, TERMS)
+    assert run.mean_price == pytest.approx(0.1001)
+    assert (run.restarts, run.creations, run.held_share) == (1, 1, 1.0)
+
+
+def test_adaptive_learns_from_what_came_before() -> None:
+    """On a market that it has watched for days it does no worse than without, and better than track."""
+    points = wandering(4, 12_000)
+    past, scored = points[:6000], points[6000:]
+    params = lineup.named(("adaptive", "track"))
+    learnt = runner.play("adaptive", params["adaptive"], scored, START, TERMS, past=past)
+    tracked = runner.play("track", params["track"], scored, START, TERMS)
+    assert learnt.utility > tracked.utility
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_auction_refuses_what_the_exchange_would(early: bool) -> None:
+    """A lowering before its clock, or deeper than a step, is an error of the program."""
+    auction = Auction(terms=TERMS, now=START, rival=Decimal("0.1"))
+    auction.create(Decimal("0.15"))
+    auction.reprice(Decimal("0.1495"))
+    auction.advance(START + timedelta(seconds=599 if early else 600))
+    with pytest.raises(RuleBroken):
+        auction.reprice(Decimal("0.149") if early else Decimal("0.1484"))
+
+
+def trace_file(folder: Path, rows: list[str]) -> Path:
+    """A small trace as a file."""
+    file = folder / "trace.csv"
+    file.write_text("\n".join(["ts_utc,market,price_usd,source", *rows]) + "\n")
+    return file
+
+
+def test_the_command_compares_and_documents_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One JSON object, as the documents say, and a report without any address in it."""
+    rows = [
+        f"2026-01-0{1 + n // 96}T{n % 96 // 4:02}:{n % 4 * 15:02}:00Z,a,{0.1 + n % 7 / 100},x"
+        for n in range(190)
+    ]
+    report = tmp_path / "report.html"
+    code = main(
+        ["backtest", "--trace", str(trace_file(tmp_path, rows)), "--value", "0.2", "--step", "1%",
+         "--strategies", "adaptive,track,fixed", "--html", str(report), "--json"]
+    )  # fmt: skip
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert disagreements(document, "backtest") == []
+    assert {run["strategy"] for run in document["runs"]} == {"adaptive", "track", "fixed"}
+    assert all(run["utility_ratio"] <= 1.001 for run in document["runs"])
+    assert "<svg" in report.read_text()
+    assert "://" not in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "told"),
+    [
+        (["2026-01-01,a,x,s"], [], "line 2: price_usd"),
+        (["yesterday,a,1,s"], [], "line 2: ts_utc"),
+        (["2026-01-01,a,1,s", "2026-01-02,b,1,s"], [], "several markets"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--value", "nan"], "--value"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--strategies", "best"], "--strategies"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "--from"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--grid-seconds", "7"], "--grid-seconds"),
+    ],
+)
+def test_bad_input_is_named_and_ends_with_two(
+    rows: list[str],
+    arguments: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The file, the line or the option, and the remedy."""
+    value = [] if "--value" in arguments else ["--value", "0.2"]
+    code = main(["backtest", "--trace", str(trace_file(tmp_path, rows)), *value, *arguments])
+    assert code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_cut_starts_with_the_price_that_holds() -> None:
+    """Sampling reads the last price at or before each moment."""
+    trace = traces.Trace(
+        market="a",
+        moments=(START, START + timedelta(minutes=5), START + timedelta(minutes=30)),
+        prices=(Decimal(1), Decimal(2), Decimal(3)),
+        end=START + timedelta(minutes=30),
+    )
+    cut = trace.cut(START + timedelta(minutes=3), START + timedelta(minutes=7))
+    assert cut.sampled(timedelta(minutes=1)) == (Decimal(1), Decimal(1), Decimal(2), Decimal(2))
+    with pytest.raises(BadInput):
+        trace.cut(START + timedelta(days=1), None)
