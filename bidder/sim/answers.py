@@ -32,7 +32,7 @@ class Request:
         """Return the body with exact decimals; raises ValueError where it is not JSON."""
         try:
             return _DECODER.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as exc:
             raise ValueError("not JSON") from exc
 
 

@@ -1,8 +1,8 @@
 """The exchange's HTTP face: a bare ASGI application with the real paths, and faults in front.
 
 No web framework: the paths are ten, and a request should cost microseconds. Outside ``/v1`` stand
-a few control endpoints for the demo and for tests; they answer on loopback only and are counted
-nowhere.
+``/openapi.json`` and a few control endpoints for the demo and for tests; those answer on loopback
+only, and none of them is counted anywhere.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from bidder.clock import Clock, ScaledClock
 from bidder.errors import BadInput
-from bidder.sim import answers
+from bidder.sim import answers, openapi
 from bidder.sim.answers import Answer, Request
 from bidder.sim.exchange import SimExchange
 from bidder.sim.faults import Fault, FaultScript, Kind
@@ -69,6 +69,9 @@ class SimApp:
             headers=_headers(scope),
             body=body,
         )
+        if path == "/openapi.json" and request.method == "GET":
+            await _send(send, Answer(status=200, body=answers.encoded(openapi.document())))
+            return
         if path.startswith("/_sim/"):
             await _send(send, self._control(request, scope))
             return
