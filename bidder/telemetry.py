@@ -26,7 +26,8 @@ _SECRET_KEYS: Final = frozenset(
 )
 _LIBRARIES: Final = ("apscheduler", "uvicorn", "httpx", "httpcore", "sqlalchemy", "alembic", "asyncio")
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _BREAKS = re.compile(r"[\t\n]+")
 _TEXTS_WITH_LINES: Final = ("exception", "stack")

@@ -114,7 +114,8 @@ def checked_amount(amount: Decimal) -> Decimal:
     if _USUAL_LEAST <= amount <= _USUAL_MOST and len(str(amount)) <= _USUAL_LENGTH:
         return amount
     if amount.is_signed() and amount != 0:
-        raise InvalidAmount(f"{plain(amount)} is negative")
+        # As it stands: written out in full, -1e999999999 would be a gigabyte of zeros.
+        raise InvalidAmount(f"{str(amount)[:_USUAL_LENGTH]} is negative")
     taken_apart = amount.as_tuple()
     digits, exponent = len(taken_apart.digits), taken_apart.exponent
     if not isinstance(exponent, int) or digits > _MAX_DIGITS or not -_MAX_DIGITS <= exponent <= 20:

@@ -16,6 +16,7 @@ from bidder.exchange.answers import clean
 
 LONGEST_MRL = timedelta(days=3650)
 _DISK = re.compile(r"(\d+(?:\.\d+)?)\s*(TB|GB)\s*$", re.IGNORECASE)
+_LONGEST_DISK = 60
 LONGEST_ID = 10**18
 Amounts = dict[str, Decimal | None]
 
@@ -140,7 +141,8 @@ def _gpu(text: str) -> tuple[str, int, str]:
 
 @lru_cache(maxsize=8192)
 def _disk(text: str) -> float | None:
-    found = _DISK.search(text)
+    # Only the end counts, and a search over a million digits would take for ever.
+    found = _DISK.search(text[-_LONGEST_DISK:])
     if found is None:
         return None
     size = float(found[1])

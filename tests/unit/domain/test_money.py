@@ -7,7 +7,16 @@ from builders import btc, clore, usd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.domain.money import Currency, Money, Price, Rates, parse_amount, plain, quantum
+from bidder.domain.money import (
+    Currency,
+    Money,
+    Price,
+    Rates,
+    checked_amount,
+    parse_amount,
+    plain,
+    quantum,
+)
 from bidder.errors import InvalidAmount, MixedCurrencies, NoRate
 
 CURRENCIES = st.sampled_from([Currency.BTC, Currency.CLORE, Currency.USD, Currency("dogecoin")])
@@ -201,3 +210,14 @@ def test_no_bid_however_absurd_breaks_the_arithmetic(
     rates = Rates({Currency.BTC: rate, Currency.CLORE: other})
     if rates.knows(Currency.BTC) and rates.knows(Currency.CLORE):
         assert rates.convert(price, Currency.CLORE).amount >= 0
+
+
+@pytest.mark.parametrize(
+    "text", ["-1e999999999", "-1e-999999999", "1e999999999", "-" + "9" * 10_000, "-0." + "1" * 10_000]
+)
+def test_an_absurd_amount_is_refused_in_few_words(text: str) -> None:
+    """Written out in full, such a number would fill the memory; a mere refusal must not."""
+    with pytest.raises(InvalidAmount) as caught:
+        checked_amount(Decimal(text))
+
+    assert len(str(caught.value)) < 100
