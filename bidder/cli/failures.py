@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and one line on standard error for what went wrong."""
 
+import json
 import os
 import sys
 import traceback
@@ -49,6 +50,19 @@ class CommandFailed(BidderError):
     """The command was understood and tried, and did not succeed."""
 
 
+def harmless(text: str) -> str:
+    """Return the text with everything but line ends escaped that could steer a terminal.
+
+    The escapes are those of JSON, so that a JSON text keeps its meaning. What an answer or the log
+    holds is clean already; a database file may have been written by somebody else.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
+
+
 def exit_code(exc: BaseException) -> ExitCode:
     """Return the exit code for an error of ours."""
     return next(code for kind, code in _CODES if isinstance(exc, kind))
@@ -57,7 +71,7 @@ def exit_code(exc: BaseException) -> ExitCode:
 def complain(text: str) -> None:
     """Print an error, each of its lines marked as one."""
     for line in text.splitlines() or [""]:
-        print(f"error: {line}", file=sys.stderr)  # noqa: T201 - the command's answer
+        print(f"error: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -5,18 +5,19 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from bidder.cli.failures import harmless
 from bidder.cli.options import SCHEMA
 from bidder.domain.money import plain
 
 
 def say(line: str = "") -> None:
-    """Print one line."""
-    print(line)  # noqa: T201 - the command's answer
+    """Print one line; what could steer a terminal is shown as an escape."""
+    print(harmless(line))  # noqa: T201 - the command's answer
 
 
 def say_json(document: dict[str, Any]) -> None:
     """Print one JSON object; ``schema`` tells the version of its keys."""
-    print(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False))  # noqa: T201
+    print(harmless(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False)))  # noqa: T201
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
@@ -33,7 +34,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     # Text, not str: a server's name may hold what rich would take for markup.
     drawn = Table(*columns, box=SIMPLE, title=title or None, title_justify="left", pad_edge=False)
     for row in found:
-        drawn.add_row(*(Text(cell, overflow="fold") for cell in row))
+        drawn.add_row(*(Text(harmless(cell), overflow="fold") for cell in row))
     if not console.is_terminal:
         # A pipe has no width to fit into.
         console.width = 250
