@@ -9,7 +9,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from bidder.domain.policy import AdaptiveParams, FixedParams, StrategyParams, TrackParams
+from bidder.domain.policy import (
+    AdaptiveParams,
+    AutopilotParams,
+    AutospottingParams,
+    FixedParams,
+    MinBidParams,
+    NicehashParams,
+    StrategyParams,
+    TopPlusTickParams,
+    TrackParams,
+    TrackRecreateParams,
+)
 from bidder.errors import BadInput
 
 _AT_ONCE = timedelta(0)
@@ -20,7 +31,14 @@ LINEUP: Final[Mapping[str, Callable[[], StrategyParams]]] = {
     "track": lambda: TrackParams(
         raise_wait=_AT_ONCE, confirm=False, dead_band=Decimal(0), war_raises=_NO_WAR
     ),
+    "track_recreate": TrackRecreateParams,
+    "top_plus_tick": TopPlusTickParams,
+    "autopilot": AutopilotParams,
+    "nicehash": NicehashParams,
+    "nicehash_literal": lambda: NicehashParams(literal=True),
+    "autospotting": AutospottingParams,
     "fixed": FixedParams,
+    "min_bid": MinBidParams,
 }
 
 

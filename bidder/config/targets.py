@@ -5,8 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import combinations
 
+from bidder.config import baselines, money, values
 from bidder.config import launch as launches
-from bidder.config import money, values
 from bidder.config.money import Amount
 from bidder.config.reader import Section, as_branch
 from bidder.config.requirements import read_requirements
@@ -28,7 +28,19 @@ from bidder.domain.policy import (
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _MOST_STRATEGIES = 200
-_STRATEGIES = ("track", "adaptive", "fixed")
+_STRATEGIES = (
+    "track",
+    "adaptive",
+    "fixed",
+    "track_recreate",
+    "top_plus_tick",
+    "autopilot",
+    "autospotting",
+    "nicehash",
+    "nicehash_literal",
+    "min_bid",
+)
+_WITH_SETTINGS = ("track", "adaptive", "fixed", "track_recreate", "autopilot", "autospotting")
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -191,7 +203,7 @@ def _renewal(section: Section) -> Renewal:
 
 def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> StrategyParams:
     kind = section.read("strategy", values.choice(*_STRATEGIES), "track")
-    for other in _STRATEGIES:
+    for other in _WITH_SETTINGS:
         if other != kind and section.has(other):
             section.add(
                 other, f"does not belong to strategy: {kind}", f"rename it to {kind}, or remove it"
@@ -200,7 +212,9 @@ def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> Strategy
         return _track(section.section("track"))
     if kind == "adaptive":
         return _adaptive(section.section("adaptive"))
-    return _fixed(section.section("fixed"), ceiling, rates)
+    if kind == "fixed":
+        return _fixed(section.section("fixed"), ceiling, rates)
+    return baselines.read_params(kind, section)
 
 
 def _adaptive(adaptive: Section) -> AdaptiveParams:

@@ -151,7 +151,62 @@ class AdaptiveParams:
     head_start: timedelta = timedelta(hours=1)
 
 
-StrategyParams = FixedParams | TrackParams | AdaptiveParams
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinBidParams:
+    """``min_bid``: the floor, never moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopPlusTickParams:
+    """``top_plus_tick``: the best rival and one increment, at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecreateParams:
+    """``track_recreate``: a new order where the walk down costs ``factor`` times one."""
+
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicehashParams:
+    """``nicehash``: one step up every ``every`` while starved; ``literal`` ones never come down."""
+
+    every: timedelta = timedelta(seconds=60)
+    literal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutopilotParams:
+    """``autopilot``: ``overpay`` above the best rival, as a share.
+
+    Outbid for ``grace`` it raises, by at most the share ``escalation`` every ``raise_every``.
+    """
+
+    overpay: Decimal = Decimal("0.01")
+    grace: timedelta = timedelta(seconds=150)
+    raise_every: timedelta = timedelta(seconds=60)
+    escalation: Decimal = Decimal("0.05")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutospottingParams:
+    """``autospotting``: the price at the start and the share ``buffer`` on top, set once."""
+
+    buffer: Decimal = Decimal("0.10")
+
+
+StrategyParams = (
+    FixedParams
+    | TrackParams
+    | AdaptiveParams
+    | MinBidParams
+    | TopPlusTickParams
+    | TrackRecreateParams
+    | NicehashParams
+    | AutopilotParams
+    | AutospottingParams
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

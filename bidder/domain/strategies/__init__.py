@@ -10,11 +10,33 @@ from typing import assert_never
 
 from bidder.domain.actions import Decision
 from bidder.domain.money import Price, Rates
-from bidder.domain.policy import AdaptiveParams, FixedParams, Policy, Target, TrackParams
+from bidder.domain.policy import (
+    AdaptiveParams,
+    AutopilotParams,
+    AutospottingParams,
+    FixedParams,
+    MinBidParams,
+    NicehashParams,
+    Policy,
+    Target,
+    TopPlusTickParams,
+    TrackParams,
+    TrackRecreateParams,
+)
 from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
 from bidder.domain.stances import Stance
-from bidder.domain.strategies import adaptive, fixed, track
+from bidder.domain.strategies import (
+    adaptive,
+    autopilot,
+    autospotting,
+    fixed,
+    min_bid,
+    nicehash,
+    top_plus_tick,
+    track,
+    track_recreate,
+)
 from bidder.errors import NoRate
 
 
@@ -27,6 +49,34 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
             return track.decide(position, params, policy, now)
         case AdaptiveParams() as params:
             return adaptive.decide(position, params, policy, now)
+        case _:
+            return _by_baseline(position, position.target.params, policy, now)
+
+
+def _by_baseline(
+    position: Position,
+    params: MinBidParams
+    | TopPlusTickParams
+    | TrackRecreateParams
+    | NicehashParams
+    | AutopilotParams
+    | AutospottingParams,
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    match params:
+        case MinBidParams():
+            return min_bid.decide(position, policy, now)
+        case TopPlusTickParams():
+            return top_plus_tick.decide(position, policy, now)
+        case TrackRecreateParams():
+            return track_recreate.decide(position, params, policy, now)
+        case NicehashParams():
+            return nicehash.decide(position, params, policy, now)
+        case AutopilotParams():
+            return autopilot.decide(position, params, policy, now)
+        case AutospottingParams():
+            return autospotting.decide(position, policy, now)
         case _ as unknown:
             assert_never(unknown)
 
@@ -43,6 +93,12 @@ def opening_bid(
         case AdaptiveParams():
             worth = _worth(quote, target, rates, gpus)
             return adaptive.opening_bid(quote, worth, stance)
+        case MinBidParams():
+            return min_bid.opening_bid(quote)
+        case AutospottingParams() as params:
+            return autospotting.opening_bid(quote, params)
+        case TopPlusTickParams() | TrackRecreateParams() | NicehashParams() | AutopilotParams():
+            return quote.needed
         case _ as unknown:
             assert_never(unknown)
 

@@ -28,7 +28,22 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind
 from bidder.domain.market import Listing, Offer
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import FixedParams, Per, Policy, Rails, Renewal, Target, TrackParams
+from bidder.domain.policy import (
+    AdaptiveParams,
+    AutopilotParams,
+    AutospottingParams,
+    FixedParams,
+    MinBidParams,
+    NicehashParams,
+    Per,
+    Policy,
+    Rails,
+    Renewal,
+    Target,
+    TopPlusTickParams,
+    TrackParams,
+    TrackRecreateParams,
+)
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import BookSeen, Created, Holding, Raised, View
 
@@ -63,7 +78,7 @@ def listings(draw: st.DrawFn, server: int) -> Listing:
 
 @st.composite
 def targets(draw: st.DrawFn, name: str) -> Target:
-    """Return a target of either strategy."""
+    """Return a target of any strategy."""
     params = draw(
         st.builds(FixedParams, price=st.none() | prices())
         | st.builds(
@@ -72,6 +87,19 @@ def targets(draw: st.DrawFn, name: str) -> Target:
             confirm=st.booleans(),
             margin_ticks=st.integers(1, 5),
             move_running=st.booleans(),
+        )
+        | st.sampled_from(
+            (
+                AdaptiveParams(),
+                AdaptiveParams(raise_wait=timedelta(0), confirm=False),
+                AutopilotParams(),
+                AutospottingParams(),
+                MinBidParams(),
+                NicehashParams(),
+                NicehashParams(literal=True),
+                TopPlusTickParams(),
+                TrackRecreateParams(),
+            )
         )
     )
     return make_target(
