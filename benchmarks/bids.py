@@ -1,7 +1,7 @@
 """Bids on recorded auctions, beside the clairvoyant optimum and every baseline.
 
 Three zones of one GPU instance type, weeks that nothing was fitted on, at three values and two steps:
-18 cells. Earlier weeks are what `adaptive` may have learnt from. Run it with `python -m benchmarks.bids`.
+18 cells. Earlier weeks are what `adaptive` may have learnt from. Run `python -m benchmarks.bids`.
 """
 
 import argparse
@@ -76,9 +76,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--zones", default=",".join(ZONES))
     chosen = parser.parse_args(arguments)
     if not DATA.exists():
-        print(
-            f"skipped: the recorded auctions are not here ({DATA.name} beside the project, in shared/data)"
-        )
+        print(f"skipped: {DATA.name} is not in shared/data beside the project")
         return 0
     wanted = [(z, v, s) for z in chosen.zones.split(",") for v in VALUES for s in STEPS]
     with ProcessPoolExecutor() as pool:
