@@ -25,8 +25,8 @@ class Question:
     ``strategies`` None means all.
     """
 
-    file: Path
     value: Decimal
+    file: Path | None = None
     step: tuple[Decimal, bool] = (Decimal("0.01"), True)
     market: str | None = None
     start: datetime | None = None
@@ -92,8 +92,15 @@ class Comparison:
 
 def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
     """Run every strategy asked for; raises BadInput for what cannot be used."""
-    chosen = lineup.named(question.strategies)
+    if question.file is None:
+        raise BadInput("--trace is missing; name a CSV file with recorded prices")
     whole = read_trace(question.file, question.market)
+    return compare_on(whole, question, keep_periods=keep_periods)
+
+
+def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) -> Comparison:
+    """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used."""
+    chosen = lineup.named(question.strategies)
     trace = whole.cut(_aware(question.start), _aware(question.end))
     grid = timedelta(seconds=question.grid_seconds)
     if question.pause_seconds % question.grid_seconds:

@@ -9,11 +9,12 @@ import typer
 
 from bidder.cli import output
 from bidder.cli.failures import ExitCode
-from bidder.cli.options import AsJson
+from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 from bidder.errors import BadInput
 
 if TYPE_CHECKING:
     from bidder.backtest.compare import Comparison
+    from bidder.backtest.traces import Trace
 
 _TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
@@ -26,6 +27,16 @@ def backtest(
     market: Annotated[
         str | None, typer.Option(help="Which of the file's markets; a part of its name will do.")
     ] = None,
+    from_history: Annotated[
+        bool, typer.Option("--from-history", help="The market is a server as this daemon recorded it.")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+    server: Annotated[
+        int | None, typer.Option(help="With --from-history: the server; default: best recorded.")
+    ] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=3660, help="With --from-history: how far back to look.")
+    ] = 14,
     value: Annotated[str | None, typer.Option(help="What an hour of running is worth.")] = None,
     step: Annotated[
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median price.")
@@ -71,8 +82,8 @@ def backtest(
     """
     from bidder.backtest import compare
 
-    if trace is None:
-        raise BadInput("--trace is missing; name a CSV file with recorded prices")
+    if from_history == (trace is not None):
+        raise BadInput("name the market: either --trace FILE or --from-history with -c FILE")
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
     question = compare.Question(
@@ -92,7 +103,11 @@ def backtest(
         raise_starts_clock=raise_starts_clock,
         strategies=None if strategies is None else tuple(strategies.split(",")),
     )
-    found = compare.compare(question, keep_periods=html is not None)
+    if from_history:
+        recorded = _recorded(config, server, days)
+        found = compare.compare_on(recorded, question, keep_periods=html is not None)
+    else:
+        found = compare.compare(question, keep_periods=html is not None)
     if html is not None:
         from bidder.backtest import report
 
@@ -102,6 +117,32 @@ def backtest(
     else:
         _show(found)
     return ExitCode.DONE
+
+
+def _recorded(config: Path, server: int | None, days: int) -> "Trace":
+    """Return the recorded history of a server; of the one with most changes where none is named."""
+    from collections import Counter
+    from datetime import UTC, timedelta
+
+    from bidder.backtest import recorded
+    from bidder.cli.opening import read_settings
+    from bidder.domain.ids import ServerId
+    from bidder.wiring import open_queries
+
+    end = datetime.now(UTC)
+    start = end - timedelta(days=days)
+    with open_queries(read_settings(config)) as queries:
+        if server is None:
+            seen = Counter(book.server for book in queries.history(since=start, limit=100_000))
+            if not seen:
+                raise BadInput(
+                    f"--from-history: no book was recorded in the last {days} days; run the daemon"
+                    " first, or look further back with --days"
+                )
+            server = seen.most_common(1)[0][0]
+        chosen = ServerId(server)
+        records = queries.changes(chosen, since=start, until=end)
+        return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
 
 
 def _number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:

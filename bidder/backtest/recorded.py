@@ -1,0 +1,58 @@
+"""The recorded history of one server as a trace: what it took to win it, in USD per hour."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.backtest.traces import Trace
+from bidder.domain.ids import ServerId
+from bidder.domain.money import Rates
+from bidder.errors import BadInput
+from bidder.store.records import BookRecord
+
+# Rented on demand, offline or hidden: no bid wins, so the rival bids what nobody would pay.
+_UNWINNABLE = Decimal(1_000_000)
+_HOURS = Decimal(24)
+
+
+def trace_of(
+    server: ServerId, records: Sequence[BookRecord], rates: Rates, *, start: datetime, end: datetime
+) -> Trace:
+    """Return the least bid that would have run, as the recorded books show it.
+
+    Amounts are valued by ``rates``. Where nobody looked, the last price read is taken to have held.
+
+    Raises:
+        BadInput: too little is recorded of this server in the span.
+    """
+    moments: list[datetime] = []
+    prices: list[Decimal] = []
+    for record in records:
+        price = _price(record, rates)
+        at = max(record.at, start)
+        if price is None or (prices and price == prices[-1]):
+            continue
+        if moments and moments[-1] == at:
+            prices[-1] = price
+            continue
+        moments.append(at)
+        prices.append(price)
+    last = min(end, max((r.until or r.at for r in records), default=start))
+    if not moments or last - moments[0] < timedelta(minutes=10):
+        raise BadInput(
+            f"--from-history: too little is recorded of server {server} between {start:%Y-%m-%d %H:%M}"
+            f" and {end:%Y-%m-%d %H:%M} UTC; `bidder history` lists what is, --days looks further back"
+        )
+    return Trace(market=f"server {server}", moments=tuple(moments), prices=tuple(prices), end=last)
+
+
+def _price(record: BookRecord, rates: Rates) -> Decimal | None:
+    if not (record.exists and record.public and record.online) or record.rented:
+        return _UNWINNABLE
+    floors = [rates.to_usd(f) for c, f in record.floor.items() if rates.knows(c)]
+    rival = record.best_rival
+    bids = [rates.to_usd(rival)] if rival is not None and rates.knows(rival.currency) else []
+    if not floors and not bids:
+        return None
+    least = min(floors, default=Decimal(0))
+    return round(max([least, *bids]) / _HOURS, 12)

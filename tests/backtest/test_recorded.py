@@ -1,0 +1,59 @@
+"""The daemon's own history as a market to bid on again."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bidder.backtest.compare import Question, compare_on
+from bidder.backtest.recorded import trace_of
+from bidder.domain.ids import ServerId
+from bidder.domain.money import Currency, Price, Rates
+from bidder.errors import BadInput
+from bidder.store.records import BookRecord
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SERVER = ServerId(7)
+RATES = Rates({Currency.CLORE: Decimal("0.1")})
+
+
+def record(minutes: int, *, floor: str, rival: str | None = None, rented: bool = False) -> BookRecord:
+    """One change of the book, so many minutes after the start, in CLORE per day."""
+    at = START + timedelta(minutes=minutes)
+    return BookRecord(
+        server=SERVER,
+        at=at,
+        floor={Currency.CLORE: Price(Decimal(floor), Currency.CLORE)},
+        best_rival=None if rival is None else Price(Decimal(rival), Currency.CLORE),
+        rented=rented,
+        until=at + timedelta(minutes=30),
+    )
+
+
+def test_what_it_took_to_win_is_the_rival_or_the_floor() -> None:
+    """In dollars per hour, whichever is higher; while rented on demand nobody could win."""
+    records = [
+        record(0, floor="24"),
+        record(30, floor="24", rival="48"),
+        record(60, floor="24", rival="12"),
+        record(90, floor="24", rented=True),
+    ]
+    trace = trace_of(SERVER, records, RATES, start=START, end=START + timedelta(days=1))
+    assert trace.prices[:3] == (Decimal("0.1"), Decimal("0.2"), Decimal("0.1"))
+    assert trace.prices[3] > 1000
+    assert trace.end == START + timedelta(hours=2)
+
+
+def test_a_recorded_server_can_be_bid_on_again() -> None:
+    """The comparison takes it like any other market."""
+    records = [record(30 * n, floor="24", rival=str(24 + n % 5)) for n in range(20)]
+    trace = trace_of(SERVER, records, RATES, start=START, end=START + timedelta(days=1))
+    found = compare_on(trace, Question(value=Decimal("0.3"), strategies=("track",)))
+    assert found.runs[0].held_share == 1.0
+    assert 0 < found.runs[0].utility <= found.optimum_utility
+
+
+def test_too_little_history_is_told() -> None:
+    """Nothing is made up from nothing."""
+    with pytest.raises(BadInput, match="too little is recorded"):
+        trace_of(SERVER, [], RATES, start=START, end=START + timedelta(days=1))
