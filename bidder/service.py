@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,9 +18,11 @@ from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
+from bidder.config.web import WebSettings
 from bidder.domain.policy import Policy
 from bidder.errors import BidderError, ConfigError
 from bidder.sd_notify import Notifier
+from bidder.store.queries import Queries
 from bidder.telemetry import configure_logging
 from bidder.wiring import App
 
@@ -41,6 +43,7 @@ class Service:
     reread: Callable[[], Settings]
     notifier: Notifier
     observers: tuple[Callable[[PassReport], None], ...] = ()
+    pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     reload_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _ready: bool = False
     _said: str = "starting"
@@ -54,7 +57,8 @@ class Service:
         with suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(signal.SIGHUP, self.reload_wanted.set)
         try:
-            await self.daemon.run()
+            async with self.pages:
+                await self.daemon.run()
         finally:
             for task in tasks:
                 task.cancel()
@@ -139,14 +143,36 @@ def build_service(
     *,
     reread: Callable[[], Settings],
 ) -> Service:
-    """Return the service around a daemon that is ready to run."""
+    """Return the service around a daemon that is ready to run.
+
+    Raises:
+        BadInput: the place where the pages should listen cannot be had.
+    """
     daemon = Daemon(trader=app.trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
-    return Service(
+    service = Service(
         daemon=daemon,
         settings=settings,
         reread=reread,
         notifier=Notifier.from_environ(os.environ),
     )
+    if settings.web is not None:
+        _add_pages(service, settings.web, app)
+    return service
+
+
+def _add_pages(service: Service, web: WebSettings, app: App) -> None:
+    # Here, because a daemon without pages must not carry a web framework in its memory.
+    from bidder.web.metrics import Metrics
+    from bidder.web.pages import make_pages
+    from bidder.web.server import listen, serving
+    from bidder.web.source import Source
+
+    queries = Queries(app.engine, service.settings.account)
+    source = Source(daemon=service.daemon, spend_totals=queries.spend_totals)
+    metrics = Metrics(source)
+    pages = make_pages(source, metrics, web.token)
+    service.pages = serving(pages, listen(web.host, web.port))
+    service.observers = (*service.observers, source.passed, metrics.passed)
 
 
 def _changes(before: Policy, after: Policy) -> dict[str, list[str]]:

@@ -83,7 +83,13 @@ def build_app(
     lease_clock = lease_clock or clock
     lease = Lease(engine, policy.account, holder=holder)
     fencing = lease.acquire(lease_clock.now())
-    store = Store(engine, policy.account, fencing=fencing, mode=policy.mode)
+    store = Store(
+        engine,
+        policy.account,
+        fencing=fencing,
+        mode=policy.mode,
+        stopwatch=lease_clock.monotonic,
+    )
     memory = store.load(clock.now())
     # Who died may have sent something this very moment, without having come to write it down.
     now = clock.now() if lease.took_over else None

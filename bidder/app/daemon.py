@@ -110,6 +110,10 @@ class Daemon:
             return 0.0
         return max(0.0, self.lease_clock.monotonic() - max(self._moved_at, self._due_at))
 
+    def lease_seconds(self) -> float:
+        """Return how long ago the lease was last renewed for certain."""
+        return self.lease_clock.monotonic() - self._renewed_at
+
     def _job_over(self, event: JobEvent) -> None:
         if event.job_id == _TRADING:
             self._arm()

@@ -9,6 +9,7 @@ from bidder.domain.agenda import Read
 from bidder.domain.intents import Intent, Verdict
 from bidder.domain.market import Book, OwnOrder
 from bidder.domain.view import Holding
+from bidder.exchange.client import CallReport
 
 
 class Result(StrEnum):
@@ -51,7 +52,9 @@ class Acted:
 class PassReport:
     """One pass, from the look to the deed.
 
-    ``idle_until`` is when something becomes worth a request again, where nothing was now.
+    ``idle_until`` is when something becomes worth a request again, where nothing was now. ``calls``
+    are the requests since the last report; ``seconds`` is how long the pass took up to here, and
+    ``commits`` are the seconds that each of the database's transactions took since the last report.
     """
 
     pass_id: int
@@ -62,3 +65,6 @@ class PassReport:
     alarms: tuple[str, ...] = ()
     sleep: timedelta = field(default=timedelta(0))
     idle_until: datetime | None = None
+    calls: tuple[CallReport, ...] = ()
+    seconds: float = 0.0
+    commits: tuple[float, ...] = ()

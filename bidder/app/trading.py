@@ -50,6 +50,7 @@ class Trader:
     next_policy: Policy | None = None  # goes into force between two passes, never within one
     refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
     _commands_at: float = -1e9
+    _began_at: float = 0.0
     _decided_on: View | None = None
 
     async def run_pass(self) -> PassReport:
@@ -68,6 +69,7 @@ class Trader:
 
     async def _one_pass(self) -> PassReport:
         self.pass_id += 1
+        self._began_at = self.clock.monotonic()
         self._go_by_next_policy()
         before = self.view
         observed: Observed | None = None
@@ -248,6 +250,9 @@ class Trader:
             alarms=tuple(alarm.text for alarm in tell),
             sleep=self._sleep(observed, acted, wake_at, now),
             idle_until=wake_at if observed is None and acted is None else None,
+            calls=self.client.take_calls(),
+            seconds=self.clock.monotonic() - self._began_at,
+            commits=self.store.take_commits(),
         )
         self.recorder.record(
             report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter

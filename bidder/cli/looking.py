@@ -103,6 +103,25 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     return ExitCode.DONE
 
 
+def health(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+    """Say whether the daemon is alive: it holds the lease and its passes get on. Exit code 1 if not."""
+    from bidder.cli import output, shapes
+    from bidder.cli.opening import read_settings
+    from bidder.wiring import open_queries
+
+    settings = read_settings(config)
+    now = datetime.now(UTC)
+    with open_queries(settings) as queries:
+        document = shapes.health(settings, queries.snapshot(), queries.lease(now), now=now)
+    if as_json:
+        output.say_json(document)
+    elif document["healthy"]:
+        output.say(f"healthy: the latest pass is {document['age_seconds']:.0f} seconds old")
+    if not document["healthy"]:
+        raise CommandFailed(f"not healthy: {document['problem']}")
+    return ExitCode.DONE
+
+
 def orders(
     config: ConfigFile = DEFAULT_CONFIG,
     ended: Annotated[bool, typer.Option("--ended", help="Those that are over, newest first.")] = False,

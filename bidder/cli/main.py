@@ -109,6 +109,7 @@ def chaos(
 
 app.command()(backtesting.backtest)
 app.command()(looking.check)
+app.command()(looking.health)
 app.command()(looking.plan)
 app.command()(looking.status)
 app.command()(looking.orders)

@@ -25,6 +25,8 @@ from bidder.store.records import (
     TargetPeriod,
 )
 
+# Longer than any pass takes, and than the slowest pace while the exchange is down.
+_LATEST_PASS_SECONDS = 180.0
 # What ``status`` shows of the latest pass; null for all of them before the first one.
 _PASS = (
     "at",
@@ -83,6 +85,27 @@ def check_failed(config: str, errors: tuple[str, ...]) -> dict[str, Any]:
         "targets": [],
         "warnings": [],
         "errors": list(errors),
+    }
+
+
+def health(
+    settings: Settings, seen: Snapshot | None, trader: LeaseRecord | None, *, now: datetime
+) -> dict[str, Any]:
+    """Return whether a daemon is at work: it holds the lease, and its passes leave pictures."""
+    age = None if seen is None else round((now - seen.at).total_seconds(), 1)
+    problem = None
+    if trader is None:
+        problem = "no daemon holds the lease"
+    elif age is None:
+        problem = "no pass has ended yet"
+    elif age > _LATEST_PASS_SECONDS:
+        problem = f"the latest pass is {age:.0f} seconds old"
+    return {
+        "account": settings.account,
+        "healthy": problem is None,
+        "problem": problem,
+        "holder": None if trader is None else trader.holder,
+        "age_seconds": age,
     }
 
 

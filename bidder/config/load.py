@@ -21,6 +21,7 @@ from bidder.config.secrets import (
 from bidder.config.settings import LogFormat, LogSettings, Settings, fingerprint
 from bidder.config.targets import name, read_targets
 from bidder.config.tree import MAX_BYTES, Branch, Scalar, parse
+from bidder.config.web import read_web
 from bidder.domain.ids import AccountName
 from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.policy import Mode, Pace, Policy, Rails, Retention, Target
@@ -53,6 +54,7 @@ def load_settings(
         warn_if_exposed(path, str(path), problems, line=account.line_of("token"), key="account.token")
     exchange_url = _exchange_url(top.section("exchange"), around)
     log = _log(top.section("log"))
+    web = read_web(top, around)
     policy = _policy(top, account_name, around)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
@@ -67,6 +69,7 @@ def load_settings(
         fingerprint=fingerprint(policy, exchange_url),
         warnings=problems.warnings,
         token_missing=token_missing,
+        web=web,
     )
 
 

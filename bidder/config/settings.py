@@ -12,6 +12,7 @@ from typing import Literal
 
 from bidder.config import launch as launches
 from bidder.config.secrets import Token
+from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
 from bidder.domain.policy import Policy, Target
@@ -46,6 +47,7 @@ class Settings:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     token_missing: str = ""
+    web: WebSettings | None = None
 
     def require_token(self) -> Token:
         """Return the token.
@@ -74,6 +76,8 @@ class Settings:
         found = [self.token.reveal()] if self.token is not None else []
         for target in self.policy.targets:
             found.extend(launches.secrets_of(target.launch))
+        if self.web is not None and self.web.token is not None:
+            found.append(self.web.token)
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)

@@ -5,6 +5,7 @@ ever repeated here: whether to try again is decided by whoever knows what is at 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,6 +74,14 @@ class ExchangeClient:
         self._read_only = read_only
         self._on_call = on_call
         self.last_call: CallReport | None = None
+        # Bounded: not everybody who makes calls asks for the reports.
+        self._calls: deque[CallReport] = deque(maxlen=100)
+
+    def take_calls(self) -> tuple[CallReport, ...]:
+        """Return the calls since this was last asked, at most the latest hundred."""
+        calls = tuple(self._calls)
+        self._calls.clear()
+        return calls
 
     async def close(self) -> None:
         """Close the connections."""
@@ -232,6 +241,7 @@ class ExchangeClient:
             answered_at=self._clock.now(),
             round_trip_seconds=self._clock.monotonic() - slot.sent_at,
         )
+        self._calls.append(self.last_call)
         if self._on_call is not None:
             self._on_call(self.last_call)
 

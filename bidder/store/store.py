@@ -8,7 +8,8 @@ Rejected: an ORM session. It keeps objects alive between transactions, and what 
 neither what was stored nor what is true.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -49,8 +50,12 @@ class Store:
         *,
         fencing: int | None = None,
         mode: Mode = Mode.LIVE,
+        stopwatch: Callable[[], float] | None = None,
     ) -> None:
-        """Write for ``account``; with ``fencing`` only while the lease still has that number."""
+        """Write for ``account``; with ``fencing`` only while the lease still has that number.
+
+        ``stopwatch`` tells seconds, by which each writing transaction is timed.
+        """
         self._engine = engine
         self._account = account
         self._fencing = fencing
@@ -58,6 +63,14 @@ class Store:
         # What is known to be stored, so that unchanged values cost nothing. One writer: see the lease.
         self._stored: dict[OrderId, Holding] = {}
         self._latest = recording.Latest()
+        self._stopwatch = stopwatch
+        self._commits: deque[float] = deque(maxlen=100)
+
+    def take_commits(self) -> tuple[float, ...]:
+        """Return the seconds of each writing transaction since this was last asked."""
+        commits = tuple(self._commits)
+        self._commits.clear()
+        return commits
 
     def load(self, now: datetime) -> Memory:
         """Return everything that a daemon must know again when it starts."""
@@ -248,10 +261,13 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        began = None if self._stopwatch is None else self._stopwatch()
         with transaction(self._engine, writing=True) as connection:
             if self._fencing is not None:
                 require_lease(connection, self._account, self._fencing)
             yield connection
+        if began is not None and self._stopwatch is not None:
+            self._commits.append(self._stopwatch() - began)
 
     @contextmanager
     def _saving(self, holdings: Iterable[Holding], at: datetime) -> Iterator[Connection]:

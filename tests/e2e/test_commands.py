@@ -48,7 +48,7 @@ def test_a_day_at_the_desk(tmp_path: Path) -> None:
 
 
 COMMANDS = {
-    *("check", "plan", "status", "orders", "history", "explain", "cancel", "pause", "resume"),
+    *("check", "plan", "health", "status", "orders", "history", "explain", "cancel", "pause", "resume"),
     *("wallets", "servers list", "servers config", "servers set", "demo", "chaos"),
 }
 
@@ -72,6 +72,8 @@ def _beside_the_daemon(desk: Desk, root: str) -> None:
     orders = wait_for(lambda: _running(desk), of="orders that run")
     status = desk.json("status")
     assert status["running"] is True
+    assert desk.json("health")["healthy"] is True
+    assert desk.run("health").out.startswith("healthy")
     assert status["holder"].startswith("process ")
     assert status["mode"] == "live"
     assert sum(len(target["orders"]) for target in status["targets"]) >= 2
@@ -113,6 +115,7 @@ def _beside_the_daemon(desk: Desk, root: str) -> None:
 
 def _without_the_daemon(desk: Desk, root: str) -> None:
     assert desk.json("status")["running"] is False
+    assert "no daemon holds the lease" in desk.run("health", code=1).err
     assert _live(root), "orders stay as they are when the daemon stops"
     config = desk.json("servers config", "rig-1")
     assert config["source"] == "command"

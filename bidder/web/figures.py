@@ -1,0 +1,130 @@
+"""The figures of one moment, as gauges: from the same snapshot that ``bidder status`` shows."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+
+from bidder.domain.intents import IntentState
+from bidder.domain.money import Currency, Rates
+from bidder.web.source import Moment, Source
+
+
+def figures(source: Source) -> Iterator[Metric]:
+    """Yield the figures of the latest moment, and whether the daemon is alive and trades."""
+    summary = source.summary()
+    yield _one("bidder_ready", "1 while the daemon trades, as /readyz says.", not source.not_trading())
+    yield _one("bidder_paused", "1 while trading is paused by command.", summary.paused)
+    yield _one(
+        "bidder_stalled_seconds",
+        "For how long a pass has been overdue or hung; the watchdog bites at 180.",
+        source.daemon.stalled_seconds(),
+    )
+    yield _one("bidder_intents_in_doubt", "Requests whose outcome is not settled.", summary.in_doubt)
+    yield _one(
+        "bidder_paying_usd_per_day", "What runs now costs so much, without fees.", summary.paying_usd
+    )
+    yield _one("bidder_saving_usd_per_day", "What runs now saves against on-demand.", summary.saving_usd)
+    yield from _spend(source)
+    if source.moment is not None:
+        yield from _of_moment(source.moment, source)
+
+
+def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
+    view, report = moment.view, moment.report
+    policy = moment.policy
+    info = {"version": version("bidder"), "account": policy.account, "mode": policy.mode.value}
+    yield InfoMetricFamily("bidder", "The daemon.", value=info)
+    frozen = sum(1 for intent in view.intents if intent.state is IntentState.AMBIGUOUS)
+    yield _one("bidder_intents_frozen", "Ambiguous requests; a person must look.", frozen)
+    yield _one("bidder_last_pass_timestamp_seconds", "When a pass last ended.", report.at.timestamp())
+    read_at = None if view.orders_at is None else view.orders_at.timestamp()
+    yield _one("bidder_orders_read_timestamp_seconds", "When our orders were last read.", read_at)
+    yield _one("bidder_servers_known", "Servers on the marketplace.", len(view.marketplace.listings))
+    told = len(source.daemon.trader.watch.told)
+    yield _one("bidder_alarms", "Alarms that were raised and whose cause lasts.", told)
+    picture = source.picture()
+    assert picture is not None
+    budget = picture["requests"]["budget_use"]
+    yield _one("bidder_request_budget_use_ratio", "Share of one request per second in use.", budget)
+    committed = picture["committed_usd_per_day"]
+    yield _one(
+        "bidder_committed_usd_per_day",
+        "All bids together, if all ran.",
+        None if committed is None else Decimal(committed["amount"]),
+    )
+    reasons = Counter(decision.reason.value for decision in report.decisions)
+    decisions = GaugeMetricFamily(
+        "bidder_decisions", "Decisions of the latest pass, by reason.", labels=["reason"]
+    )
+    for reason, count in reasons.items():
+        decisions.add_metric([reason], count)
+    yield decisions
+    yield from _positions(picture, view.rates)
+    balances = GaugeMetricFamily("bidder_wallet_balance", "Balance.", labels=["currency"])
+    for wallet in view.wallets.values():
+        if wallet.balance is not None:
+            balances.add_metric([wallet.currency.short], float(wallet.balance.amount))
+    yield balances
+
+
+def _positions(picture: dict[str, Any], rates: Rates) -> Iterator[Metric]:
+    wanted = GaugeMetricFamily("bidder_servers_wanted", "Servers wanted.", labels=["target"])
+    positions = GaugeMetricFamily(
+        "bidder_positions", "Orders, by whether they run.", labels=["target", "state"]
+    )
+    prices = {
+        name: GaugeMetricFamily(f"bidder_{name}_usd_per_day", text, labels=["target", "server", "order"])
+        for name, text in (
+            ("bid", "Our bid."),
+            ("rival", "The best rival's bid on the same server."),
+            ("ceiling", "The most that may be bid for this order."),
+        )
+    }
+    for target in picture["targets"]:
+        name, orders = target["name"], target["orders"]
+        if target["enabled"]:
+            wanted.add_metric([name], target["want"])
+        positions.add_metric([name, "running"], target["held"])
+        positions.add_metric([name, "waiting"], len(orders) - target["held"])
+        for order in orders:
+            for kind, metric in prices.items():
+                usd = _usd(order[kind], rates)
+                if usd is not None:
+                    metric.add_metric([name, str(order["server"]), str(order["order"])], usd)
+    yield wanted
+    yield positions
+    yield from prices.values()
+
+
+def _spend(source: Source) -> Iterator[Metric]:
+    labels = ["target", "currency"]
+    spend = GaugeMetricFamily(
+        "bidder_spend", "Spent by live and ended orders, without fees.", labels=labels
+    )
+    fees = GaugeMetricFamily("bidder_fees", "The exchange's percentage on that.", labels=labels)
+    created = GaugeMetricFamily("bidder_creation_fees", "Paid for creating orders.", labels=labels)
+    for total in source.spend():
+        target = total.target or ""
+        spend.add_metric([target, total.spend.currency.short], float(total.spend.amount))
+        fees.add_metric([target, total.fees.currency.short], float(total.fees.amount))
+        paid_in = total.creation_fees.currency.short
+        created.add_metric([target, paid_in], float(total.creation_fees.amount))
+    yield from (spend, fees, created)
+
+
+def _usd(shown: dict[str, Any] | None, rates: Rates) -> float | None:
+    if shown is None:
+        return None
+    rate = rates.usd_per_unit.get(Currency.named(shown["currency"]))
+    return None if rate is None else float(Decimal(shown["amount"]) * rate)
+
+
+def _one(name: str, text: str, value: float | Decimal | None) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    if value is not None:
+        family.add_metric([], float(value))
+    return family
