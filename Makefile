@@ -29,6 +29,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bidder tests benchmarks
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 # A campaign of simulated days with crashes and a misbehaving exchange.
 chaos: install
@@ -42,6 +43,12 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --custom-compile-command "make lock" --extra dev --extra postgres --extra parquet --extra tune \
 	    pyproject.toml build-requirements.in -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --custom-compile-command "make lock" --extra postgres -c requirements.lock \
+	    pyproject.toml -o requirements-runtime.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --custom-compile-command "make lock" -c requirements.lock \
+	    build-requirements.in -o requirements-build.lock
 
 clean:
 	rm -rf .venv .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
