@@ -181,10 +181,21 @@ def open_queries(settings: Settings) -> Iterator[Queries]:
     Raises:
         StoreUnusable: there is no database yet, or it cannot be used as it is.
     """
+    with open_current(settings) as engine:
+        yield Queries(engine, settings.account)
+
+
+@contextmanager
+def open_current(settings: Settings) -> Iterator[Engine]:
+    """Yield the engine of a database that is there and of this program's schema.
+
+    Raises:
+        StoreUnusable: there is no database yet, or it cannot be used as it is.
+    """
     engine = open_engine(settings.database_url)
     try:
         require_current(engine)
-        yield Queries(engine, settings.account)
+        yield engine
     finally:
         engine.dispose()
 

@@ -250,8 +250,8 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
         title="Its prices",
     )
     output.table(
-        ("at (UTC)", *pictures.DECISION_COLUMNS),
-        [(output.when(each["at"]), *pictures.decision_row(each)) for each in document["decisions"]],
+        ("at (UTC)", "what was decided", "reason"),
+        [(output.when(each["at"]), each["sentence"], each["reason"]) for each in document["decisions"]],
         title="Why",
     )
     return ExitCode.DONE

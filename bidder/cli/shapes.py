@@ -11,6 +11,7 @@ from typing import Any
 from bidder.app import snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
+from bidder.domain import sentences
 from bidder.domain.digest import Spread
 from bidder.domain.intents import Intent
 from bidder.domain.money import plain
@@ -235,8 +236,21 @@ def explained(
             }
             for intent in intents
         ],
-        "decisions": [snapshot.decision(decision) for decision in decisions],
+        "decisions": [
+            {**snapshot.decision(decision), "sentence": _sentence(decision)} for decision in decisions
+        ],
     }
+
+
+def _sentence(decision: DecisionRecord) -> str:
+    return sentences.tell(
+        decision.reason,
+        decision.facts,
+        action=None if decision.action is None else decision.action.value,
+        price=None if decision.price is None else str(decision.price),
+        previous=None if decision.previous_price is None else str(decision.previous_price),
+        due=decision.due,
+    )
 
 
 def planned(settings: Settings, seen: Preview) -> dict[str, Any]:

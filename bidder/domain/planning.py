@@ -157,6 +157,9 @@ def _fill(
         )
     if view.marketplace_at is None:
         return replace(base, reason=Reason.STALE)
+    if policy.adopt and _may_adopt(view):
+        # Which target a stranger's order fits is known only by its server: nothing is ordered beside it.
+        return replace(base, reason=Reason.STALE, wants_orders=True)
     result = moving.search(target, view, policy, now)
     match result:
         case NeedsBook(server=server):
@@ -189,6 +192,14 @@ def _fill(
                 action=action,
                 urgency=common.URGENT_PLACE,
             )
+
+
+def _may_adopt(view: View) -> bool:
+    """Return whether an order of nobody's was last read before its server was."""
+    unread = (
+        view.orders_at is None or view.marketplace_at is None or view.orders_at < view.marketplace_at
+    )
+    return unread and any(not holding.ours for holding in view.holdings.values())
 
 
 # How long a book that was read for its rates keeps us from reading it for them again.

@@ -21,6 +21,7 @@ _INTENTS_AT_LEAST = timedelta(days=2)
 _STEPS_AT_LEAST = timedelta(days=30)
 _ROWS_PER_SLICE = 500
 _PAGES_PER_SLICE = 200
+_SPARE_PAGES = 20
 
 
 def tidy(connection: Connection, account: str, now: datetime, keep: Retention) -> bool:
@@ -117,7 +118,7 @@ def _give_pages_back(connection: Connection) -> bool:
     if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() != 2:
         return False  # an older file: its free pages are used again, and `bidder db vacuum` turns it
     free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
-    if free <= _PAGES_PER_SLICE:
+    if free <= _SPARE_PAGES:
         return False  # soon in use again
     cursor = connection.connection.cursor()
     # Each step gives one page back; only fetching takes every step.

@@ -120,6 +120,9 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
+        if policy.adopt and not known.ours and not order.expired:
+            # When it was seen first its server may not have been known yet.
+            updated = replace(updated, target=_adopting_target(order, so_far, view, policy))
         if order.expired:
             so_far.ended.append(replace(updated, ended_at=min(now, order.ends_at)))
             del held[order_id]

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from builders import at
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidder.domain.digest import Held, Span, Spread, Stretch, cost, held_by_order, spread, summarise
@@ -22,6 +22,7 @@ def running(begin: float, end: float, bid: str, **changes: object) -> Stretch:
     return Stretch(begin=at(begin), end=at(end), **{**usual, **changes})  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PRICES, LENGTHS), min_size=1))
 def test_cost_is_the_exact_sum(parts: list[tuple[Decimal, int]]) -> None:
     """Prices over time add up to within half of the last place, however many there are."""
@@ -30,6 +31,7 @@ def test_cost_is_the_exact_sum(parts: list[tuple[Decimal, int]]) -> None:
     assert abs(Fraction(cost(parts)) - exact) <= Fraction(1, 2 * 10**12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PRICES, LENGTHS), min_size=1))
 def test_median_halves_the_time(parts: list[tuple[Decimal, int]]) -> None:
     """At most half of the time the price was below the median, at most half above it."""

@@ -169,8 +169,8 @@ def test_file_shrinks_when_history_goes(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'bidder.db'}")
     upgrade(engine)
     store = Store(engine, ACCOUNT)
-    for hour in range(20):
-        books = tuple(make_book(server, at=at(hour * 3600), rivals=hour) for server in range(500))
+    for hour in range(40):
+        books = tuple(make_book(server, at=at(hour * 3600), rivals=hour) for server in range(200))
         store.record_pass(make_pass(hour, hour * 3600.0, books=books))
     with transaction(engine, writing=False) as connection:
         before = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -179,7 +179,7 @@ def test_file_shrinks_when_history_goes(tmp_path: Path) -> None:
         after = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     engine.dispose()
 
-    assert after < before * 0.6
+    assert after < before * 0.7
 
 
 @pytest.mark.parametrize("looked_again_after", [300, 600])

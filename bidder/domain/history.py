@@ -1,0 +1,177 @@
+"""What winning a server cost lately: quantiles over time, and how long a bid would have held.
+
+Floats are for the statistics only; a price leaves as ``Decimal``, rounded up to the currency's
+quantum. Everything is weighted by time, never by how often something was seen, and forgotten
+exponentially: what lay one half-life back counts half.
+
+A bid is judged by all the moments at which one might have started with it: had no rival exceeded it
+for ``keep`` from then on? Starts lie close together and share their futures, so their number says
+nothing; what counts as one observation is ``keep`` worth of watched time. From that number the lower
+end of Wilson's score interval (E. B. Wilson, "Probable inference, the law of succession, and
+statistical inference", 1927) is promised instead of the bare share, as DrAFTS promises a binomial
+bound instead of a bare quantile (Wolski, Brevik, Chard, Chard, "Probabilistic guarantees of execution
+duration for Amazon spot instances", SC 2017). With few observations the bound is low, and no bid is
+found: that is meant.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import log, sqrt
+from statistics import NormalDist
+
+from bidder.domain.money import Currency, Price, Rates
+
+HALF_LIFE = timedelta(days=3)
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The best rival's bid over a time in which it was watched, in USD per day; None: no rival."""
+
+    begin: datetime
+    end: datetime
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """How often a bid held: the share of starts, its lower bound, and how many observations that is."""
+
+    share: float
+    lower: float
+    observations: float
+
+
+def quantile(
+    readings: Iterable[Reading], share: float, now: datetime, *, half_life: timedelta = HALF_LIFE
+) -> Decimal | None:
+    """Return the least rival bid that was not exceeded for ``share`` of the time; 0 without rivals.
+
+    Returns None where nothing was watched.
+    """
+    weights: dict[Decimal, float] = {}
+    for reading in readings:
+        price = Decimal(0) if reading.price is None else reading.price
+        weight = _weight(reading.begin, reading.end, now, half_life)
+        weights[price] = weights.get(price, 0.0) + weight
+    wanted, passed = share * sum(weights.values()), 0.0
+    for price in sorted(weights):
+        passed += weights[price]
+        # The sum of floats may miss its own whole by a hair.
+        if passed >= wanted * (1 - 1e-12):
+            return price
+    return None
+
+
+def survival(
+    readings: Sequence[Reading],
+    bid: Decimal,
+    keep: timedelta,
+    now: datetime,
+    *,
+    half_life: timedelta = HALF_LIFE,
+    confidence: float = CONFIDENCE,
+) -> Survival | None:
+    """Return how often ``bid`` would have held for ``keep``; None where no start can be judged.
+
+    A start counts only if all of the ``keep`` after it was watched. ``readings`` are in order of time
+    and do not overlap.
+    """
+    possible = held = watched = 0.0
+    for run in _runs(readings):
+        first, last = run[0].begin, run[-1].end - keep
+        if last <= first:
+            continue
+        whole = _weight(first, last, now, half_life)
+        possible += whole
+        held += whole - _lost(run, bid, keep, first, last, now, half_life)
+        watched += _weight(first, run[-1].end, now, half_life)
+    if possible <= 0:
+        return None
+    share = min(max(held / possible, 0.0), 1.0)
+    observations = watched / keep.total_seconds()
+    return Survival(
+        share=share, lower=_wilson(share, observations, confidence), observations=observations
+    )
+
+
+def bid_for(
+    readings: Sequence[Reading],
+    keep: timedelta,
+    probability: float,
+    now: datetime,
+    *,
+    half_life: timedelta = HALF_LIFE,
+    confidence: float = CONFIDENCE,
+) -> Decimal | None:
+    """Return the least rival bid, in USD per day, that one must not fall below to hold for ``keep``.
+
+    Whoever bids more than that holds with ``probability`` at least, at the stated confidence. None
+    where the history is too short to promise so much at any price.
+    """
+    prices = sorted({r.price for r in readings if r.price is not None} | {Decimal(0)})
+    low, high = 0, len(prices)
+    while low < high:
+        middle = (low + high) // 2
+        found = survival(readings, prices[middle], keep, now, half_life=half_life, confidence=confidence)
+        if found is not None and found.lower >= probability:
+            high = middle
+        else:
+            low = middle + 1
+    return prices[low] if low < len(prices) else None
+
+
+def price_above(usd: Decimal, currency: Currency, rates: Rates) -> Price:
+    """Return the least price in ``currency`` that is above ``usd`` per day; raises NoRate."""
+    return rates.from_usd(usd, currency).one_tick_up()
+
+
+def _runs(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Return the readings in runs that follow each other without a gap."""
+    runs: list[list[Reading]] = []
+    for reading in readings:
+        if reading.end <= reading.begin:
+            continue
+        if runs and runs[-1][-1].end == reading.begin:
+            runs[-1].append(reading)
+        else:
+            runs.append([reading])
+    return runs
+
+
+def _lost(
+    run: Sequence[Reading],
+    bid: Decimal,
+    keep: timedelta,
+    first: datetime,
+    last: datetime,
+    now: datetime,
+    half_life: timedelta,
+) -> float:
+    """Return the weight of the starts after which a rival exceeded ``bid`` too soon."""
+    lost, done = 0.0, first
+    for reading in run:
+        if reading.price is None or reading.price <= bid:
+            continue
+        begin, end = max(reading.begin - keep, done), min(reading.end, last)
+        if end > begin:
+            lost += _weight(begin, end, now, half_life)
+            done = end
+    return lost
+
+
+def _weight(begin: datetime, end: datetime, now: datetime, half_life: timedelta) -> float:
+    """Return a time's length in seconds, each moment counting half for each half-life it lies back."""
+    unit = half_life.total_seconds() / log(2)
+    older, newer = (now - begin).total_seconds(), (now - end).total_seconds()
+    return float(unit * (0.5 ** (newer / (unit * log(2))) - 0.5 ** (older / (unit * log(2)))))
+
+
+def _wilson(share: float, observations: float, confidence: float) -> float:
+    z = NormalDist().inv_cdf(confidence)
+    middle = share + z * z / (2 * observations)
+    spread = z * sqrt(share * (1 - share) / observations + (z / (2 * observations)) ** 2)
+    return max(0.0, (middle - spread) / (1 + z * z / observations))

@@ -1,0 +1,135 @@
+"""A decision as a person would say it: one sentence from its reason, its facts and its deed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from bidder.domain.actions import Fact, Reason
+
+# What happened, and what may be added where the facts say it.
+_TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
+    Reason.EMPTY_SLOT: (
+        "A server was missing and this one was the cheapest that fits",
+        ("{floor} is the least it takes", "the best rival bids {rival}", "the ceiling is {ceiling}"),
+    ),
+    Reason.OUTBID: (
+        "A rival had the server and a higher bid wins it back",
+        ("the rival bids {rival}", "the ceiling is {ceiling}"),
+    ),
+    Reason.MARK_DOWN: (
+        "The server was ours for more than it takes",
+        ("the best rival bids {rival}", "the floor is {floor}"),
+    ),
+    Reason.ABOVE_CEILING: ("The bid stood above its ceiling", ("the ceiling is {ceiling}",)),
+    Reason.FIXED_PRICE: ("The bid was not at the price that the strategy names", ()),
+    Reason.MOVE: (
+        "Another server was the better deal",
+        ("server {to_server} takes {to_bid} per day",),
+    ),
+    Reason.WAR: (
+        "Each raise was answered, so the server was left to its rivals",
+        ("server {to_server} takes {to_bid} per day",),
+    ),
+    Reason.RECREATE: ("Ordering anew was cheaper than walking the bid down step by step", ()),
+    Reason.RENEW: (
+        "The order was about to end and its successor was due",
+        ("the bid needed is {needed}",),
+    ),
+    Reason.SURPLUS: ("There were more orders than wanted and this one was the most dispensable", ()),
+    Reason.SERVER_LOST: (
+        "The server was lost for good: rented on demand, offline or gone",
+        ("server {to_server} takes {to_bid} per day",),
+    ),
+    Reason.ORDERED: ("You asked for it", ()),
+    Reason.SHUTDOWN: ("The daemon stopped and was to leave no order behind", ()),
+    Reason.WINNING: (
+        "The server was ours and no lower bid was worth its turn",
+        ("the best rival bids {rival}", "the floor is {floor}"),
+    ),
+    Reason.CLOCK: (
+        "The bid was higher than needed, but the exchange allows one lowering in ten minutes",
+        ("{needed} would be enough",),
+    ),
+    Reason.PATIENCE: (
+        "The bid was left as it was for a moment, in case the market settles by itself",
+        ("the rival bids {rival}",),
+    ),
+    Reason.CONFIRMING: ("A rival seemed to have the server; a second look had to agree first", ()),
+    Reason.WAR_PAUSE: ("A bidding war was cooling off", ("{raises} raises were answered",)),
+    Reason.TOO_EXPENSIVE: (
+        "What it takes was above the ceiling",
+        ("{needed} is needed", "the cheapest is {cheapest}", "the ceiling is {ceiling}"),
+    ),
+    Reason.NOT_WORTH_IT: ("The server could be won, but too near its value to be worth a start", ()),
+    Reason.NO_CANDIDATE: ("No server on the marketplace fits below the ceiling", ()),
+    Reason.STALE: ("What was known was too old to act on, so the market was looked at first", ()),
+    Reason.NO_RATE: ("An exchange rate was missing", ("none is known for {currency}",)),
+    Reason.IN_DOUBT: ("An earlier request's outcome was not known yet", ()),
+    Reason.FROZEN: (
+        "It is not clear which order is ours, so a person must look",
+        ("order {other_order} is on the same server",),
+    ),
+    Reason.PENDING: ("The new order was accepted and not listed yet", ()),
+    Reason.UNAVAILABLE: (
+        "The server was not to be had just then: rented on demand, offline or hidden",
+        (),
+    ),
+    Reason.ON_DEMAND_CHEAPER: (
+        "The bid would have reached what the host asks on demand",
+        ("that is {on_demand}", "that is {cap}"),
+    ),
+    Reason.NO_BALANCE: ("The wallet did not carry it", ("it holds {balance}",)),
+    Reason.CHURN: (
+        "There had been too many new orders lately",
+        (
+            "{creations_last_hour} within the hour",
+            "{creations_on_server_last_hour} on this server within the hour",
+        ),
+    ),
+    Reason.RAIL: (
+        "One of your limits forbade it",
+        ("the limit is {rail}", "it allows {limit_usd} USD per day", "it would be {would_be_usd} USD"),
+    ),
+    Reason.ORDER_LIMIT: ("The account may not have more orders", ("{live} of {limit} are live",)),
+    Reason.PAUSED: ("Trading was paused", ()),
+    Reason.REFUSED: ("The exchange had refused this shortly before", ("it said: {refusal}",)),
+}
+
+
+def tell(
+    reason: str,
+    facts: Mapping[str, Fact],
+    *,
+    action: str | None = None,
+    price: str | None = None,
+    previous: str | None = None,
+    due: datetime | None = None,
+) -> str:
+    """Return the sentence; a reason that this program does not know is shown as it is stored."""
+    try:
+        opening, additions = _TOLD[Reason(reason)]
+    except ValueError:
+        opening, additions = f"The reason was {reason!r}", ()
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    added = [each for each in additions if _names(each) <= known.keys()]
+    said = ", ".join(text.format_map(known) for text in added)
+    aside = f" ({said})" if said else ""
+    until = "" if due is None or action is not None else f" until {due:%H:%M:%S} UTC"
+    return f"{opening}{aside}: {_deed(action, price, previous)}{until}."
+
+
+def _names(text: str) -> set[str]:
+    return {part.split("}", 1)[0] for part in text.split("{")[1:]}
+
+
+def _deed(action: str | None, price: str | None, previous: str | None) -> str:
+    match action:
+        case None:
+            return "nothing was sent"
+        case "place":
+            return f"a bid of {price} per day was placed"
+        case "rent":
+            return f"the server was rented on demand for {price} per day"
+        case "reprice":
+            return f"the bid went from {previous} to {price} per day"
+        case _:
+            return "the order was cancelled"
