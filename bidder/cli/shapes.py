@@ -12,6 +12,7 @@ from bidder.app import snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
 from bidder.domain.digest import Spread
+from bidder.domain.ids import on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.money import plain
 from bidder.store.records import (
@@ -106,6 +107,7 @@ def status(
         "paused": paused,
         "spend": [
             {
+                "mode": total.mode.value,
                 "target": total.target,
                 "orders": total.orders,
                 "spend": snapshot.money(total.spend),
@@ -140,6 +142,7 @@ def book(record: BookRecord) -> dict[str, Any]:
         "best_rival": snapshot.money(record.best_rival),
         "active_order": record.active_order,
         "our_order": record.our_order,
+        "paper": record.our_order is not None and on_paper(record.our_order),
         "our_price": snapshot.money(record.our_price),
     }
 

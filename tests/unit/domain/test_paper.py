@@ -1,0 +1,1 @@
+"""Orders on paper: bills, the lowering clock, refusals, and who would run."""
