@@ -20,9 +20,8 @@ Wait = Annotated[
     typer.Option("--wait", min=0, help="Seconds to wait for the command to be carried out."),
 ]
 
-OrderNumber = Annotated[
-    str, typer.Argument(metavar="ORDER", help="The order's number; P1, P2, ... for one on paper.")
-]
+ORDER_HELP = "The order's number; P1, P2, ... for one on paper."
+OrderNumber = Annotated[str, typer.Argument(metavar="ORDER", help=ORDER_HELP)]
 
 DEFAULT_CONFIG = Path("config.yaml")
 SCHEMA = 1

@@ -12,9 +12,9 @@ import typer
 from bidder.cli.failures import CommandFailed, ExitCode
 from bidder.cli.options import (
     DEFAULT_CONFIG,
+    ORDER_HELP,
     AsJson,
     ConfigFile,
-    OrderNumber,
     Wait,
     order_number,
 )
@@ -33,7 +33,7 @@ servers = typer.Typer(
 
 
 def cancel(
-    order: OrderNumber | None = None,
+    order: Annotated[str | None, typer.Argument(metavar="ORDER", help=ORDER_HELP)] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     every: Annotated[
         bool, typer.Option("--all", help="Every order of this daemon, and pause trading.")
