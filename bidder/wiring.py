@@ -9,6 +9,7 @@ from decimal import Decimal
 import httpx
 from sqlalchemy import Engine
 
+from bidder.app.paper import PaperClient
 from bidder.app.preview import Preview, preview
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
@@ -72,10 +73,12 @@ def build_app(
     lease_clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     holder: Holder | None = None,
+    read_only: bool = False,
 ) -> App:
     """Take the account's lease, load what is remembered, and return the daemon.
 
-    ``holder`` is who takes it: this process, unless a simulation plays several.
+    ``holder`` is who takes it: this process, unless a simulation plays several. With ``read_only``,
+    and on paper always, there are no means to send anything that changes something.
 
     Raises:
         LeaseHeld: another daemon trades this account.
@@ -98,14 +101,29 @@ def build_app(
         last_request_at=now or memory.last_request_at,
         last_creation_at=now or memory.last_creation_at,
     )
-    client = build_client(
-        base_url=base_url,
-        token=token,
-        clock=clock,
-        limiter=limiter,
-        read_only=policy.mode is Mode.PAPER,
-        transport=transport,
-    )
+    client: ExchangeClient
+    if policy.mode is Mode.PAPER:
+        # Whose order is real is none of paper's to look after.
+        policy = replace(policy, adopt=False)
+        account = replace(store.paper_account(clock.now()), rules=memory.rules, steps=memory.steps)
+        client = PaperClient(
+            http=open_http(base_url, token, transport=transport),
+            limiter=limiter,
+            clock=clock,
+            store=store,
+            account=account,
+            rates=memory.rates.over(policy.static_rates),
+            has_token=token is not None,
+        )
+    else:
+        client = build_client(
+            base_url=base_url,
+            token=token,
+            clock=clock,
+            limiter=limiter,
+            read_only=read_only,
+            transport=transport,
+        )
     trader = Trader(
         client=client,
         store=store,
@@ -119,7 +137,7 @@ def build_app(
 
 def build_daemon(settings: Settings) -> App:
     """Return the daemon that a configuration file describes, in the machine's own time."""
-    token = settings.require_token().reveal()
+    token = settings.trading_token()
     engine = open_database(settings.database_url)
     with _closed_on_failure(engine):
         return build_app(
@@ -219,7 +237,7 @@ def build_servant(settings: Settings, engine: Engine) -> App:
     app = build_app(
         policy=replace(settings.policy, targets=idle),
         base_url=settings.exchange_url,
-        token=settings.require_token().reveal(),
+        token=settings.trading_token(),
         engine=engine,
         clock=SystemClock(),
     )
@@ -237,25 +255,26 @@ async def preview_now(settings: Settings) -> Preview:
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
     """
-    token = settings.require_token().reveal()
+    token = settings.trading_token()
     engine = open_engine(settings.database_url)
     file = sqlite_file(engine)
     passing = file is not None and not file.exists()
     if passing:
         engine = open_engine("sqlite://")
-    policy = replace(settings.policy, mode=Mode.PAPER)
     with _closed_on_failure(engine):
         upgrade(engine)
         app = build_app(
-            policy=policy,
+            policy=settings.policy,
             base_url=settings.exchange_url,
             token=token,
             engine=engine,
             clock=SystemClock(),
+            read_only=True,
         )
     limiter = app.trader.client.limiter
     try:
-        return await preview(app.trader.view, policy, client=app.trader.client, clock=app.clock)
+        trader = app.trader
+        return await preview(trader.view, trader.policy, client=trader.client, clock=app.clock)
     finally:
         app.trader.store.note_requests(
             last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at

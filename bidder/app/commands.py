@@ -11,7 +11,7 @@ from typing import Any
 
 from bidder.app import snapshot
 from bidder.domain.actions import Decision, Reason, Withdraw
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, on_paper, spelled
 from bidder.domain.policy import Mode
 from bidder.domain.view import View
 from bidder.errors import ExchangeError, InDoubt, InvalidToken
@@ -22,9 +22,12 @@ DONE = "done: "
 FAILED = "failed: "
 
 _URGENT = 100
-_NOT_ON_PAPER = FAILED + "mode is paper, which sends nothing that changes anything; set mode: live"
+_NOT_ON_PAPER = (
+    FAILED
+    + "it is a real order and mode is paper, which sends nothing that changes anything; set mode: live"
+)
 # One request to the exchange each, carried out in a pass of its own.
-_ERRANDS = frozenset({"wallets", "my_servers", "server_config", "set_server_settings"})
+ERRANDS = frozenset({"wallets", "my_servers", "server_config", "set_server_settings"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,10 @@ def hear(requests: Iterable[Request], view: View, mode: Mode) -> Heard:
                 finished += [(request, outcome)] if outcome is not None else []
             case "cancel_all":
                 paused = True
-                outcome, decisions = _cancel_all(view, mode)
+                outcome, decisions = _cancel_all(view)
                 withdrawals += decisions
                 finished += [(request, outcome)] if outcome is not None else []
-            case kind if kind in _ERRANDS:
+            case kind if kind in ERRANDS:
                 errands.append(request)
             case other:
                 finished.append((request, f"{FAILED}no such command {other!r}"))
@@ -117,24 +120,22 @@ def _cancel(request: Request, view: View, mode: Mode) -> tuple[str | None, Decis
     if order is None:
         return FAILED + "not an order number", None
     if order in view.holdings:
-        if mode is Mode.PAPER:
+        if mode is Mode.PAPER and not on_paper(order):
             return _NOT_ON_PAPER, None
         return None, _withdrawal(order, view)
     if order in view.ended:
-        return f"{DONE}order {order} is over", None
+        return f"{DONE}order {spelled(order)} is over", None
     if view.completed_at is None:
         return None, None  # our orders have not been read yet
-    return f"{FAILED}order {order} is not known", None
+    return f"{FAILED}order {spelled(order)} is not known", None
 
 
-def _cancel_all(view: View, mode: Mode) -> tuple[str | None, list[Decision]]:
+def _cancel_all(view: View) -> tuple[str | None, list[Decision]]:
     if view.completed_at is None:
         return None, []
     ours = [h.order.order for h in view.holdings.values() if h.ours]
     if not ours and not view.intents:
         return DONE + "every order is cancelled, trading is paused", []
-    if mode is Mode.PAPER:
-        return f"{_NOT_ON_PAPER}; trading is paused", []
     return None, [_withdrawal(order, view) for order in ours]
 
 

@@ -30,7 +30,6 @@ from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
 from bidder.clock import Clock
 from bidder.domain.actions import Decision, Reason, Withdraw
-from bidder.domain.policy import Mode
 from bidder.errors import BidderError, LeaseLost, StoreFailed
 from bidder.store.lease import LEASE_HEARTBEAT, LEASE_TTL, Lease
 
@@ -224,8 +223,6 @@ class Daemon:
     async def _cancel_all(self) -> None:
         """Cancel every order of this daemon, one request a second, as the owner asked for on exit."""
         trader = self.trader
-        if trader.policy.mode is Mode.PAPER:
-            return
         executor = Executor(client=trader.client, store=trader.store, clock=trader.clock)
         trader.view = replace(trader.view, paused=True)
         for holding in [h for h in trader.view.holdings.values() if h.ours]:

@@ -12,7 +12,7 @@ from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Wit
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
 from bidder.exchange.limiter import Limiter
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
@@ -69,7 +69,7 @@ class Recorder:
             self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
                 self.books[book.server] = book
-        _log(report, news)
+        _log(report, news, policy)
 
     def _due(self, report: PassReport) -> bool:
         """Return whether ``status`` needs a new picture: after a deed at once, else now and then."""
@@ -92,7 +92,8 @@ class Recorder:
     def _new_book(self, report: PassReport, after: View) -> BookRecord | None:
         """Return what is kept of the book that was read, where it differs from the last one."""
         seen = report.observed
-        if seen is None or seen.book is None:
+        # What stands for a book that may not be read is no history.
+        if seen is None or seen.book is None or seen.book.presumed:
             return None
         rates = seen.book.rates.over(after.rates)
         book = BookRecord.of(
@@ -181,8 +182,9 @@ def _evidence(acted: Acted | None) -> str:
     return f"{_deed(acted.decision)}: {acted.error or acted.result.value}"
 
 
-def _log(report: PassReport, news: tuple[Decision, ...]) -> None:
-    pass_log = log.bind(pass_id=report.pass_id)
+def _log(report: PassReport, news: tuple[Decision, ...], policy: Policy) -> None:
+    paper = {"paper": True} if policy.mode is Mode.PAPER else {}
+    pass_log = log.bind(pass_id=report.pass_id, **paper)
     for alarm in report.alarms:
         pass_log.warning("daemon.blocked", what=alarm)
     if report.observed is not None:

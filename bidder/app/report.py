@@ -19,7 +19,6 @@ class Result(StrEnum):
     REFUSED = "refused"
     NOT_SENT = "not_sent"
     IN_DOUBT = "in_doubt"
-    PAPER = "paper"  # not sent because the mode is paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acted:
-    """One action carried out, and how it ended. ``intent`` is None on paper."""
+    """One action carried out, and how it ended."""
 
     decision: Decision
     action: Action

@@ -11,6 +11,7 @@ from typing import Any
 
 from bidder.app.report import PassReport
 from bidder.domain import guard, price_rules
+from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
 from bidder.domain.policy import Policy, Target
@@ -88,6 +89,8 @@ def order(holding: Holding) -> dict[str, Any]:
     own = holding.order
     return {
         "order": own.order,
+        "paper": on_paper(own.order),
+        "assumed": own.assumed,
         "server": own.server,
         "target": holding.target,
         "kind": own.kind.value,

@@ -16,7 +16,7 @@ from bidder.domain import agenda, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
 from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
-from bidder.domain.policy import Mode, Policy
+from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import InvalidToken, StoreFailed
 from bidder.exchange.client import ExchangeClient
@@ -191,8 +191,8 @@ class Trader:
         return (*ordered, *(d for d in planned if d.order is None or d.order not in taken))
 
     def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
-        """Return the most urgent action that may be sent now; None on paper, where none may."""
-        if self.policy.mode is Mode.PAPER or self.view.completed_at is None:
+        """Return the most urgent action that may be sent now."""
+        if self.view.completed_at is None:
             return None
         creation_wait = self.client.limiter.ready_in(creation=True)
         plain_wait = self.client.limiter.ready_in()

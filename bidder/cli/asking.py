@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bidder.app.commands import DONE, FAILED
+from bidder.app.commands import DONE, ERRANDS, FAILED
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings
 from bidder.errors import LeaseHeld, Unreachable
@@ -43,7 +43,10 @@ def ask(
         Unreachable: the exchange gave no usable answer.
     """
     # Before anything is made: without a token nobody but a daemon could carry it out.
-    settings.require_token()
+    if kind in ERRANDS:
+        settings.require_token()
+    else:
+        settings.trading_token()
     engine = open_database(settings.database_url)
     number = post_request(engine, settings.account, kind, argument, at=datetime.now(UTC))
     errand = _Errand(settings=settings, number=number, deadline=time.monotonic() + wait)

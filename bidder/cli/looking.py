@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bidder.cli.failures import CommandFailed, ExitCode, complain
-from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, OrderNumber, order_number
 
-OrderNumber = Annotated[int, typer.Argument(metavar="ORDER", help="The order's number.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to show.")]
 
 
@@ -31,7 +30,10 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
         return ExitCode.BAD_INPUT
     say_warnings(settings)
     if settings.token is None:
-        print(f"warning: {settings.path}: no API token yet: {settings.token_missing}", file=sys.stderr)  # noqa: T201
+        paper = settings.policy.mode.value == "paper"
+        without = "; on paper only the marketplace will be read" if paper else ""
+        warning = f"{settings.path}: no API token yet: {settings.token_missing}{without}"
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     if as_json:
         output.say_json(shapes.check(settings))
         return ExitCode.DONE
@@ -226,10 +228,9 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
     """Show the decisions that led to an order and its price, with the facts they rested on."""
     from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings
-    from bidder.domain.ids import OrderId
     from bidder.wiring import open_queries
 
-    number = OrderId(order)
+    number = order_number(order)
     with open_queries(read_settings(config)) as queries:
         record = queries.order(number)
         if record is None:

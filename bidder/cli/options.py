@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bidder.domain.ids import OrderId, parse_order
+from bidder.errors import BadInput
+
 ConfigFile = Annotated[
     Path,
     typer.Option(
@@ -17,5 +20,16 @@ Wait = Annotated[
     typer.Option("--wait", min=0, help="Seconds to wait for the command to be carried out."),
 ]
 
+ORDER_HELP = "The order's number; P1, P2, ... for one on paper."
+OrderNumber = Annotated[str, typer.Argument(metavar="ORDER", help=ORDER_HELP)]
+
 DEFAULT_CONFIG = Path("config.yaml")
 SCHEMA = 1
+
+
+def order_number(text: str) -> OrderId:
+    """Return the order that a person names; raises BadInput where the text names none."""
+    number = parse_order(text)
+    if number is None:
+        raise BadInput(f"ORDER is no order's number (got {text!r}); write it like 4711, or P3 on paper")
+    return number

@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from bidder.cli.failures import CommandFailed, ExitCode
-from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, Wait
+from bidder.cli.options import (
+    DEFAULT_CONFIG,
+    ORDER_HELP,
+    AsJson,
+    ConfigFile,
+    Wait,
+    order_number,
+)
 from bidder.errors import BadInput
 
 _WAIT = 60.0
@@ -26,7 +33,7 @@ servers = typer.Typer(
 
 
 def cancel(
-    order: Annotated[int | None, typer.Argument(metavar="ORDER", help="The order's number.")] = None,
+    order: Annotated[str | None, typer.Argument(metavar="ORDER", help=ORDER_HELP)] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     every: Annotated[
         bool, typer.Option("--all", help="Every order of this daemon, and pause trading.")
@@ -44,7 +51,8 @@ def cancel(
         seconds = _WAIT_FOR_ALL if wait is None else wait
         return _carried_out(config, "cancel_all", None, seconds, as_json=as_json, keep_posted=True)
     seconds = _WAIT if wait is None else wait
-    return _carried_out(config, "cancel", {"order": order}, seconds, as_json=as_json)
+    number = None if order is None else order_number(order)
+    return _carried_out(config, "cancel", {"order": number}, seconds, as_json=as_json)
 
 
 def pause(config: ConfigFile = DEFAULT_CONFIG, wait: Wait = _WAIT, as_json: AsJson = False) -> int:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bidder.cli import output
+from bidder.domain.ids import spelled
 
 DECISION_COLUMNS = ("strategy", "server", "action", "price", "was", "reason", "facts")
 ORDER_COLUMNS = (
@@ -36,7 +37,7 @@ def decision_row(decision: dict[str, Any]) -> tuple[str, ...]:
 def order_row(order: dict[str, Any]) -> tuple[str, ...]:
     """Return one order as a row."""
     return (
-        str(order["order"]),
+        spelled(order["order"]),
         str(order["server"]),
         output.text(order["target"]),
         output.amount(order["bid"]),
@@ -48,6 +49,13 @@ def order_row(order: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _state(order: dict[str, Any]) -> str:
+    state = _standing(order)
+    if not order["paper"]:
+        return state
+    return f"{state} (paper, book not seen)" if order["assumed"] else f"{state} (paper)"
+
+
+def _standing(order: dict[str, Any]) -> str:
     if order["ended_at"] is not None:
         return f"ended: {order['end_cause'] or 'over'}"
     if order["kind"] != "spot":
@@ -71,7 +79,9 @@ def who_runs(row: dict[str, Any]) -> str:
         return "offline"
     if row["active_order"] is None:
         return "nobody"
-    return "we" if row["active_order"] == row["our_order"] else "a rival"
+    if row["active_order"] != row["our_order"]:
+        return "a rival"
+    return "we (paper)" if row["paper"] else "we"
 
 
 SERVER_PERIOD_COLUMNS = (
@@ -144,6 +154,8 @@ def show_status(document: dict[str, Any]) -> None:
         f" {document['age_seconds']:.0f} s ago; request budget used {requests['budget_use']:.0%};"
         f" committed {output.amount(document['committed_usd_per_day'])} per day."
     )
+    if document["mode"] == "paper":
+        output.say("PAPER: orders P1, P2, ... exist here only; nothing is sent that changes anything.")
     for alarm in document["alarms"]:
         output.say(f"! {alarm}")
     rows: list[tuple[str, ...]] = []
@@ -154,7 +166,7 @@ def show_status(document: dict[str, Any]) -> None:
                 (
                     label,
                     str(order["server"]),
-                    str(order["order"]),
+                    spelled(order["order"]),
                     _state(order),
                     output.amount(order["bid"]),
                     output.amount(order["rival"]),
@@ -191,7 +203,8 @@ def show_status(document: dict[str, Any]) -> None:
             f" {output.amount(stranger['bid'])} per day."
         )
     for total in document["spend"]:
+        paid = "Spent so far" if total["mode"] == "live" else "Spent so far ON PAPER"
         output.say(
-            f"Spent so far on {output.text(total['target'])}: {output.amount(total['spend'])}"
+            f"{paid} on {output.text(total['target'])}: {output.amount(total['spend'])}"
             f" and {output.amount(total['fees'])} in fees, {total['orders']} orders."
         )

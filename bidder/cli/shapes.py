@@ -13,6 +13,7 @@ from bidder.app.preview import Preview
 from bidder.config import Settings
 from bidder.domain import sentences
 from bidder.domain.digest import Spread
+from bidder.domain.ids import on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.money import plain
 from bidder.store.records import (
@@ -130,6 +131,7 @@ def status(
         "paused": paused,
         "spend": [
             {
+                "mode": total.mode.value,
                 "target": total.target,
                 "orders": total.orders,
                 "spend": snapshot.money(total.spend),
@@ -164,6 +166,7 @@ def book(record: BookRecord) -> dict[str, Any]:
         "best_rival": snapshot.money(record.best_rival),
         "active_order": record.active_order,
         "our_order": record.our_order,
+        "paper": record.our_order is not None and on_paper(record.our_order),
         "our_price": snapshot.money(record.our_price),
     }
 

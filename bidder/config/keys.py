@@ -23,7 +23,7 @@ class Key(NamedTuple):
 
 
 _TOP = (
-    Key("mode", "`paper` or `live`", "`paper`", "`paper` reads, decides and records, but sends nothing that changes anything; `live` trades"),
+    Key("mode", "`paper` or `live`", "`paper`", "`paper` reads the exchange and trades on paper, sending nothing that changes anything ([paper.md](paper.md)); `live` trades"),
     Key("account", "section", NONE, "whose orders these are, and where the API token comes from"),
     Key("account.name", "name", "`default`", "a label for the account in the database and in the log"),
     Key("account.token_env", "name of a variable", "`CLORE_TOKEN`", "environment variable that holds the API token"),

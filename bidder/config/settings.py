@@ -15,7 +15,7 @@ from bidder.config.secrets import Token
 from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import Mode, Policy, Target
 from bidder.errors import ConfigError
 
 LogFormat = Literal["auto", "json", "console"]
@@ -64,6 +64,16 @@ class Settings:
             remedy="export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
             " account.token_file",
         )
+
+    def trading_token(self) -> str | None:
+        """Return the token to trade with; on paper there may be none, and only the marketplace is read.
+
+        Raises:
+            ConfigError: the mode is live and there is none.
+        """
+        if self.token is None and self.policy.mode is Mode.PAPER:
+            return None
+        return self.require_token().reveal()
 
     @property
     def database_shown(self) -> str:

@@ -114,6 +114,7 @@ class Book:
     """One server's spot market, all currencies in one ladder.
 
     ``rates`` are the answer's own, by which the exchange compares offers; they may be empty.
+    ``presumed`` says that nobody read it: it stands for a book that may not be read (paper trading).
     """
 
     server: ServerId
@@ -124,6 +125,7 @@ class Book:
     online: bool = True
     mrl: timedelta | None = None
     rates: Rates = Rates()
+    presumed: bool = False
 
     def active(self) -> Offer | None:
         """Return the offer that runs now, which need not be the highest (API page, section 3)."""
@@ -165,7 +167,8 @@ class OwnOrder:
     """One of the account's orders as ``my_orders`` shows it.
 
     ``spend`` is what it has cost so far without fees, exactly as sent. ``fee_percent`` and
-    ``creation_fee`` are None where the answer leaves them out.
+    ``creation_fee`` are None where the answer leaves them out. ``assumed`` says of an order on paper
+    that it was taken to win although its book could not be seen.
     """
 
     order: OrderId
@@ -180,6 +183,7 @@ class OwnOrder:
     creation_fee: Money | None = None
     image: str = ""
     access: Access = Access()
+    assumed: bool = False
 
     @property
     def ends_at(self) -> datetime:

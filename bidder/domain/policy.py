@@ -17,7 +17,7 @@ from bidder.domain.money import Currency, Money, Price, Rates
 class Mode(StrEnum):
     """Whether anything that changes something is ever sent."""
 
-    PAPER = "paper"  # everything is read, decided and recorded; nothing is sent that changes anything
+    PAPER = "paper"  # the exchange is read, orders exist on paper; nothing is sent that changes anything
     LIVE = "live"
 
 

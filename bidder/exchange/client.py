@@ -25,6 +25,8 @@ from bidder.errors import ExchangeError, InDoubt, NotSent, RateLimited
 from bidder.exchange import answers, requests, wire
 from bidder.exchange.limiter import Limiter, Slot
 
+Http = httpx.AsyncClient
+
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
 _MARKETPLACE_SECONDS = 40.0

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, insert, select
 
 from bidder.domain.ids import OrderId
-from bidder.domain.policy import Mode
 from bidder.domain.view import Holding
 from bidder.store import rows, tables
 
@@ -27,7 +26,6 @@ def write(
     stored: Mapping[OrderId, Holding],
     *,
     at: datetime,
-    mode: Mode,
 ) -> None:
     """Write these holdings, and a price-history row for each whose price is new."""
     found = tuple(holdings)
@@ -48,7 +46,7 @@ def write(
             )
     for live in (True, False):
         values = [
-            rows.order_values(account, holding, mode)
+            rows.order_values(account, holding)
             for holding in found
             if (holding.ended_at is None) is live
         ]

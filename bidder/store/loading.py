@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.money import Rates
+from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.view import Created, Raised
 from bidder.store import recording, rows, tables
@@ -20,16 +21,26 @@ _STEPS_LOOK_BACK = timedelta(days=14)
 _STEPS_KEPT = 500
 
 
-def load(connection: Connection, account: str, now: datetime) -> Memory:
-    """Return everything that is remembered of the account."""
+def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.LIVE) -> Memory:
+    """Return everything that is remembered of the account, of orders and requests those of ``mode``.
+
+    Whoever trades for real must not take an order on paper for one of his own, nor the reverse.
+    """
     state = _first(connection, tables.account_state, account)
     rules = _first(connection, tables.clock_rules, account)
     intents, steps = tables.intents, tables.step_samples
     samples = _all(connection, steps, account, steps.c.at > now - _STEPS_LOOK_BACK)
-    live = _all(connection, tables.orders, account, tables.orders.c.ended_at.is_(None))
+    ours = _of(mode, tables.orders)
+    live = _all(connection, tables.orders, account, ours, tables.orders.c.ended_at.is_(None))
     since_ended = tables.orders.c.ended_at > now - _ENDED_LOOK_BACK
-    over = _all(connection, tables.orders, account, since_ended)
-    unfinished = _all(connection, intents, account, intents.c.state.in_(tables.UNFINISHED))
+    over = _all(connection, tables.orders, account, ours, since_ended)
+    unfinished = _all(
+        connection,
+        intents,
+        account,
+        intents.c.mode == mode.value,
+        intents.c.state.in_(tables.UNFINISHED),
+    )
     known = {} if state is None else dict(state._mapping)  # noqa: SLF001 - public, named so that no column hides it
     return Memory(
         holdings=tuple(rows.holding_of(row) for row in live),
@@ -40,8 +51,8 @@ def load(connection: Connection, account: str, now: datetime) -> Memory:
         if rules is None
         else ClockRules(creation=rules.creation, raised=rules.raised),
         steps=tuple(rows.step_of(row) for row in samples[-_STEPS_KEPT:]),
-        creations=_creations(connection, account, since=now - _BREAKERS_LOOK_BACK),
-        raises=_raises(connection, account, since=now - _BREAKERS_LOOK_BACK),
+        creations=_creations(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
+        raises=_raises(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
         wallets=recording.stored_wallets(connection, account),
         rates=Rates(recording.stored_rates(connection, account)),
         creation_fee_usd=known.get("creation_fee_usd"),
@@ -54,13 +65,16 @@ def load(connection: Connection, account: str, now: datetime) -> Memory:
     )
 
 
-def _creations(connection: Connection, account: str, *, since: datetime) -> tuple[Created, ...]:
+def _creations(
+    connection: Connection, account: str, mode: Mode, *, since: datetime
+) -> tuple[Created, ...]:
     # An attempt is an intent: a table of its own could only disagree with it.
     intents = tables.intents
     found = _all(
         connection,
         intents,
         account,
+        intents.c.mode == mode.value,
         intents.c.kind.in_(_CREATING),
         intents.c.state != IntentState.NOT_SENT.value,
         intents.c.opened_at > since,
@@ -68,8 +82,9 @@ def _creations(connection: Connection, account: str, *, since: datetime) -> tupl
     return tuple(Created(server=ServerId(row.server_id), at=row.opened_at) for row in found)
 
 
-def _raises(connection: Connection, account: str, *, since: datetime) -> tuple[Raised, ...]:
-    found = _all(connection, tables.raises, account, tables.raises.c.at > since)
+def _raises(connection: Connection, account: str, mode: Mode, *, since: datetime) -> tuple[Raised, ...]:
+    raises = tables.raises
+    found = _all(connection, raises, account, _of(mode, raises), raises.c.at > since)
     return tuple(
         Raised(
             server=ServerId(row.server_id),
@@ -79,6 +94,12 @@ def _raises(connection: Connection, account: str, *, since: datetime) -> tuple[R
         )
         for row in found
     )
+
+
+def _of(mode: Mode, table: Any) -> ColumnElement[bool]:
+    # Only the exchange's own numbers are not negative.
+    number: ColumnElement[int] = table.c.order_id
+    return number < 0 if mode is Mode.PAPER else number >= 0
 
 
 def _first(connection: Connection, table: Any, account: str) -> Row[Any] | None:

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Engine, Row, Select, select
 
 from bidder.domain.digest import Span
-from bidder.domain.ids import AccountName, OrderId, ServerId
+from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
+from bidder.domain.policy import Mode
 from bidder.store import recording, rows, tables
 from bidder.store.engine import transaction
 from bidder.store.lease import Holder, held_until
@@ -38,6 +39,9 @@ _LEADING_UP = timedelta(minutes=10)
 _FEES = Context(prec=28, Emin=-10)
 # As many digits as an amount may have.
 _SUMS = Context(prec=60)
+
+# Under which spend is added up: what is paid on paper is never added to what is paid.
+_Heading = tuple[Mode, str | None, Currency]
 
 
 class Queries:
@@ -122,6 +126,7 @@ class Queries:
                 .where(
                     account,
                     table.c.server_id == creation.server,
+                    table.c.mode == (Mode.PAPER if on_paper(order) else Mode.LIVE).value,
                     table.c.order_id.is_(None),
                     table.c.at <= creation.opened_at + _LEADING_UP,
                 )
@@ -208,7 +213,7 @@ class Queries:
             return Rates(recording.stored_rates(connection, self._account))
 
     def spend_totals(self) -> tuple[SpendTotal, ...]:
-        """Return what all orders have cost, per target and currency, to the last digit."""
+        """Return what all orders have cost, per mode, target and currency, to the last digit."""
         table = tables.orders
         found = self._rows(select(table).where(table.c.account == self._account))
         return _totals(rows.order_record_of(row) for row in found)
@@ -270,38 +275,34 @@ def _lease_of(row: Row[Any]) -> LeaseRecord:
 
 
 def _totals(records: Iterable[OrderRecord]) -> tuple[SpendTotal, ...]:
-    sums: dict[tuple[str | None, Currency], list[Decimal]] = {}
-    counts: dict[tuple[str | None, Currency], int] = {}
+    sums: dict[_Heading, list[Decimal]] = {}
+    counts: dict[_Heading, int] = {}
     for record in records:
-        target, order = record.holding.target, record.holding.order
-        key = (target, order.spend.currency)
+        mode, target, order = record.mode, record.holding.target, record.holding.order
+        key = (mode, target, order.spend.currency)
         percent = Decimal(str(order.fee_percent or 0))
         fees = _FEES.multiply(order.spend.amount, _FEES.multiply(percent, Decimal("0.01")))
         _add(sums, key, 0, order.spend.amount)
         _add(sums, key, 1, fees)
         counts[key] = counts.get(key, 0) + 1
         if order.creation_fee is not None:
-            _add(sums, (target, order.creation_fee.currency), 2, order.creation_fee.amount)
+            _add(sums, (mode, target, order.creation_fee.currency), 2, order.creation_fee.amount)
     return tuple(
         SpendTotal(
+            mode=mode,
             target=target,
             currency=currency,
             spend=Money(spend, currency),
             fees=Money(fees, currency),
             creation_fees=Money(creation_fees, currency),
-            orders=counts.get((target, currency), 0),
+            orders=counts.get((mode, target, currency), 0),
         )
-        for (target, currency), (spend, fees, creation_fees) in sorted(
-            sums.items(), key=lambda item: (item[0][0] or "", item[0][1])
+        for (mode, target, currency), (spend, fees, creation_fees) in sorted(
+            sums.items(), key=lambda item: (item[0][0], item[0][1] or "", item[0][2])
         )
     )
 
 
-def _add(
-    sums: dict[tuple[str | None, Currency], list[Decimal]],
-    key: tuple[str | None, Currency],
-    column: int,
-    amount: Decimal,
-) -> None:
+def _add(sums: dict[_Heading, list[Decimal]], key: _Heading, column: int, amount: Decimal) -> None:
     row = sums.setdefault(key, [Decimal(0), Decimal(0), Decimal(0)])
     row[column] = _SUMS.add(row[column], amount)

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, selec
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Rates
+from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.store import rows, tables
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
@@ -54,11 +55,16 @@ class Latest:
         return replace(self, said=dict(self.said), books=dict(self.books), servers=dict(self.servers))
 
 
-def write(connection: Connection, account: str, record: PassRecord, known: Latest) -> Latest:
-    """Write what is new in ``record``; return what is then known to be stored."""
+def write(
+    connection: Connection, account: str, record: PassRecord, known: Latest, *, mode: Mode = Mode.LIVE
+) -> Latest:
+    """Write what is new in ``record``; return what is then known to be stored.
+
+    On paper nothing is learnt of the exchange's rules and fees: what is kept of them stays.
+    """
     latest = known.copy()
     for decision in record.decisions:
-        _write_decision(connection, account, record, decision, latest)
+        _write_decision(connection, account, record, decision, latest, mode)
     for book in record.books:
         _write_book(connection, account, book, latest)
     _write_servers(connection, account, record, latest)
@@ -66,11 +72,12 @@ def write(connection: Connection, account: str, record: PassRecord, known: Lates
         _write_rates(connection, account, record.rates, record.at, latest)
     if record.wallets is not None:
         _write_wallets(connection, account, record.wallets, record.at, latest)
-    if record.rules is not None and record.rules != latest.rules:
+    live = mode is Mode.LIVE
+    if live and record.rules is not None and record.rules != latest.rules:
         write_rules(connection, account, record.rules, evidence=record.evidence, at=record.at)
         latest.rules = record.rules
-    _write_lessons(connection, account, record)
-    _write_state(connection, account, record)
+    _write_lessons(connection, account, record, steps=live)
+    _write_state(connection, account, record, fees=live)
     return latest
 
 
@@ -101,12 +108,17 @@ def _newest_each(connection: Connection, table: Any, account: str) -> list[Any]:
 
 
 def _write_decision(
-    connection: Connection, account: str, record: PassRecord, decision: DecisionRecord, latest: Latest
+    connection: Connection,
+    account: str,
+    record: PassRecord,
+    decision: DecisionRecord,
+    latest: Latest,
+    mode: Mode,
 ) -> None:
     subject = (decision.target, decision.server, decision.order)
     said = (decision.action, decision.price, decision.reason)
     if subject not in latest.said:
-        latest.said[subject] = _last_said(connection, account, subject)
+        latest.said[subject] = _last_said(connection, account, subject, mode)
     if latest.said[subject] == said:
         return
     latest.said[subject] = said
@@ -127,17 +139,19 @@ def _write_decision(
             "reason": decision.reason,
             "due": decision.due,
             "facts": dict(decision.facts),
+            "mode": mode.value,
         },
     )
 
 
-def _last_said(connection: Connection, account: str, subject: Subject) -> Said | None:
+def _last_said(connection: Connection, account: str, subject: Subject, mode: Mode) -> Said | None:
     table = tables.decisions
     target, server, order = subject
     row = newest(
         connection,
         table,
         table.c.account == account,
+        table.c.mode == mode.value,
         table.c.target.is_(None) if target is None else table.c.target == target,
         table.c.server_id.is_(None) if server is None else table.c.server_id == server,
         table.c.order_id.is_(None) if order is None else table.c.order_id == order,
@@ -246,8 +260,8 @@ def write_rules(
     rows.upsert(connection, tables.clock_rules, values)
 
 
-def _write_lessons(connection: Connection, account: str, record: PassRecord) -> None:
-    for step in record.steps:
+def _write_lessons(connection: Connection, account: str, record: PassRecord, *, steps: bool) -> None:
+    for step in record.steps if steps else ():
         connection.execute(
             insert(tables.step_samples).values(
                 account=account,
@@ -271,14 +285,14 @@ def _write_lessons(connection: Connection, account: str, record: PassRecord) -> 
         )
 
 
-def _write_state(connection: Connection, account: str, record: PassRecord) -> None:
+def _write_state(connection: Connection, account: str, record: PassRecord, *, fees: bool) -> None:
     news = {
         "last_pass_at": record.at,
         "last_pass_id": record.pass_id,
         "last_request_at": record.last_request_at,
         "last_creation_at": record.last_creation_at,
         "order_limit": record.order_limit,
-        "creation_fee_usd": record.creation_fee_usd,
+        "creation_fee_usd": record.creation_fee_usd if fees else None,
         "snapshot": None if record.snapshot is None else dict(record.snapshot),
     }
     write_state(connection, account, {name: value for name, value in news.items() if value is not None})

@@ -227,9 +227,12 @@ class OrderRecord:
 class SpendTotal:
     """What the orders of one target have cost in one currency, live and ended ones together.
 
+    Orders on paper have totals of their own (``mode``).
+
     ``fees`` are the exchange's percentage on ``spend``, where it named one.
     """
 
+    mode: Mode
     target: str | None
     currency: Currency
     spend: Money

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Insert, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bidder.domain.digest import Held, ServerSummary, Span, Spread
-from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent, IntentKind, IntentState
 from bidder.domain.market import Access, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Money, Price
@@ -65,7 +65,7 @@ def price_of(amount: Any, currency: Any) -> Price | None:
     return None if amount is None or currency is None else Price(amount, Currency(currency))
 
 
-def order_values(account: str, holding: Holding, mode: Mode) -> dict[str, Any]:
+def order_values(account: str, holding: Holding) -> dict[str, Any]:
     """Return the row of an order."""
     order, clock = holding.order, holding.clock
     values = {
@@ -73,7 +73,7 @@ def order_values(account: str, holding: Holding, mode: Mode) -> dict[str, Any]:
         "order_id": order.order,
         "server_id": order.server,
         "kind": order.kind.value,
-        "mode": mode.value,
+        "mode": (Mode.PAPER if on_paper(order.order) else Mode.LIVE).value,
         "target": holding.target,
         "price": order.price.amount,
         "currency": order.price.currency,
@@ -102,6 +102,7 @@ def order_values(account: str, holding: Holding, mode: Mode) -> dict[str, Any]:
         "missing_since": holding.missing_since,
         "missing_reads": holding.missing_reads,
         "ended_at": holding.ended_at,
+        "assumed": order.assumed,
     }
     if holding.ended_at is None:
         values["end_cause"] = None  # it was believed to be over and is not
@@ -128,6 +129,7 @@ def holding_of(row: Row[Any]) -> Holding:
             tcp_ports=tuple(row.access["tcp_ports"]),
             http_port=row.access["http_port"],
         ),
+        assumed=row.assumed,
     )
     return Holding(
         order=order,

@@ -18,7 +18,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from bidder.domain.ids import AccountName, OrderId, ServerId
+from bidder.domain import paper
+from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import OwnOrder
 from bidder.domain.money import Price
@@ -28,6 +29,7 @@ from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
 from bidder.store import commands, housekeeping, loading, recording, tables
 from bidder.store import holdings as holding_rows
+from bidder.store import paper as paper_rows
 from bidder.store.engine import transaction
 from bidder.store.lease import require_lease
 from bidder.store.records import Memory, PassRecord, Request
@@ -55,6 +57,7 @@ class Store:
         """Write for ``account``; with ``fencing`` only while the lease still has that number.
 
         ``stopwatch`` tells seconds, by which each writing transaction is timed.
+        A store of one ``mode`` leaves the orders and requests of the other as they are.
         """
         self._engine = engine
         self._account = account
@@ -75,7 +78,7 @@ class Store:
     def load(self, now: datetime) -> Memory:
         """Return everything that a daemon must know again when it starts."""
         with transaction(self._engine, writing=False) as connection:
-            memory = loading.load(connection, self._account, now)
+            memory = loading.load(connection, self._account, now, self._mode)
         self._stored = {holding.order.order: holding for holding in memory.holdings}
         self._latest = recording.Latest(rules=memory.rules)
         return memory
@@ -116,6 +119,7 @@ class Store:
             "state": IntentState.OPEN.value,
             "empty_reads": 0,
             "note": "",
+            "mode": self._mode.value,
         }
         with self._writing() as connection:
             try:
@@ -170,7 +174,7 @@ class Store:
         ended = replace(intent, state=state, accepted=accepted, ended_at=intent.ended_at or at)
         with self._saving(holdings, at) as connection:
             self._update_intent(connection, ended, at=at, note=note)
-            if rules is not None and rules != self._latest.rules:
+            if rules is not None and rules != self._latest.rules and self._mode is Mode.LIVE:
                 recording.write_rules(connection, self._account, rules, evidence=note, at=at)
         return ended
 
@@ -196,6 +200,8 @@ class Store:
 
     def end_holding(self, order: OrderId, *, at: datetime, cause: str) -> None:
         """Note that an order is over, and why."""
+        if not self._writes(order):
+            return
         orders = tables.orders
         mine = (orders.c.account == self._account) & (orders.c.order_id == order)
         with self._writing() as connection:
@@ -207,6 +213,8 @@ class Store:
         orders = tables.orders
         with self._writing() as connection:
             for final in finals:
+                if not self._writes(final.order):
+                    continue
                 mine = (orders.c.account == self._account) & (orders.c.order_id == final.order)
                 connection.execute(
                     update(orders)
@@ -222,7 +230,7 @@ class Store:
     def record_pass(self, record: PassRecord) -> None:
         """Write what a pass found and did, in one transaction; what did not change is not written."""
         with self._saving(record.holdings, record.at) as connection:
-            latest = recording.write(connection, self._account, record, self._latest)
+            latest = recording.write(connection, self._account, record, self._latest, mode=self._mode)
         self._latest = latest
 
     def note_requests(
@@ -259,6 +267,20 @@ class Store:
         with self._writing() as connection:
             return housekeeping.tidy(connection, self._account, now, keep)
 
+    def paper_account(self, now: datetime) -> paper.Account:
+        """Return the account on paper, as it was when it was last saved."""
+        with transaction(self._engine, writing=False) as connection:
+            return paper_rows.load(connection, self._account, now)
+
+    def save_paper_orders(self, orders: Iterable[paper.PaperOrder]) -> None:
+        """Save these orders on paper; committed when this returns."""
+        with self._writing() as connection:
+            paper_rows.save(connection, self._account, orders)
+
+    def _writes(self, order: OrderId) -> bool:
+        """Return whether an order is of this mode: the other mode's own rows are left as they are."""
+        return on_paper(order) is (self._mode is Mode.PAPER)
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         began = None if self._stopwatch is None else self._stopwatch()
@@ -271,10 +293,11 @@ class Store:
 
     @contextmanager
     def _saving(self, holdings: Iterable[Holding], at: datetime) -> Iterator[Connection]:
-        changed = holding_rows.changed(holdings, self._stored)
+        own = (holding for holding in holdings if self._writes(holding.order.order))
+        changed = holding_rows.changed(own, self._stored)
         with self._writing() as connection:
             yield connection
-            holding_rows.write(connection, self._account, changed, self._stored, at=at, mode=self._mode)
+            holding_rows.write(connection, self._account, changed, self._stored, at=at)
         for holding in changed:
             self._stored[holding.order.order] = holding
 

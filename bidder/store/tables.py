@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    false,
     text,
 )
 
@@ -75,7 +76,35 @@ orders = Table(
     Column("missing_reads", Integer(), nullable=False),
     Column("ended_at", Moment()),
     Column("end_cause", Words(2000)),
+    Column("assumed", Boolean(), nullable=False, server_default=false()),
     Index("ix_orders_ended", "account", "ended_at"),
+)
+
+# What an exchange would know of the orders that exist on paper only; ``orders`` holds what the daemon
+# knows of them, as it does of real ones.
+paper_orders = Table(
+    "paper_orders",
+    metadata,
+    _account(key=True),
+    Column("order_id", Identifier(), primary_key=True, autoincrement=False),
+    Column("server_id", Identifier(), nullable=False),
+    Column("kind", Words(), nullable=False),
+    Column("price", Amount(), nullable=False),
+    Column("currency", Words(), nullable=False),
+    Column("created_at", Moment(), nullable=False),
+    Column("mrl", Duration(), nullable=False),
+    Column("billed_until", Moment(), nullable=False),
+    Column("charged", Amount(), nullable=False),  # price x microseconds of running
+    Column("active", Boolean(), nullable=False),
+    Column("assumed", Boolean(), nullable=False),
+    Column("clock_created_at", Moment()),
+    Column("clock_raised_at", Moment()),
+    Column("clock_lowered_at", Moment()),
+    Column("fee_percent", Float(), nullable=False),
+    Column("creation_fee", Amount()),
+    Column("creation_fee_currency", Words()),
+    Column("image", Words(2000), nullable=False),
+    Column("ended_at", Moment()),
 )
 
 order_prices = Table(
@@ -112,10 +141,13 @@ intents = Table(
     Column("empty_reads", Integer(), nullable=False),
     Column("closed_at", Moment()),
     Column("note", Words(2000), nullable=False),
-    # One unfinished request per server: only then is an order that turns up there unambiguous.
+    Column("mode", Words(), nullable=False, server_default="live"),
+    # One unfinished request per server: only then is an order that turns up there unambiguous. What
+    # was asked for on paper says nothing about the exchange, and the reverse.
     Index(
         "uq_intents_unfinished",
         "account",
+        "mode",
         "server_id",
         unique=True,
         sqlite_where=text(_UNFINISHED_SQL),
@@ -144,6 +176,7 @@ decisions = Table(
     Column("reason", Words(), nullable=False),
     Column("due", Moment()),
     Column("facts", Json(), nullable=False),
+    Column("mode", Words(), nullable=False, server_default="live"),
     Index("ix_decisions_subject", "account", "target", "server_id", "order_id"),
     Index("ix_decisions_order", "account", "order_id"),
     Index("ix_decisions_at", "account", "at"),

@@ -81,26 +81,24 @@ def test_an_exchange_that_is_down_is_waited_for(tmp_path: Path) -> None:
     assert all(event["result"] == "not_sent" for event in named(log, "read.failed"))
 
 
-def test_paper_mode_decides_and_records_but_sends_nothing(tmp_path: Path) -> None:
-    """Everything is read and shown; the exchange sees no request that changes anything."""
+def test_paper_mode_trades_and_sends_nothing(tmp_path: Path) -> None:
+    """Servers are held on paper; the exchange sees no request that changes anything."""
     with sim("--speed", "20", "--no-rivals") as root:
         config, log = write_config(tmp_path, root, mode="paper"), tmp_path / "log"
         ask(root, "/_sim/start", {"speed": 20, "targets": []})
         with daemon(config, log) as process:
-            document = wait_for(lambda: planned(config), of="a bid that would be placed")
+            found = wait_for(lambda: running(config), of="a server held on paper")
             assert stop(process) == 0
-        assert document["mode"] == "paper"
+        assert all(order["mode"] == "paper" and order["order"] < 0 for order in found)
         assert ask(root, "/_sim/orders")["orders"] == []
         assert ask(root, "/_sim/report")["report"]["orders_created"] == 0
 
 
-def planned(config: Path) -> Any:
-    """Return the daemon's plan once it would place something."""
-    ran = bidder("plan", "-c", str(config), "--json")
-    if ran.code != 0:
-        return None
-    document = ran.document
-    return document if document["source"] == "daemon" and document["actions"] else None
+def running(config: Path) -> Any:
+    """Return the orders once one of them runs."""
+    ran = bidder("orders", "-c", str(config), "--json")
+    orders = ran.document["orders"] if ran.code == 0 else []
+    return orders if any(order["active"] for order in orders) else None
 
 
 def test_trading_goes_on_for_hundreds_of_passes(tmp_path: Path) -> None:

@@ -219,6 +219,7 @@ def test_without_a_token_the_message_says_where_to_put_one(
 ) -> None:
     """`check` passes with a warning; what needs the exchange does not start."""
     monkeypatch.delenv("UNIT_TOKEN")
+    config.write_text(GOOD.replace("mode: paper", "mode: live"), encoding="utf-8")
     assert main(["check", "-c", str(config)]) == 0
     assert "no API token yet" in capsys.readouterr().err
     for command in ("run", "plan", "pause", "wallets"):
