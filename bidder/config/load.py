@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bidder.config import money, values
+from bidder.config.notices import read_receivers
 from bidder.config.problems import Problems
 from bidder.config.reader import Section
 from bidder.config.secrets import (
@@ -54,6 +55,7 @@ def load_settings(
     exchange_url = _exchange_url(top.section("exchange"), around)
     log = _log(top.section("log"))
     policy = _policy(top, account_name, around)
+    receivers = read_receivers(top, around)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
     return Settings(
@@ -67,6 +69,7 @@ def load_settings(
         fingerprint=fingerprint(policy, exchange_url),
         warnings=problems.warnings,
         token_missing=token_missing,
+        receivers=receivers,
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,8 +15,13 @@ from bidder.config import launch as launches
 from bidder.config.secrets import Token
 from bidder.domain import money
 from bidder.domain.ids import AccountName
+from bidder.domain.notices import Receiver
 from bidder.domain.policy import Policy, Target
 from bidder.errors import ConfigError
+
+# Shorter parts of an address are host names and words, not keys.
+_LONG_PART = 8
+_PARTS = re.compile(r"[/@:?&=,;#]")
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -46,6 +52,7 @@ class Settings:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     token_missing: str = ""
+    receivers: tuple[Receiver, ...] = ()
 
     def require_token(self) -> Token:
         """Return the token.
@@ -74,10 +81,19 @@ class Settings:
         found = [self.token.reveal()] if self.token is not None else []
         for target in self.policy.targets:
             found.extend(launches.secrets_of(target.launch))
+        for receiver in self.receivers:
+            if receiver.address is not None:
+                found.extend(address_parts(receiver.address))
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)
         return tuple(dict.fromkeys(found))
+
+
+def address_parts(address: str) -> tuple[str, ...]:
+    """Return an address of a notice's receiver and those parts of it that a message may quote."""
+    rest = address.split("://", 1)[-1]
+    return (address, rest, *(part for part in _PARTS.split(rest) if len(part) >= _LONG_PART))
 
 
 def without_password(url: str) -> str:
