@@ -9,7 +9,6 @@ import os
 import selectors
 import signal
 import subprocess
-import threading
 import time
 import warnings
 from contextlib import suppress
@@ -116,16 +115,14 @@ class AppriseNotifier:
 
 
 class _Overheard(logging.Handler):
-    """Keeps the last warning that apprise logs in this thread while the block lasts."""
+    """Keeps the last warning that apprise logs while the block lasts, in whichever thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.last = ""
-        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.last = record.getMessage()
+        self.last = record.getMessage()
 
     def __enter__(self) -> Self:
         logging.getLogger("apprise").addHandler(self)
