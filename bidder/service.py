@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bidder.app import telling
 from bidder.app.daemon import Daemon
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
@@ -21,10 +22,11 @@ from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
 from bidder.domain.policy import Policy
 from bidder.errors import BidderError, ConfigError
+from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
 from bidder.store.queries import Queries
 from bidder.telemetry import configure_logging
-from bidder.wiring import App
+from bidder.wiring import App, build_notifiers
 
 log = structlog.get_logger("bidder")
 
@@ -44,6 +46,8 @@ class Service:
     notifier: Notifier
     observers: tuple[Callable[[PassReport], None], ...] = ()
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
+    courier: Courier | None = None
+    teller: telling.Teller = field(default_factory=telling.Teller)
     reload_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _ready: bool = False
     _said: str = "starting"
@@ -64,13 +68,38 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.notifier.stopping(_end(self.daemon.failure))
+            if self.courier is not None:
+                if self.daemon.failure is not None:
+                    now = self.daemon.clock.now()
+                    self.courier.tell(telling.ended_trading(self.daemon.failure, now))
+                self.courier.close()
 
     def passed(self, report: PassReport) -> None:
         """Tell what a pass came to."""
         for observer in self.observers:
             observer(report)
+        self._tell_owner(report)
         summary = summarise(self.daemon.trader.view, self.daemon.trader.policy)
         self._tell(summary, line(summary, report))
+
+    def _tell_owner(self, report: PassReport) -> None:
+        if self.courier is None:
+            return
+        trader = self.daemon.trader
+        try:
+            found = self.teller.notices(
+                report, trader.view, trader.policy, unreachable=trader.failures > 0
+            )
+        except Exception:
+            # Whatever is wrong with a notice, trading goes on.
+            log.exception("notices.failed")
+            return
+        for notice in found:
+            self.courier.tell(notice)
+
+    def _tell_refusal(self) -> None:
+        if self.courier is not None:
+            self.courier.tell(telling.reload_refused(self._refused, self.daemon.clock.now()))
 
     def _tell(self, summary: Summary, said: str) -> None:
         said = f"{said}; reload refused: {self._refused}" if self._refused else said
@@ -112,9 +141,11 @@ class Service:
             except BidderError as exc:
                 self._refused = _first_line(str(exc))
                 log.error("config.refused", reason=str(exc))
+                self._tell_refusal()
             except Exception:
                 self._refused = "it could not be read"
                 log.exception("config.refused", reason=self._refused)
+                self._tell_refusal()
             said = f"reload refused: {self._refused}" if self._refused else "configuration reloaded"
             if self._ready:
                 self.notifier.ready(said)
@@ -148,12 +179,14 @@ def build_service(
     Raises:
         BadInput: the place where the pages should listen cannot be had.
     """
+    ways = build_notifiers(settings)
     daemon = Daemon(trader=app.trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
     service = Service(
         daemon=daemon,
         settings=settings,
         reread=reread,
         notifier=Notifier.from_environ(os.environ),
+        courier=Courier(ways) if ways else None,
     )
     if settings.web is not None:
         _add_pages(service, settings.web, app)

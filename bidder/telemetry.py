@@ -1,12 +1,14 @@
 """Logging: events with fields, one line each, without secrets and without control characters.
 
-On a terminal they are made for reading, elsewhere each is one JSON object. What the libraries say
-through ``logging`` goes the same way, from WARNING up. Redaction is the last step but one, after
+On a terminal they are made for reading, elsewhere each is one JSON object. Where the journal reads
+them, ``<N>`` in front tells it the level, so that ``journalctl -p warning`` works. What the libraries
+say through ``logging`` goes the same way, from WARNING up. Redaction is the last step but one, after
 exceptions have become text: a filter at the place of the call would miss what an exception quotes.
 """
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -58,7 +60,11 @@ def configure_logging(
         structlog.processors.format_exc_info,  # a plain traceback: never the values of locals
         Redactor(secrets),
     ]
-    renderer = _console(out) if prettily else structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderer: Processor = (
+        _console(out) if prettily else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    if _is_journal(out, os.environ.get("JOURNAL_STREAM", "")):
+        renderer = _ForJournal(renderer)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
@@ -126,6 +132,31 @@ def _as_text(value: object) -> str:
         return str(value)
     except Exception:  # noqa: BLE001 - a log line must not fail because a value cannot print itself
         return f"<{type(value).__name__}>"
+
+
+# The levels of syslog, which the journal understands.
+_SYSLOG: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+
+
+class _ForJournal:
+    """Puts the level in front of each line, as the journal reads it and leaves it out."""
+
+    def __init__(self, renderer: Processor) -> None:
+        self._renderer = renderer
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
+        level = _SYSLOG.get(str(event.get("level")), 6)
+        line = str(self._renderer(logger, method, event))
+        return "\n".join(f"<{level}>{each}" for each in line.splitlines())
+
+
+def _is_journal(out: TextIO, named: str) -> bool:
+    """Return whether this very stream goes to the journal: systemd names its device and inode."""
+    try:
+        found = os.fstat(out.fileno())
+    except (AttributeError, OSError, ValueError):
+        return False
+    return named == f"{found.st_dev}:{found.st_ino}"
 
 
 def _console(out: TextIO) -> structlog.dev.ConsoleRenderer:

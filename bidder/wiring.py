@@ -15,10 +15,12 @@ from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
 from bidder.config.settings import Settings
+from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
+from bidder.notify.sending import Notifier, build_notifier
 from bidder.store.engine import open_engine, sqlite_file
 from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
@@ -285,6 +287,14 @@ async def preview_now(settings: Settings) -> Preview:
         await app.trader.client.close()
         app.lease.release()
         engine.dispose()
+
+
+def build_notifiers(settings: Settings) -> tuple[tuple[Receiver, Notifier], ...]:
+    """Return the way to every receiver of notices; raises ConfigError where one cannot be."""
+    return tuple(
+        (receiver, build_notifier(receiver, file=str(settings.path), secrets=settings.secret_values))
+        for receiver in settings.receivers
+    )
 
 
 def inspect_database(settings: Settings) -> None:

@@ -26,6 +26,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
+from bidder.app.repeats import Repeats
 from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
 from bidder.clock import Clock
@@ -63,6 +64,7 @@ class Daemon:
     _moved_at: float = 0.0  # when a pass last began or ended, in the machine's own seconds
     _due_at: float = 0.0  # when the next one was armed for
     _delay: timedelta = timedelta(0)
+    _unstored: Repeats = field(default_factory=Repeats)
 
     async def run(self) -> None:
         """Trade until ``stop`` is set or a signal comes; then drain and give the lease back.
@@ -154,7 +156,8 @@ class Daemon:
             report = await self.trader.run_pass()
         except StoreFailed as exc:
             # Nothing is sent without its intent on disk; try again, and say so while it lasts.
-            log.error("store.failed", error=str(exc))
+            if self._unstored.again(self.clock.now()):
+                log.error("store.failed", error=str(exc), unsaid=self._unstored.said())
             self._delay = timedelta(seconds=_STORE_PAUSE)
             return
         except BidderError as exc:
@@ -164,6 +167,10 @@ class Daemon:
             log.exception("pass.crashed")
             self._fail(exc)
             return
+        over = self._unstored.over(self.clock.now())
+        if over is not None:
+            seconds = round(over[1].total_seconds())
+            log.info("store.recovered", failures=over[0], seconds=seconds)
         self._delay = report.sleep
         if self.on_pass is not None:
             self.on_pass(report)

@@ -7,6 +7,7 @@ from typing import TypeVar
 import structlog
 
 from bidder.app import snapshot
+from bidder.app.repeats import Repeats
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
@@ -41,6 +42,7 @@ class Recorder:
     said: dict[Subject, tuple[str, str]] = field(default_factory=dict)
     books: dict[ServerId, BookRecord] = field(default_factory=dict)
     drawn_at: datetime | None = None
+    unread: Repeats = field(default_factory=Repeats)
     kept: View | None = None  # what was known when a pass was last written down
 
     def record(
@@ -69,7 +71,7 @@ class Recorder:
             self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
                 self.books[book.server] = book
-        _log(report, news, policy)
+        _log(report, news, policy, self.unread)
 
     def _due(self, report: PassReport) -> bool:
         """Return whether ``status`` needs a new picture: after a deed at once, else now and then."""
@@ -182,13 +184,15 @@ def _evidence(acted: Acted | None) -> str:
     return f"{_deed(acted.decision)}: {acted.error or acted.result.value}"
 
 
-def _log(report: PassReport, news: tuple[Decision, ...], policy: Policy) -> None:
+def _log(
+    report: PassReport, news: tuple[Decision, ...], policy: Policy, unread: Repeats
+) -> None:
     paper = {"paper": True} if policy.mode is Mode.PAPER else {}
     pass_log = log.bind(pass_id=report.pass_id, **paper)
     for alarm in report.alarms:
         pass_log.warning("daemon.blocked", what=alarm)
     if report.observed is not None:
-        _log_observed(pass_log, report.observed)
+        _log_observed(pass_log, report.observed, unread, report.at)
     acted = report.acted
     for decision in news:
         if acted is None or decision is not acted.decision:
@@ -197,11 +201,22 @@ def _log(report: PassReport, news: tuple[Decision, ...], policy: Policy) -> None
         _log_acted(pass_log, acted)
 
 
-def _log_observed(pass_log: structlog.BoundLogger, observed: Observed) -> None:
+def _log_observed(
+    pass_log: structlog.BoundLogger, observed: Observed, unread: Repeats, now: datetime
+) -> None:
     name = type(observed.read).__name__
     if observed.result is not Result.OK:
-        pass_log.warning("read.failed", read=name, result=observed.result.value, error=observed.error)
-    elif isinstance(observed.read, ReadMarketplace | ReadOrders | ReadWallets):
+        if unread.again(now):
+            result, unsaid = observed.result.value, unread.said()
+            pass_log.warning(
+                "read.failed", read=name, result=result, error=observed.error, unsaid=unsaid
+            )
+        return
+    over = unread.over(now)
+    if over is not None:
+        seconds = round(over[1].total_seconds())
+        pass_log.info("reads.recovered", failures=over[0], seconds=seconds)
+    if isinstance(observed.read, ReadMarketplace | ReadOrders | ReadWallets):
         pass_log.debug("read.done", read=name)
     for verdict in observed.verdicts:
         if verdict.settled is Settled.UNKNOWN:

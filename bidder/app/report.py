@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bidder.app.alarms import Alarm
 from bidder.domain.actions import Action, Decision
 from bidder.domain.agenda import Read
 from bidder.domain.intents import Intent, Verdict
@@ -62,6 +63,7 @@ class PassReport:
     decisions: tuple[Decision, ...] = ()
     acted: Acted | None = None
     alarms: tuple[str, ...] = ()
+    alarms_raised: tuple[Alarm, ...] = ()  # the same, with their keys
     sleep: timedelta = field(default=timedelta(0))
     idle_until: datetime | None = None
     calls: tuple[CallReport, ...] = ()

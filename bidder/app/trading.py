@@ -248,6 +248,7 @@ class Trader:
             decisions=self.decisions,
             acted=acted,
             alarms=tuple(alarm.text for alarm in tell),
+            alarms_raised=tell,
             sleep=self._sleep(observed, acted, wake_at, now),
             idle_until=wake_at if observed is None and acted is None else None,
             calls=self.client.take_calls(),

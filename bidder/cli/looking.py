@@ -18,10 +18,11 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     from bidder.cli import output, shapes
     from bidder.cli.opening import read_settings, say_warnings
     from bidder.errors import BadInput
-    from bidder.wiring import inspect_database
+    from bidder.wiring import build_notifiers, inspect_database
 
     try:
         settings = read_settings(config)
+        build_notifiers(settings)
         inspect_database(settings)
     except BadInput as exc:
         if as_json:

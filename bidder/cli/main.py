@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import backtesting, keeping, looking, ordering, serving
+from bidder.cli import backtesting, keeping, looking, ordering, serving, telling
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -121,6 +121,7 @@ app.command()(ordering.resume)
 app.command()(ordering.wallets)
 app.add_typer(keeping.db, name="db")
 app.add_typer(ordering.servers, name="servers")
+app.add_typer(telling.notify, name="notify")
 app.add_typer(serving.sim, name="sim")
 
 

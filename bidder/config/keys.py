@@ -75,6 +75,16 @@ _PACE = (
 )  # fmt: skip
 
 
+_NOTICES = (
+    Key("notices", "list", NONE, "who is told what happens: one entry for each receiver; see docs/notices.md"),
+    Key("notices[].to", "secret", NONE, "address of a service, as apprise writes it: mail, Telegram, Slack, a webhook; best as `{env: NAME}` or `{file: PATH}`"),
+    Key("notices[].command", "list", NONE, "instead of `to`: a program (absolute path) and its arguments, run without a shell with the event as JSON on its input"),
+    Key("notices[].timeout", "duration", "`10s`", "how long the program may take before it is killed"),
+    Key("notices[].level", "`info`, `warning` or `urgent`", "`info`", "the least pressing notice that goes there"),
+    Key("notices[].events", "name or list", NONE, "only these events; all when left out"),
+)  # fmt: skip
+
+
 def _launch(at: str, image_default: str, note: str) -> tuple[Key, ...]:
     return (
         Key(f"{at}", "section", NONE, note),
@@ -163,6 +173,7 @@ KEYS: Final = (
     *_TOP,
     *_RAILS,
     *_PACE,
+    *_NOTICES,
     *_RETENTION,
     *_launch("launch", NONE, "defaults for the `launch` of every strategy"),
     *_STRATEGY,

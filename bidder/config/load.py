@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bidder.config import money, values
+from bidder.config.notices import read_receivers
 from bidder.config.problems import Problems
 from bidder.config.reader import Section
 from bidder.config.secrets import (
@@ -56,6 +57,7 @@ def load_settings(
     log = _log(top.section("log"))
     web = read_web(top, around)
     policy = _policy(top, account_name, around)
+    receivers = read_receivers(top, around)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
     return Settings(
@@ -70,6 +72,7 @@ def load_settings(
         warnings=problems.warnings,
         token_missing=token_missing,
         web=web,
+        receivers=receivers,
     )
 
 

@@ -7,7 +7,12 @@ from bidder.config.settings import Settings
 # The daemon takes these up between two passes. Whatever is not named here needs a restart, so that
 # a setting that comes later is refused until somebody has thought about it.
 _TAKEN_UP = frozenset(("path", "log", "policy", "fingerprint", "warnings", "token_missing"))
-_NAMES = {"token": "the API token", "database_url": "database", "exchange_url": "exchange.url"}
+_NAMES = {
+    "token": "the API token",
+    "database_url": "database",
+    "exchange_url": "exchange.url",
+    "receivers": "notices",
+}
 
 
 def needs_restart(before: Settings, after: Settings) -> tuple[str, ...]:

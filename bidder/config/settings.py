@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,8 +16,13 @@ from bidder.config.secrets import Token
 from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
+from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy, Target
 from bidder.errors import ConfigError
+
+# Shorter parts of an address are host names and words, not keys.
+_LONG_PART = 8
+_PARTS = re.compile(r"[/@:?&=,;#]")
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -48,6 +54,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
     token_missing: str = ""
     web: WebSettings | None = None
+    receivers: tuple[Receiver, ...] = ()
 
     def require_token(self) -> Token:
         """Return the token.
@@ -88,10 +95,19 @@ class Settings:
             found.extend(launches.secrets_of(target.launch))
         if self.web is not None and self.web.token is not None:
             found.append(self.web.token)
+        for receiver in self.receivers:
+            if receiver.address is not None:
+                found.extend(address_parts(receiver.address))
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)
         return tuple(dict.fromkeys(found))
+
+
+def address_parts(address: str) -> tuple[str, ...]:
+    """Return an address of a notice's receiver and those parts of it that a message may quote."""
+    rest = address.split("://", 1)[-1]
+    return (address, rest, *(part for part in _PARTS.split(rest) if len(part) >= _LONG_PART))
 
 
 def without_password(url: str) -> str:

@@ -3,9 +3,11 @@
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,3 +245,20 @@ def test_no_text_around_a_secret_brings_it_back(before: str, after: str, secret:
 
     if secret not in HIDDEN and not set(secret) & set(HIDDEN):
         assert secret not in str(found["event"])
+
+
+def test_the_journal_is_told_the_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where systemd says that this very stream is the journal's."""
+    with (tmp_path / "log").open("w+") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        configure_logging("info", "json", stream)
+        structlog.get_logger("bidder").warning("something.happened", server=7)
+        monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+        configure_logging("info", "json", stream)
+        structlog.get_logger("bidder").error("something.else")
+        stream.flush()
+        lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0].startswith("<4>{")
+    assert json.loads(lines[0][3:])["event"] == "something.happened"
+    assert lines[1].startswith("{")

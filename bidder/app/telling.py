@@ -1,0 +1,371 @@
+"""What of a pass is worth telling the owner: notices from its report and from what is known then.
+
+It remembers what it saw running, so that a change is told and a state is not. What stood there when
+the daemon started is no news: its first reading is taken in silence.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.app.alarms import Alarm
+from bidder.app.report import PassReport, Result
+from bidder.domain import guard
+from bidder.domain.actions import Fact, Reason, Withdraw
+from bidder.domain.ids import OrderId
+from bidder.domain.intents import Settled
+from bidder.domain.market import OrderKind, OwnOrder
+from bidder.domain.notices import Event, Level, Notice
+from bidder.domain.policy import Policy
+from bidder.domain.view import Holding, View
+from bidder.errors import BidderError, InvalidToken, NoRate
+
+# How long the exchange may take to say how a server that was won is reached.
+_ACCESS_WITHIN = timedelta(minutes=2)
+_NEARLY, _AGAIN_BELOW = Decimal("0.9"), Decimal("0.8")
+_COUNT_EVERY = timedelta(seconds=60)
+# A longer gap than this between two countings was no trading.
+_LONGEST_GAP = timedelta(minutes=10)
+_DAY = Decimal(86400)
+_MOVES = frozenset({Reason.MOVE, Reason.WAR, Reason.SERVER_LOST})
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the summary adds up, in server-seconds and in USD."""
+
+    since: datetime
+    held: float = 0.0
+    wanted: float = 0.0
+    paid: Decimal = Decimal(0)
+    on_demand: Decimal = Decimal(0)
+
+
+@dataclass(slots=True)
+class Teller:
+    """Turns passes into notices."""
+
+    _running: dict[OrderId, bool | None] | None = None
+    _won: dict[OrderId, datetime] = field(default_factory=dict)
+    _holdings: object = None
+    _over_budget: bool = False
+    _unreachable_since: datetime | None = None
+    _told_unreachable: bool = False
+    _tally: _Tally | None = None
+    _counted_at: datetime | None = None
+
+    def notices(
+        self, report: PassReport, view: View, policy: Policy, *, unreachable: bool
+    ) -> tuple[Notice, ...]:
+        """Return what a pass brought that the owner should be told."""
+        if self._running is None:
+            # What we held before is known; what it does now is read first.
+            self._running = dict.fromkeys(view.holdings)
+        found = [
+            *_settled(report),
+            *_moved(report),
+            *self._ended(report),
+            *self._positions(report.at, view),
+            *self._budget(report.at, view, policy),
+            *_alarms(report.alarms_raised, report.at),
+            *self._reach(report.at, policy, unreachable=unreachable),
+            *self._summary(report.at, view, policy),
+        ]
+        return tuple(found)
+
+    def _positions(self, now: datetime, view: View) -> Iterator[Notice]:
+        if view.holdings is not self._holdings:
+            self._holdings = view.holdings
+            for holding in view.holdings.values():
+                if holding.ours:
+                    yield from self._position(holding, now, view)
+        for order in list(self._won):
+            won = view.holdings.get(order)
+            if won is None:
+                del self._won[order]
+            elif _reachable(won.order) or now - self._won[order] >= _ACCESS_WITHIN:
+                del self._won[order]
+                yield _won(won, now, view)
+
+    def _position(self, holding: Holding, now: datetime, view: View) -> Iterator[Notice]:
+        assert self._running is not None
+        order = holding.order.order
+        runs = True if holding.order.kind is OrderKind.ON_DEMAND else holding.active
+        if runs is None:
+            return
+        new = order not in self._running
+        before = self._running.get(order)
+        self._running[order] = runs
+        if runs and (new or before is False):
+            self._won.setdefault(order, now)
+        elif not runs and before:
+            self._won.pop(order, None)
+            yield _lost(holding, now, view)
+
+    def _ended(self, report: PassReport) -> Iterator[Notice]:
+        over: list[tuple[OwnOrder, str | None, str]] = []
+        if report.observed is not None:
+            for holding in report.observed.ended:
+                cause = "its time is over" if holding.order.expired else "the exchange lists it no more"
+                over.append((holding.order, holding.target, cause))
+        for order, target, cause in over:
+            assert self._running is not None
+            self._running.pop(order.order, None)
+            if target is None:
+                continue
+            yield Notice(
+                event=Event.ENDED,
+                level=Level.INFO if order.expired else Level.WARNING,
+                at=report.at,
+                title=f"order {order.order} on server {order.server} has ended",
+                text=f"{target}: {cause}; it cost {order.spend} without fees",
+                key=str(order.order),
+                facts=_order_facts(order, target),
+            )
+
+    def _budget(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
+        limit = policy.rails.max_usd_per_day
+        if limit is None or limit <= 0:
+            return
+        try:
+            share = guard.committed_usd(view) / limit
+        except NoRate:
+            return
+        if share >= _NEARLY and not self._over_budget:
+            self._over_budget = True
+            yield Notice(
+                event=Event.BUDGET,
+                level=Level.WARNING,
+                at=now,
+                title=f"the bids use {share:.0%} of max_usd_per_day",
+                text=f"All bids together come to {share * limit:.2f} of {limit} USD per day.",
+                key="max_usd_per_day",
+                facts={"share": float(round(share, 4)), "limit_usd": str(limit)},
+            )
+        elif share < _AGAIN_BELOW:
+            self._over_budget = False
+
+    def _reach(self, now: datetime, policy: Policy, *, unreachable: bool) -> Iterator[Notice]:
+        if not unreachable:
+            if self._told_unreachable:
+                yield _reach_notice(now, "the exchange answers again", Level.INFO, "")
+            self._unreachable_since, self._told_unreachable = None, False
+            return
+        self._unreachable_since = self._unreachable_since or now
+        lasted = now - self._unreachable_since
+        if lasted >= policy.pace.alarm_after and not self._told_unreachable:
+            self._told_unreachable = True
+            minutes = int(lasted.total_seconds() // 60)
+            text = "Bids stand as they are; nothing can be raised, lowered or cancelled meanwhile."
+            title = f"the exchange has given no usable answer for {minutes} minutes"
+            yield _reach_notice(now, title, Level.WARNING, text)
+
+    def _summary(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
+        tally, last = self._tally, self._counted_at
+        if tally is None or last is None:
+            self._tally, self._counted_at = _Tally(since=now), now
+            return
+        if now - last < _COUNT_EVERY:
+            return
+        self._counted_at = now
+        if now - last <= _LONGEST_GAP:
+            _count(tally, view, policy, (now - last).total_seconds())
+        if now.date() > last.date():
+            yield _summary_notice(tally, now)
+            self._tally = _Tally(since=now)
+
+
+def ended_trading(failure: BaseException, at: datetime) -> Notice:
+    """Return the notice of what ended trading."""
+    refused = isinstance(failure, InvalidToken)
+    # What a foreign error says may quote a secret.
+    reason = str(failure) if isinstance(failure, BidderError) else type(failure).__name__
+    return Notice(
+        event=Event.TOKEN_REFUSED if refused else Event.STOPPED,
+        level=Level.URGENT,
+        at=at,
+        title="the exchange refused the API token" if refused else "trading has stopped",
+        text=f"{reason}. Orders stay as they are, and nobody looks after them.",
+        key="stopped",
+    )
+
+
+def reload_refused(reason: str, at: datetime) -> Notice:
+    """Return the notice of a configuration that was read again and cannot be used."""
+    return Notice(
+        event=Event.RELOAD_REFUSED,
+        level=Level.WARNING,
+        at=at,
+        title="the new configuration is refused",
+        text=f"{reason}. Trading goes on with the old one.",
+        key=reason,
+    )
+
+
+def _reachable(order: OwnOrder) -> bool:
+    return bool(order.access.pub_cluster)
+
+
+def _won(holding: Holding, now: datetime, view: View) -> Notice:
+    order, access = holding.order, holding.order.access
+    host = access.pub_cluster[0] if access.pub_cluster else None
+    lines = [f"{holding.target}: {order.price} per day, until {order.ends_at:%Y-%m-%d %H:%M} UTC"]
+    if host is not None:
+        for pair in access.tcp_ports:
+            inside, _, outside = pair.partition(":")
+            lines.append(f"port {inside}: {host}:{outside}")
+        if access.http_port is not None:
+            lines.append(f"port {access.http_port} by HTTPS: https://{host}")
+    else:
+        lines.append("the exchange has not said yet how to reach it; see `bidder orders`")
+    listing = view.marketplace.listings.get(order.server)
+    gpu = "" if listing is None or not listing.specs.gpu else f" ({listing.specs.gpu})"
+    facts = {
+        **_order_facts(order, holding.target),
+        "host": host,
+        "hosts": " ".join(access.pub_cluster),
+        "tcp_ports": " ".join(access.tcp_ports),
+        "http_port": access.http_port,
+    }
+    return Notice(
+        event=Event.WON,
+        level=Level.INFO,
+        at=now,
+        title=f"server {order.server}{gpu} is yours",
+        text="\n".join(lines),
+        key=str(order.order),
+        facts=facts,
+    )
+
+
+def _lost(holding: Holding, now: datetime, view: View) -> Notice:
+    order = holding.order
+    seen = view.books.get(order.server)
+    running = None if seen is None else seen.book.active()
+    facts = _order_facts(order, holding.target)
+    if running is not None and not running.mine:
+        return Notice(
+            event=Event.OUTBID,
+            level=Level.INFO,
+            at=now,
+            title=f"outbid on server {order.server}",
+            text=f"{holding.target}: a rival bids {running.price} per day, we bid {order.price}",
+            key=str(order.order),
+            facts={**facts, "rival": str(running.price)},
+        )
+    return Notice(
+        event=Event.DISPLACED,
+        level=Level.WARNING,
+        at=now,
+        title=f"server {order.server} is lost",
+        text=f"{holding.target}: nobody's bid runs there: rented on demand, offline or withdrawn",
+        key=str(order.order),
+        facts=facts,
+    )
+
+
+def _order_facts(order: OwnOrder, target: str | None) -> dict[str, Fact]:
+    return {
+        "order": order.order,
+        "server": order.server,
+        "target": target,
+        "bid": str(order.price),
+        "spend": str(order.spend),
+    }
+
+
+def _settled(report: PassReport) -> Iterator[Notice]:
+    if report.observed is None:
+        return
+    for verdict in report.observed.verdicts:
+        if verdict.settled is not Settled.AMBIGUOUS:
+            continue
+        intent = verdict.intent
+        orders = ", ".join(map(str, verdict.orders))
+        yield Notice(
+            event=Event.AMBIGUOUS,
+            level=Level.URGENT,
+            at=report.at,
+            title=f"server {intent.server} is frozen: a person must look",
+            text=f"{intent.target}: one request, several orders that may be its: {orders}. Cancel the"
+            " ones that are too many, with `bidder cancel`.",
+            key=str(intent.target),
+            facts={"server": intent.server, "target": intent.target, "intent": intent.id},
+        )
+
+
+def _moved(report: PassReport) -> Iterator[Notice]:
+    acted = report.acted
+    if acted is None or acted.result is not Result.OK or not isinstance(acted.action, Withdraw):
+        return
+    decision, action = acted.decision, acted.action
+    moved = decision.reason in _MOVES
+    to = decision.facts.get("to_server")
+    reason = decision.reason.value
+    where = f" for server {to}" if to is not None else ""
+    yield Notice(
+        event=Event.MOVED if moved else Event.ENDED,
+        level=Level.INFO,
+        at=report.at,
+        title=f"order {action.order} on server {action.server} was given up{where}",
+        text=f"{action.target}: {reason}",
+        key=str(action.order),
+        facts={**decision.facts, "order": action.order, "server": action.server, "reason": reason},
+    )
+
+
+def _alarms(raised: tuple[Alarm, ...], at: datetime) -> Iterator[Notice]:
+    for alarm in raised:
+        if alarm.key == "unreachable":
+            continue  # told by its own notice, with its end
+        event, level = Event.BLOCKED, Level.WARNING
+        key = alarm.key
+        if key == "runway":
+            event = Event.BUDGET
+        elif key.endswith(f":{Reason.FROZEN.value}"):
+            event, level, key = Event.AMBIGUOUS, Level.URGENT, key.rpartition(":")[0]
+        yield Notice(event=event, level=level, at=at, title=alarm.text, text="", key=key)
+
+
+def _reach_notice(at: datetime, title: str, level: Level, text: str) -> Notice:
+    return Notice(event=Event.UNREACHABLE, level=level, at=at, title=title, text=text, key="exchange")
+
+
+def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
+    share = Decimal(str(round(seconds, 3))) / _DAY
+    tally.wanted += seconds * sum(target.want for target in policy.targets if target.enabled)
+    for holding in view.holdings.values():
+        price = holding.order.price
+        runs = holding.active or holding.order.kind is OrderKind.ON_DEMAND
+        if not holding.ours or not runs or not view.rates.knows(price.currency):
+            continue
+        tally.held += seconds
+        paid = view.rates.to_usd(price)
+        tally.paid += paid * share
+        listing = view.marketplace.listings.get(holding.order.server)
+        offered = (
+            None if listing is None else listing.on_demand_usd(view.rates, frozenset(listing.on_demand))
+        )
+        tally.on_demand += (paid if offered is None else view.rates.to_usd(offered)) * share
+
+
+def _summary_notice(tally: _Tally, now: datetime) -> Notice:
+    held = tally.held / tally.wanted if tally.wanted else 0.0
+    saved = tally.on_demand - tally.paid
+    share = f" ({saved / tally.on_demand:.0%})" if tally.on_demand > 0 else ""
+    return Notice(
+        event=Event.SUMMARY,
+        level=Level.INFO,
+        at=now,
+        title=f"since {tally.since:%Y-%m-%d %H:%M} UTC: {held:.0%} of the servers wanted were held",
+        text=f"The bids that ran came to {tally.paid:.2f} USD without fees;"
+        f" on demand it would have been {tally.on_demand:.2f} USD: {saved:.2f}{share} saved.",
+        key=f"{now:%Y-%m-%d}",
+        facts={
+            "held_share": round(held, 4),
+            "paid_usd": f"{tally.paid:.4f}",
+            "on_demand_usd": f"{tally.on_demand:.4f}",
+            "saved_usd": f"{saved:.4f}",
+        },
+    )

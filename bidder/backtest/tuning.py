@@ -1,0 +1,250 @@
+"""Search a strategy's settings by backtests, and check on time that the search has not seen.
+
+The study is Optuna's, kept in a database so that several machines can search together and a search
+can go on later. It stands beside the daemon's tables, not among them: both would want a table of
+revisions by the same name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Final
+
+from bidder.backtest import lineup, runner
+from bidder.backtest.terms import Terms
+from bidder.domain.policy import StrategyParams
+from bidder.errors import BadInput
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+Settings = Mapping[str, Any]
+_SCHEMA = "bidder_tuning"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One setting: how its YAML value is drawn, and what it becomes in the strategy's parameters."""
+
+    least: float
+    most: float
+    log: bool
+    written: Callable[[float], Any]
+    read: Callable[[Any], Any]
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.2f}%"
+
+
+def _from_share(text: str) -> Decimal:
+    return Decimal(text.removesuffix("%")) / 100
+
+
+def _seconds(value: float) -> str:
+    return f"{round(value)}s"
+
+
+def _from_seconds(text: str) -> timedelta:
+    return timedelta(seconds=int(text.removesuffix("s")))
+
+
+_SHARE = (_share, _from_share)
+_SPAN = (_seconds, _from_seconds)
+_WHOLE = (round, int)
+
+KNOBS: Final[Mapping[str, Mapping[str, Knob]]] = {
+    "adaptive": {
+        "half_life": Knob(86_400, 60 * 86_400, True, *_SPAN),
+        "head_start": Knob(0, 86_400, False, *_SPAN),
+    },
+    "track": {
+        "dead_band": Knob(0, 0.05, False, *_SHARE),
+        "lower_patience": Knob(0, 3600, False, *_SPAN),
+        "margin_ticks": Knob(1, 20, False, *_WHOLE),
+    },
+    "track_recreate": {"factor": Knob(1, 20, True, *_WHOLE)},
+    "autopilot": {
+        "overpay": Knob(0, 0.1, False, *_SHARE),
+        "grace": Knob(0, 1800, False, *_SPAN),
+        "raise_every": Knob(0, 600, False, *_SPAN),
+        "escalation": Knob(0.01, 0.9, True, *_SHARE),
+    },
+    "autospotting": {"buffer": Knob(0, 0.9, False, *_SHARE)},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a trace to earn on, and what came before it."""
+
+    points: tuple[Decimal, ...]
+    start: datetime
+    past: tuple[Decimal, ...] = ()
+
+    def split(self, grid: timedelta, share: float) -> tuple["Stretch", "Stretch"]:
+        """Return the first ``share`` of it, to search on, and the rest, to check on."""
+        cut = int(len(self.points) * share)
+        if not 0 < cut < len(self.points):
+            raise BadInput("the cut is too short to be split; widen --from and --to")
+        first = Stretch(points=self.points[:cut], start=self.start, past=self.past)
+        rest = Stretch(
+            points=self.points[cut:],
+            start=self.start + cut * grid,
+            past=(*self.past, *self.points[:cut]),
+        )
+        return first, rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What a search came to: earnings of the usual and of the best settings, on both stretches."""
+
+    strategy: str
+    trials: int
+    best: Settings
+    searched: tuple[float, float]
+    checked: tuple[float, float]
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the best settings also earn more on the time they were not chosen by."""
+        return self.checked[1] > self.checked[0]
+
+    def yaml(self) -> str:
+        """Return what to paste into the configuration."""
+        lines = [f"strategy: {self.strategy}", f"{self.strategy}:"]
+        return "\n".join([*lines, *(f"  {key}: {value}" for key, value in self.best.items())])
+
+
+def knobs_of(strategy: str) -> Mapping[str, Knob]:
+    """Return a strategy's knobs; raises BadInput where it has none."""
+    found = KNOBS.get(strategy)
+    if found is None:
+        known = ", ".join(KNOBS)
+        raise BadInput(f"--strategy {strategy!r} has no settings to search; choose from {known}")
+    return found
+
+
+def with_settings(strategy: str, settings: Settings) -> StrategyParams:
+    """Return the strategy's parameters with these settings, written as in YAML."""
+    usual = lineup.named((strategy,))[strategy]
+    knobs = knobs_of(strategy)
+    return replace(usual, **{key: knobs[key].read(value) for key, value in settings.items()})
+
+
+def earned(strategy: str, settings: Settings, stretch: Stretch, terms: Terms) -> float:
+    """Return what a strategy earns on a stretch."""
+    params = with_settings(strategy, settings)
+    past = stretch.past if lineup.learns(params) else ()
+    return runner.play(strategy, params, stretch.points, stretch.start, terms, past=past).utility
+
+
+def search(
+    strategy: str,
+    whole: Stretch,
+    terms: Terms,
+    *,
+    trials: int,
+    workers: int,
+    url: str | None,
+    name: str,
+    share: float = 2 / 3,
+    progress: Callable[[int, float], None] = lambda done, best: None,
+) -> Tuned:
+    """Search for ``trials`` backtests on ``workers`` cores, then check; ``url`` None keeps nothing.
+
+    Raises:
+        BadInput: the strategy has no settings, the stretch is too short, or the study is unusable.
+    """
+    knobs = knobs_of(strategy)
+    first, rest = whole.split(terms.grid, share)
+    study = _study(url, f"{name}/{strategy}")
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        usual = pool.submit(earned, strategy, {}, first, terms)
+        best_so_far = float("-inf")
+        for done, value in enumerate(_trials(study, knobs, pool, strategy, first, terms, trials), 1):
+            best_so_far = max(best_so_far, value)
+            progress(done, best_so_far)
+        best: dict[str, Any] = dict(study.best_trial.user_attrs["settings"])
+        checks = [pool.submit(earned, strategy, chosen, rest, terms) for chosen in ({}, best)]
+        return Tuned(
+            strategy=strategy,
+            trials=len(study.trials),
+            best=best,
+            searched=(usual.result(), float(study.best_value)),
+            checked=(checks[0].result(), checks[1].result()),
+        )
+
+
+def _trials(
+    study: "Study",
+    knobs: Mapping[str, Knob],
+    pool: ProcessPoolExecutor,
+    strategy: str,
+    stretch: Stretch,
+    terms: Terms,
+    count: int,
+) -> Iterator[float]:
+    """Keep every worker busy, and yield each trial's earnings as it ends."""
+    running: dict[Future[float], Trial] = {}
+    begun = 0
+    most = pool._max_workers  # noqa: SLF001 - the pool does not tell in public
+    while begun < count or running:
+        while begun < count and len(running) < most:
+            trial = study.ask()
+            settings = {key: _drawn(trial, key, knob) for key, knob in knobs.items()}
+            trial.set_user_attr("settings", settings)
+            running[pool.submit(earned, strategy, settings, stretch, terms)] = trial
+            begun += 1
+        ended, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in ended:
+            value = future.result()
+            study.tell(running.pop(future), value)
+            yield value
+
+
+def _drawn(trial: "Trial", key: str, knob: Knob) -> Any:
+    return knob.written(trial.suggest_float(key, knob.least, knob.most, log=knob.log))
+
+
+def _study(url: str | None, name: str) -> "Study":
+    try:
+        import optuna
+    except ImportError:
+        raise BadInput("bidder tune needs the extra `tune`; install bidder[tune]") from None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # Trials that run at the same time must not all be drawn at the same place.
+    sampler = optuna.samplers.TPESampler(seed=1, constant_liar=True)
+    try:
+        return optuna.create_study(
+            storage=url, study_name=name, sampler=sampler, direction="maximize", load_if_exists=True
+        )
+    except (SQLAlchemyError, ImportError) as exc:
+        raise BadInput(
+            f"the study cannot be kept ({type(exc).__name__}); see the database's URL"
+        ) from exc
+
+
+def study_url(database_url: str) -> str:
+    """Return where a study is kept beside the daemon's tables: a file of its own, or a schema.
+
+    A SQLite database in memory keeps none.
+    """
+    from sqlalchemy import create_engine, make_url, text
+
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        file = url.database
+        return f"sqlite:///{file}.tuning" if file and file != ":memory:" else "sqlite://"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
+    engine.dispose()
+    own = url.update_query_dict({"options": f"-csearch_path={_SCHEMA}"})
+    return own.render_as_string(hide_password=False)

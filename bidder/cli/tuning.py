@@ -1,0 +1,108 @@
+"""``bidder tune``: search a strategy's settings by backtests."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bidder.cli import output
+from bidder.cli.backtesting import TIME_FORMATS, read_number, read_step
+from bidder.cli.failures import ExitCode
+from bidder.cli.options import AsJson
+
+
+def tune(
+    trace: Annotated[Path, typer.Option(metavar="FILE", help="Recorded prices: CSV, per hour.")],
+    value: Annotated[str, typer.Option(help="What an hour of running is worth.")],
+    market: Annotated[str | None, typer.Option(help="Which of the file's markets.")] = None,
+    strategy: Annotated[str, typer.Option(help="Whose settings to search.")] = "adaptive",
+    step: Annotated[
+        str, typer.Option(help="How far one lowering may go, per hour, or a share of the median.")
+    ] = "1%",
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, max=100_000, help="Backtests to run.")] = 40,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes; default: one for each core.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "-c", "--config", metavar="FILE", help="Keep the study beside this one's database."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Search the settings on the first two thirds of the time, and check them on the last.
+
+    Prints the YAML to paste, and whether it earned more on the time that it was not chosen by.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from bidder.backtest import compare, tuning
+
+    question = compare.Question(
+        file=trace,
+        market=market,
+        value=read_number("--value", value),
+        step=read_step(step),
+        start=first,
+        end=last,
+    )
+    cut = compare.cut_of(question)
+    terms = compare.terms_of(question, cut.points)
+    whole = tuning.Stretch(points=cut.points, start=cut.trace.start, past=cut.past)
+    url = None
+    if config is not None:
+        from bidder.cli.opening import read_settings
+
+        url = tuning.study_url(read_settings(config).database_url)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("backtests", total=trials)
+        found = tuning.search(
+            strategy,
+            whole,
+            terms,
+            trials=trials,
+            workers=workers or os.cpu_count() or 1,
+            url=url,
+            name=f"{cut.trace.market} {terms.value:f} {float(terms.step):.6g} {cut.trace.start:%Y-%m-%d}",
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+    if as_json:
+        output.say_json(
+            {
+                "strategy": found.strategy,
+                "trials": found.trials,
+                "settings": dict(found.best),
+                "searched_usual": found.searched[0],
+                "searched_best": found.searched[1],
+                "checked_usual": found.checked[0],
+                "checked_best": found.checked[1],
+                "holds": found.holds,
+            }
+        )
+        return ExitCode.DONE
+    output.say(
+        f"searched on: {found.searched[0]:.4f} with the usual settings, {found.searched[1]:.4f} best"
+    )
+    output.say(
+        f"checked on:  {found.checked[0]:.4f} with the usual settings, {found.checked[1]:.4f} best"
+    )
+    if not found.holds:
+        output.say("on the time they were not chosen by they earn no more: keep the usual settings")
+    output.say(found.yaml())
+    return ExitCode.DONE

@@ -1,0 +1,98 @@
+"""One thread for each receiver, so that no pass ever waits for one, nor one receiver for another.
+
+The threads do not keep the process alive: at the end a receiver gets a short moment, and what it has
+not taken by then is lost, and counted.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from bidder.domain.notices import Notice, Receiver
+from bidder.notify.outbox import Outbox
+from bidder.notify.sending import Notifier, Undelivered
+
+log = structlog.get_logger("bidder")
+
+
+class Courier:
+    """Takes notices without waiting, and sees to it that they are sent."""
+
+    def __init__(self, ways: Iterable[tuple[Receiver, Notifier]]) -> None:
+        """Start a thread for each receiver."""
+        self._rounds = [_Round(receiver, notifier) for receiver, notifier in ways]
+
+    def tell(self, notice: Notice) -> None:
+        """Hand a notice to every receiver that wants it; never waits, never fails."""
+        for each in self._rounds:
+            each.put(notice)
+
+    def close(self, patience_seconds: float = 2.0) -> int:
+        """Give what waits a short moment to go out; return how many notices were lost in all."""
+        deadline = time.monotonic() + patience_seconds
+        for each in self._rounds:
+            each.end()
+        for each in self._rounds:
+            each.thread.join(max(0.0, deadline - time.monotonic()))
+        lost = sum(each.outbox.lost + each.outbox.waiting for each in self._rounds)
+        if lost:
+            log.warning("notices.lost", notices=lost)
+        return lost
+
+
+class _Round:
+    """One receiver's thread and its outbox."""
+
+    def __init__(self, receiver: Receiver, notifier: Notifier) -> None:
+        self.outbox = Outbox(receiver)
+        self._notifier = notifier
+        self._wakened = threading.Condition()
+        self._ending = False
+        self.thread = threading.Thread(target=self._run, name=f"notices {receiver.place}", daemon=True)
+        self.thread.start()
+
+    def put(self, notice: Notice) -> None:
+        with self._wakened:
+            if self.outbox.put(notice, time.monotonic()):
+                self._wakened.notify()
+
+    def end(self) -> None:
+        with self._wakened:
+            self._ending = True
+            self._wakened.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wakened:
+                notice, wait = self.outbox.next(time.monotonic(), ending=self._ending)
+                if notice is None:
+                    if self._ending and wait is None:
+                        return
+                    self._wakened.wait(wait)
+                    continue
+            self._send(notice)
+
+    def _send(self, notice: Notice) -> None:
+        place = self.outbox.receiver.place
+        error = ""
+        try:
+            self._notifier.send(notice)
+        except Undelivered as exc:
+            error = str(exc)
+        except Exception as exc:  # noqa: BLE001 - one bad notice must not silence all later ones
+            error = type(exc).__name__
+        with self._wakened:
+            now = time.monotonic()
+            if not error:
+                self.outbox.sent(now)
+                return
+            again = self.outbox.failed(now)
+        log.warning(
+            "notice.failed",
+            receiver=place,
+            notice=notice.event.value,
+            error=error,
+            again_in_seconds=again,
+        )

@@ -1,0 +1,152 @@
+"""What one receiver is still to be told: told once, not too often, tried again, never without bound.
+
+A pure state machine with seconds as arguments, so that days of it are tested at once. The queue is
+bounded: a receiver that is stuck loses its oldest notices, and is told how many those were.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field, replace
+
+from bidder.domain.notices import Event, Level, Notice, Receiver
+
+MOST_WAITING = 100
+# The same thing is not told again within this time.
+REPEAT_SECONDS = 600.0
+_MOST_REMEMBERED = 1000
+# So many messages in so many seconds; whatever else comes then goes into one digest.
+BURST, WINDOW_SECONDS = 6, 60.0
+_PAUSES = (5.0, 15.0, 60.0, 300.0, 900.0)
+# After these tries a notice is given up: it would be old news.
+MOST_TRIES = 8
+_LINES_IN_DIGEST = 20
+
+
+@dataclass(slots=True)
+class Outbox:
+    """One receiver's waiting notices."""
+
+    receiver: Receiver
+    lost: int = 0  # notices that never went out
+    repeated: int = 0  # notices left out because they had just been told
+    _waiting: deque[Notice] = field(default_factory=deque)
+    _told: OrderedDict[tuple[Event, str, Level], float] = field(default_factory=OrderedDict)
+    _sent: deque[float] = field(default_factory=deque)
+    _current: Notice | None = None
+    _tries: int = 0
+    _not_before: float = 0.0
+    _untold_losses: int = 0
+    _telling: int = 0  # of them, those that the present message speaks of
+
+    def put(self, notice: Notice, now: float) -> bool:
+        """Take a notice to be sent; return whether it will be."""
+        if not self.receiver.wants(notice):
+            return False
+        if notice.key:
+            subject = (notice.event, notice.key, notice.level)
+            last = self._told.get(subject)
+            if last is not None and now - last < REPEAT_SECONDS:
+                self.repeated += 1
+                return False
+            self._told[subject] = now
+            self._told.move_to_end(subject)
+            while len(self._told) > _MOST_REMEMBERED:
+                self._told.popitem(last=False)
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._lose(1)
+        self._waiting.append(notice)
+        return True
+
+    def next(self, now: float, *, ending: bool = False) -> tuple[Notice | None, float | None]:
+        """Return what to send now; else None and the seconds to wait, None where nothing waits.
+
+        With ``ending`` all that waits goes at once, in one message.
+        """
+        if self._current is None and not self._waiting:
+            return None, None
+        if ending and self._waiting:
+            if self._current is not None:
+                self._waiting.appendleft(self._current)
+            self._current, self._tries = self._everything(), 0
+            return self._current, 0.0
+        ready = self._ready_at(now)
+        if ready > now:
+            return None, ready - now
+        if self._current is None:
+            self._current, self._tries = self._take(), 0
+        return self._current, 0.0
+
+    def sent(self, now: float) -> None:
+        """Note that the message went out."""
+        self._current = None
+        self._untold_losses -= self._telling
+        self._telling = 0
+        self._not_before = 0.0
+        self._sent.append(now)
+
+    def failed(self, now: float) -> float | None:
+        """Note that it did not; return the pause before the next try, None where it is given up."""
+        assert self._current is not None
+        self._tries += 1
+        pause = _PAUSES[min(self._tries, len(_PAUSES)) - 1]
+        self._not_before = now + pause
+        if self._tries < MOST_TRIES:
+            return pause
+        self._lose(_count(self._current))
+        self._current, self._telling = None, 0
+        return None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many notices are not sent yet."""
+        return len(self._waiting) + (self._current is not None)
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        self._untold_losses += count
+
+    def _ready_at(self, now: float) -> float:
+        while self._sent and now - self._sent[0] >= WINDOW_SECONDS:
+            self._sent.popleft()
+        free = self._sent[0] + WINDOW_SECONDS if len(self._sent) >= BURST else 0.0
+        return max(free, self._not_before)
+
+    def _take(self) -> Notice:
+        """Return the next message: one notice, or all that wait where they are more than may go."""
+        room, waiting = BURST - len(self._sent), len(self._waiting)
+        if not self._untold_losses and (waiting == 1 or (room > 1 and waiting <= BURST)):
+            return self._waiting.popleft()
+        return self._everything()
+
+    def _everything(self) -> Notice:
+        notices = tuple(self._waiting)
+        self._waiting.clear()
+        self._telling = self._untold_losses
+        if len(notices) == 1 and not self._untold_losses:
+            return notices[0]
+        return digest(notices, lost=self._untold_losses)
+
+
+def _count(message: Notice) -> int:
+    """Return of how many notices a message speaks."""
+    return int(message.facts["notices"] or 0) if message.event is Event.DIGEST else 1
+
+
+def digest(notices: tuple[Notice, ...], *, lost: int = 0) -> Notice:
+    """Return several notices as one, the pressing ones first."""
+    ordered = sorted(notices, key=lambda each: -each.level)
+    lines = [f"{each.at:%H:%M} {each.title}" for each in ordered[:_LINES_IN_DIGEST]]
+    if len(ordered) > _LINES_IN_DIGEST:
+        lines.append(f"and {len(ordered) - _LINES_IN_DIGEST} more")
+    if lost:
+        lines.append(f"{lost} older notices could not be sent")
+    newest = max(notices, key=lambda each: each.at)
+    return replace(
+        newest,
+        event=Event.DIGEST,
+        level=max(each.level for each in notices),
+        title=f"{len(notices)} notices",
+        text="\n".join(lines),
+        key="",
+        facts={"notices": len(notices), "lost": lost},
+    )

@@ -1,0 +1,53 @@
+"""Notices from a real daemon, through a real program."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from documented import disagreements
+from processes import bidder, daemon, sim, stop, wait_for, write_config
+
+
+def write_hook(folder: Path) -> tuple[Path, str]:
+    """Write a program that appends what it is told to a file; return the file and the command."""
+    told, program = folder / "told", folder / "hook.py"
+    program.write_text(f"import sys\nopen({str(told)!r}, 'a').write(sys.stdin.read())\n")
+    return told, f"[{sys.executable}, {program}]"
+
+
+def heard(told: Path) -> list[dict[str, Any]]:
+    """Return what the program was told so far."""
+    return [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
+
+
+def spoken(told: Path, event: str) -> bool:
+    """Return whether an event was told, alone or in a digest."""
+    word = {"won": "is yours", "outbid": "outbid on server"}[event]
+    return any(
+        n["event"] == event or (n["event"] == "digest" and word in n["text"]) for n in heard(told)
+    )
+
+
+def test_the_daemon_tells_of_winning_and_of_being_outbid(tmp_path: Path) -> None:
+    """A program of the owner's hears of both, as they happen, while trading goes on."""
+    told, command = write_hook(tmp_path)
+    with sim("--speed", "60") as root:
+        config = write_config(tmp_path, root, more=f"notices: [{{command: {command}}}]")
+        with daemon(config, tmp_path / "log") as process:
+            wait_for(lambda: spoken(told, "won"), of="a notice of winning")
+            wait_for(lambda: spoken(told, "outbid"), of="a notice of being outbid")
+            assert stop(process) == 0
+
+
+def test_a_test_notice_says_for_each_receiver_how_it_went(tmp_path: Path) -> None:
+    """One works, one does not: code 1, and the document names both."""
+    told, command = write_hook(tmp_path)
+    more = f"notices: [{{command: {command}}}, {{command: [/bin/false]}}]"
+    config = write_config(tmp_path, "http://127.0.0.1:9", more=more)
+    ran = bidder("notify", "test", "-c", str(config), "--json")
+    assert ran.code == 1
+    assert disagreements(ran.document, "notify test") == []
+    assert [each["ok"] for each in ran.document["receivers"]] == [True, False]
+    assert heard(told)[0]["event"] == "test"
+    assert bidder("notify", "test", "-c", str(write_config(tmp_path, "http://127.0.0.1:9"))).code == 2
