@@ -144,6 +144,12 @@ def show_status(document: dict[str, Any]) -> None:
         f" {document['age_seconds']:.0f} s ago; request budget used {requests['budget_use']:.0%};"
         f" committed {output.amount(document['committed_usd_per_day'])} per day."
     )
+    unattended = document["if_unattended"]
+    # None: the database was written by an earlier version, or nobody has passed since.
+    if unattended is not None:
+        parts = ", ".join(output.amount(each) for each in unattended["by_currency"]) or "nothing"
+        worth = f" (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else ""
+        output.say(f"If the daemon died now, at most {parts}{worth} could still be spent.")
     for alarm in document["alarms"]:
         output.say(f"! {alarm}")
     rows: list[tuple[str, ...]] = []
