@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -47,6 +47,12 @@ class App:
 def open_database(url: str) -> Engine:
     """Return an engine for a database that has been brought up to date; raises StoreUnusable."""
     engine = open_engine(url)
+    file = sqlite_file(engine)
+    if file is not None:
+        # Made by us and for us alone: SQLite itself would let whoever the umask lets read it.
+        # Where it cannot be made, the upgrade says so.
+        with suppress(OSError):
+            file.touch(mode=0o600, exist_ok=True)
     upgrade(engine)
     return engine
 

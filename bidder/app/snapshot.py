@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bidder.app.report import PassReport
-from bidder.domain import guard, price_rules
+from bidder.domain import exposure, guard, price_rules
 from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
@@ -63,6 +63,7 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
             "steps_learnt": len(view.steps),
         },
         "committed_usd_per_day": _committed(view),
+        "if_unattended": _unattended(view, policy, now),
         "last_orders_read": moment(view.orders_at),
         "last_marketplace_read": moment(view.marketplace_at),
         "servers_known": len(view.marketplace.listings),
@@ -192,3 +193,18 @@ def _committed(view: View) -> Mapping[str, str] | None:
         return {"amount": plain(round(guard.committed_usd(view), 6)), "currency": "USD"}
     except NoRate:
         return None
+
+
+def _unattended(view: View, policy: Policy, now: datetime) -> dict[str, Any]:
+    """Return the most that can be spent if the daemon dies now; ``usd`` is null without a rate."""
+    bound = exposure.if_unattended(view, now)
+    limit = policy.rails.max_usd_if_unattended
+    try:
+        usd = {"amount": plain(round(exposure.worth(bound, view), 6)), "currency": "USD"}
+    except NoRate:
+        usd = None
+    return {
+        "usd": usd,
+        "limit": None if limit is None else {"amount": plain(limit), "currency": "USD"},
+        "by_currency": [money(each) for each in bound.values()],
+    }

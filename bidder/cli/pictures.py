@@ -156,6 +156,12 @@ def show_status(document: dict[str, Any]) -> None:
     )
     if document["mode"] == "paper":
         output.say("PAPER: orders P1, P2, ... exist here only; nothing is sent that changes anything.")
+    unattended = document["if_unattended"]
+    # None: the database was written by an earlier version, or nobody has passed since.
+    if unattended is not None:
+        parts = ", ".join(output.amount(each) for each in unattended["by_currency"]) or "nothing"
+        worth = f" (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else ""
+        output.say(f"If the daemon died now, at most {parts}{worth} could still be spent.")
     for alarm in document["alarms"]:
         output.say(f"! {alarm}")
     rows: list[tuple[str, ...]] = []

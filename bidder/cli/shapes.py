@@ -42,6 +42,7 @@ _PASS = (
     "requests",
     "rules",
     "committed_usd_per_day",
+    "if_unattended",
     "last_orders_read",
     "last_marketplace_read",
     "servers_known",

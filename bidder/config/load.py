@@ -159,9 +159,13 @@ def _rails(rails: Section, rates: Rates) -> Rails:
         rails.add(
             "max_usd_per_day", f"is absurd: more than {most} USD per day", "check the decimal point"
         )
+    unattended = rails.read("max_usd_if_unattended", money.positive, None)
+    if unattended is not None and unattended > most * 365:
+        rails.add("max_usd_if_unattended", "is absurd", "check the decimal point")
     return Rails(
         max_orders=rails.read("max_orders", values.whole(1, 100_000), usual.max_orders),
         max_usd_per_day=usd,
+        max_usd_if_unattended=unattended,
         # One creation in five seconds is what the exchange allows at most.
         max_creations_per_hour=rails.read(
             "max_creations_per_hour", values.whole(1, 720), usual.max_creations_per_hour

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from bidder.domain import price_rules, quotes, selection
+from bidder.domain import exposure, price_rules, quotes, selection
 from bidder.domain.actions import (
     Decision,
     Fact,
@@ -96,6 +96,7 @@ def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> St
         _above_ceiling(action.server, action.price, target, view)
         or _above_on_demand(action.server, action.price, target, view, policy)
         or _over_budget(action.price, holding.order.price, view, policy)
+        or _unattended(action, view, policy, now)
     )
 
 
@@ -119,6 +120,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         or _churn(action.server, view, policy, now)
         or _balance(action.price, view, policy)
         or _over_budget(action.price, None, view, policy)
+        or _unattended(action, view, policy, now)
     )
 
 
@@ -211,6 +213,33 @@ def _over_budget(price: Price, replaces: Price | None, view: View, policy: Polic
             "would_be_usd": str(round(total, 4)),
         }
     return None
+
+
+def _unattended(
+    action: PlaceBid | RentOnDemand | Reprice, view: View, policy: Policy, now: datetime
+) -> Stop:
+    limit = policy.rails.max_usd_if_unattended
+    if limit is None:
+        return None
+    before = exposure.if_unattended(view, now)
+    if isinstance(action, Reprice):
+        holding = view.holdings[action.order]
+        raised = replace(holding, order=replace(holding.order, price=action.price))
+        after = exposure.if_unattended(view.with_holding(raised), now)
+    else:
+        planned = exposure.Planned(server=action.server, price=action.price)
+        after = exposure.if_unattended(view, now, planned)
+    try:
+        excess = exposure.beyond_limit(after, before, view, policy)
+    except NoRate:
+        return Reason.NO_RATE, {"rail": "max_usd_if_unattended"}
+    if excess is None:
+        return None
+    return Reason.RAIL, {
+        "rail": "max_usd_if_unattended",
+        "limit_usd": str(limit),
+        "would_be_usd": str(round(limit + excess, 4)),
+    }
 
 
 def committed_usd(view: View) -> Decimal:

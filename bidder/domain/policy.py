@@ -250,6 +250,7 @@ class Rails:
 
     ``max_orders``: live orders of the whole account that this daemon may cause, at most.
     ``max_usd_per_day``: sum of all live bids, in USD per day.
+    ``max_usd_if_unattended``: the most that could still be spent if the daemon died, in USD.
     ``max_creations_per_hour``: the breaker on create/cancel churn, for the account and, at
     ``max_creations_per_server_hour``, for one server.
     ``min_runway``: warn when a balance lasts less long than this at the current bids.
@@ -258,6 +259,7 @@ class Rails:
 
     max_orders: int | None = None
     max_usd_per_day: Decimal | None = None
+    max_usd_if_unattended: Decimal | None = None
     max_creations_per_hour: int = 30
     max_creations_per_server_hour: int = 4
     min_runway: timedelta = timedelta(hours=24)

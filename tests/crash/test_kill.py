@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import TOKEN, ask, daemon, sim, start_daemon, stop, write_config
+from processes import TOKEN, ask, daemon, sim, start_daemon, stop, wait_for, write_config
 
 from bidder.domain.ids import AccountName
 from bidder.store.engine import open_engine
@@ -20,6 +20,7 @@ SPEED = 20
 LIVES_SECONDS = (4.0, 9.0)
 # What the survivor gets to put things right and to fill its slots.
 RECOVERY_SECONDS = 25
+SLOTS = 5
 
 
 def referee_targets() -> list[dict[str, Any]]:
@@ -40,6 +41,15 @@ def referee_targets() -> list[dict[str, Any]]:
     ]
 
 
+def filled(root: str, database: str) -> int:
+    """Return how many orders live, with the servers for which a creation is in doubt."""
+    truth = ask(root, "/_sim/orders")["orders"]
+    engine = open_engine(database)
+    doubtful = {intent.server for intent in Queries(engine, AccountName("e2e")).open_intents()}
+    engine.dispose()
+    return len(doubtful | {order["server"] for order in truth if order["live"]})
+
+
 def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> None:
     """Kill the daemon ten times, let the last one recover, and compare its books with the truth."""
     chance = random.Random(seed)
@@ -56,6 +66,8 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
             victim.wait(10)
         with daemon(config, log) as survivor:
             time.sleep(RECOVERY_SECONDS)
+            # A slow machine takes longer; whether every slot gets filled does not depend on it.
+            wait_for(lambda: filled(root, database) >= SLOTS, of="a bid for every slot")
             assert survivor.poll() is None, log.read_text()[-3000:]
             assert stop(survivor) == 0, log.read_text()[-3000:]
         report = ask(root, "/_sim/report")["report"]
@@ -73,19 +85,14 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
     assert len(set(live.values())) == len(live), "two live orders on one server"
     assert report["ceiling_breaches"] == 0
     # Every slot is filled, or waits for a creation that may have happened when its process died.
-    assert report["orders_created"] + len(in_doubt) >= 5
+    assert report["orders_created"] + len(in_doubt) >= SLOTS
     assert report["orders_created"] >= 3
     assert TOKEN not in log.read_text()
 
 
-def test_ten_kills_double_and_lose_nothing(tmp_path: Path) -> None:
-    """SIGKILL at random moments leaves no second order and no lost one."""
-    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=11, faults=None)
-
-
-def test_ten_kills_amid_broken_answers(tmp_path: Path) -> None:
-    """The same holds while answers to creations and changes go missing."""
-    faults = tmp_path / "faults.json"
+def broken_answers(folder: Path) -> Path:
+    """Return a script of faults: answers to creations, changes and reads of our orders go missing."""
+    faults = folder / "faults.json"
     faults.write_text(
         json.dumps(
             [
@@ -97,10 +104,20 @@ def test_ten_kills_amid_broken_answers(tmp_path: Path) -> None:
             ]
         )
     )
-    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=12, faults=faults)
+    return faults
+
+
+def test_ten_kills_double_and_lose_nothing(tmp_path: Path) -> None:
+    """SIGKILL at random moments leaves no second order and no lost one."""
+    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=11, faults=None)
+
+
+def test_ten_kills_amid_broken_answers(tmp_path: Path) -> None:
+    """The same holds while answers to creations and changes go missing."""
+    check(tmp_path, f"sqlite:///{tmp_path / 'kill.db'}", seed=12, faults=broken_answers(tmp_path))
 
 
 @pytest.mark.postgres
-def test_ten_kills_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+def test_ten_kills_on_postgresql_amid_broken_answers(tmp_path: Path, postgres_url: str) -> None:
     """The same holds on PostgreSQL."""
-    check(tmp_path, postgres_url, seed=13, faults=None)
+    check(tmp_path, postgres_url, seed=13, faults=broken_answers(tmp_path))

@@ -1,0 +1,124 @@
+"""The dead man's bound: the most that can still be spent if the daemon dies this very moment.
+
+Every live order, a person's included, is taken to run from now until its end at its bid, with its
+fee, whether it runs now or not: nobody would be there to stop it. What was sent and not yet answered
+is taken to have happened. A wallet's balance bounds what can be paid in its currency. Money that is
+paid in later is no part of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain.ids import ServerId
+from bidder.domain.money import EXACT, Currency, Money, Price
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
+from bidder.errors import NoRate
+
+# Where no order has shown its fee yet: the higher of the two that the exchange's documents show.
+_FEE_PERCENT = Decimal(5)
+# Where nothing says how long a server may be rented.
+_LONGEST = timedelta(days=3650)
+_DAY = Decimal(86400)
+_QUANTUM = Decimal("1e-18")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An order that does not exist yet: its price per day and where it would run."""
+
+    server: ServerId
+    price: Price
+
+
+def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> Mapping[Currency, Money]:
+    """Return the most that can be spent in each currency, with ``planned`` as if it were made."""
+    percent = _fee_percent(view)
+    owed: dict[Currency, Decimal] = {}
+    raised = _raises(view)
+    for holding in view.holdings.values():
+        order = holding.order
+        price = max(order.price, raised.get(order.order, order.price))
+        fee = percent if order.fee_percent is None else Decimal(str(order.fee_percent))
+        _add(owed, price, order.ends_at - now, fee)
+    opening = [
+        Planned(server=intent.server, price=intent.price)
+        for intent in view.intents
+        if intent.creates and intent.price is not None
+    ]
+    for each in (*opening, *([planned] if planned is not None else [])):
+        _add(owed, each.price, _longest_on(view, each.server), percent)
+        owed[each.price.currency] += _creation_fee(view, each.price.currency)
+    return {currency: Money(_payable(view, currency, sum_), currency) for currency, sum_ in owed.items()}
+
+
+def worth(bound: Mapping[Currency, Money], view: View) -> Decimal:
+    """Return a bound in USD; raises NoRate where one of its currencies cannot be valued."""
+    return sum((view.rates.to_usd(each) for each in bound.values() if each.amount), Decimal(0))
+
+
+def beyond_limit(
+    bound: Mapping[Currency, Money], before: Mapping[Currency, Money], view: View, policy: Policy
+) -> Decimal | None:
+    """Return by how much a bound is above the owner's limit; None where there is nothing to stop.
+
+    What does not raise the bound is let through, however high it is already.
+
+    Raises:
+        NoRate: there is a limit, and a currency cannot be valued.
+    """
+    limit = policy.rails.max_usd_if_unattended
+    if limit is None:
+        return None
+    total = worth(bound, view)
+    if total <= limit or total <= worth(before, view):
+        return None
+    return total - limit
+
+
+def _raises(view: View) -> dict[int, Price]:
+    """Return the prices of changes whose answer is missing, by order."""
+    found: dict[int, Price] = {}
+    for intent in view.intents:
+        held = None if intent.order is None else view.holdings.get(intent.order)
+        same = held is not None and intent.price is not None
+        if same and held.order.price.currency == intent.price.currency:  # type: ignore[union-attr]  # both are there
+            found[intent.order] = intent.price  # type: ignore[index, assignment]  # both are there
+    return found
+
+
+def _add(owed: dict[Currency, Decimal], price: Price, left: timedelta, percent: Decimal) -> None:
+    seconds = Decimal(max(left, timedelta(0)) // timedelta(microseconds=1)).scaleb(-6)
+    spend = EXACT.divide(EXACT.multiply(price.amount, seconds), _DAY)
+    fees = EXACT.multiply(spend, percent.scaleb(-2))
+    owed[price.currency] = EXACT.add(owed.get(price.currency, Decimal(0)), EXACT.add(spend, fees))
+
+
+def _longest_on(view: View, server: ServerId) -> timedelta:
+    listing = view.marketplace.listings.get(server)
+    if listing is None or not listing.mrl:
+        return _LONGEST
+    return listing.mrl
+
+
+def _fee_percent(view: View) -> Decimal:
+    """Return the highest fee that a live order shows."""
+    shown = [h.order.fee_percent for h in view.holdings.values() if h.order.fee_percent is not None]
+    return max((Decimal(str(fee)) for fee in shown), default=_FEE_PERCENT)
+
+
+def _creation_fee(view: View, currency: Currency) -> Decimal:
+    try:
+        return view.rates.from_usd(view.creation_fee_usd, currency).amount
+    except NoRate:
+        return Decimal(0)  # the order itself cannot be valued either, which stops it
+
+
+def _payable(view: View, currency: Currency, owed: Decimal) -> Decimal:
+    wallet = view.wallets.get(currency)
+    if wallet is not None and wallet.balance is not None:
+        owed = min(owed, wallet.balance.amount)
+    # Upwards: a bound that is a trifle too high is still a bound.
+    return owed.quantize(_QUANTUM, "ROUND_CEILING", context=EXACT)
