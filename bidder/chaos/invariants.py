@@ -34,6 +34,7 @@ _FOULS = {
 INVARIANTS = (
     *_FOULS,
     "one writer",
+    "nothing escapes",
     "no lost order",
     "liveness",
     "money",
@@ -57,6 +58,10 @@ class Watch:
         moment = f"{self._day.transport.now():%d %H:%M:%S}"
         self._day.outcome.violations.append((invariant, moment, what))
         self._day.say(f"VIOLATED {invariant}: {what}")
+
+    def escaped(self, exc: BaseException) -> None:
+        """Note that a pass or a start ended in a way that nobody has provided for."""
+        self.violated("nothing escapes", f"{type(exc).__name__}: {str(exc)[:200]}")
 
     def started(self) -> None:
         """Begin anew with a new process: it may need two reads of its own."""

@@ -23,6 +23,7 @@ from bidder.domain.actions import (
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Policy, Target
+from bidder.domain.unexplained import unexplained
 from bidder.domain.view import View
 from bidder.errors import NoRate
 
@@ -145,9 +146,10 @@ def _enough(target: Target, view: View, now: datetime) -> Stop:
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
     ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
     most = target.want + (1 if target.renewal.overlap and ending else 0)
-    if len(held) + pending < most:
+    live = len(held) + len(unexplained(target, view)) + pending
+    if live < most:
         return None
-    return Reason.RAIL, {"rail": "want", "want": target.want, "live": len(held) + pending}
+    return Reason.RAIL, {"rail": "want", "want": target.want, "live": live}
 
 
 def _above_ceiling(server: ServerId, price: Price, target: Target, view: View) -> Stop:

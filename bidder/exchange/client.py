@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +73,7 @@ class ExchangeClient:
         self._read_only = read_only
         self._on_call = on_call
         self.last_call: CallReport | None = None
+        self._ahead = timedelta(0)  # how far the exchange's clock lies ahead of ours
 
     async def close(self) -> None:
         """Close the connections."""
@@ -96,9 +97,13 @@ class ExchangeClient:
         return wire.marketplace(await self._get("marketplace"))
 
     async def my_orders(self, *, completed: bool = False) -> OrdersAnswer:
-        """Return the account's orders (endpoint 5), with ``completed`` the ended ones too."""
+        """Return the account's orders (endpoint 5), with ``completed`` the ended ones too.
+
+        Their times are in our clock: the exchange's own may lie far from it (trap 11).
+        """
         query = {"return_completed": "true"} if completed else None
-        return wire.orders(await self._get("my_orders", query))
+        body = await self._get("my_orders", query)
+        return wire.orders(body, ahead=self._ahead)
 
     async def spot_marketplace(self, server: ServerId) -> Book:
         """Return one server's spot market (endpoint 6)."""
@@ -187,6 +192,7 @@ class ExchangeClient:
             # ``from None``: an httpx error holds the request, and with it the token.
             raise InDoubt(_cause(exc), endpoint=endpoint) from None
         slot.answer()
+        self._ahead = answers.clock_ahead(headers.get("date"), self._clock.now())
         try:
             answers.check(endpoint, status, headers, content)
         except RateLimited as exc:

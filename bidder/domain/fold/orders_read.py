@@ -15,12 +15,13 @@ from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.policy import Policy
-from bidder.domain.price_rules import ClockEvent, LoweringClock
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
 
-# An order that was listed and is not: believed gone after two such reads when it is older than any
-# staleness, else when it stays away this long.
-_SURELY_LISTED = timedelta(seconds=60)
+# An order that was listed and is not, neither among the live nor among the ended ones, is believed
+# gone when it stays away this long: orders were seen to be left out for a minute, and the answer that
+# leaves one out may be half a minute old. A successor too early would be a second order.
+_SURELY_GONE = timedelta(seconds=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,10 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
+        if policy.adopt and updated.target is None and not order.expired:
+            target = _adopting_target(order, so_far, view, policy)
+            if target is not None:
+                updated = replace(updated, target=target, clock=_unknown_past(order, now))
         if order.expired:
             so_far.ended.append(replace(updated, ended_at=min(now, order.ends_at)))
             del held[order_id]
@@ -196,8 +201,13 @@ def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datet
         target=target,
         first_seen_at=read.started_at,
         last_seen_at=read.started_at,
-        clock=LoweringClock(created_at=min(order.created_at, now)),
+        clock=_unknown_past(order, now),
     )
+
+
+def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
+    """Return the clock of an order that others have looked after: it may just have been lowered."""
+    return LoweringClock(created_at=min(order.created_at, now), opens_at=now + LOWERING_PAUSE)
 
 
 def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
@@ -245,8 +255,7 @@ def _missing(holding: Holding, read: OrdersRead) -> Holding:
 def _surely_gone(holding: Holding, read: OrdersRead) -> bool:
     if holding.missing_reads < 2 or not read.completed or holding.missing_since is None:
         return False
-    old = read.started_at - holding.first_seen_at > _SURELY_LISTED
-    return old or read.started_at - holding.missing_since >= _SURELY_LISTED
+    return read.started_at - holding.missing_since >= _SURELY_GONE
 
 
 def _creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:

@@ -179,26 +179,29 @@ def test_an_expired_order_is_over_and_stays_over() -> None:
     assert late.holdings == {}
 
 
-def test_an_order_that_is_not_listed_is_gone_after_two_complete_reads() -> None:
-    """One may be stale; an incomplete list proves nothing."""
+def test_an_order_that_is_not_listed_is_gone_when_nothing_else_can_explain_it() -> None:
+    """Answers half a minute old may leave it out for a minute; a short list proves nothing."""
     once = folded(holding_view(), read_orders(started=5))
     assert once.view.holdings[ORDER].missing_reads == 1
     assert once.ended == ()
     short = folded(once.view, read_orders(started=10, completed=False))
     assert short.ended == ()
-    gone = folded(once.view, read_orders(started=10))
+    twice = folded(once.view, read_orders(started=10))
+    assert twice.ended == ()
+    assert folded(twice.view, read_orders(started=95)).ended == ()
+    gone = folded(twice.view, read_orders(started=106))
     assert [h.order.order for h in gone.ended] == [ORDER]
     assert gone.ended[0].ended_at == at(5)
     assert gone.view.unbooked == {ORDER}
 
 
 def test_a_young_order_may_be_listed_late() -> None:
-    """Seen once and then not: it is believed gone only after a minute."""
+    """Seen once and then not: it is believed gone only after a minute and a half."""
     young = holding_view(first_seen_at=at(0), last_seen_at=at(0))
     view = folded(young, read_orders(started=5)).view
-    view = folded(view, read_orders(started=30)).view
+    view = folded(view, read_orders(started=65)).view
     assert ORDER in view.holdings
-    gone = folded(view, read_orders(started=65))
+    gone = folded(view, read_orders(started=106))
     assert [h.order.order for h in gone.ended] == [ORDER]
 
 
