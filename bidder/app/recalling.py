@@ -34,7 +34,7 @@ def recalled(memory: Memory, policy: Policy, now: datetime) -> View:
         unbooked=memory.unbooked,
         rules=memory.rules,
         steps=memory.steps,
-        creations=memory.creations,
+        creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),
         raises=memory.raises,
         wallets={},
         rates=memory.rates.over(policy.static_rates),

@@ -22,7 +22,7 @@ from bidder.sim.exchange import SimExchange
 _READ_SECONDS, _MARKETPLACE_SECONDS = 20.0, 40.0
 _ONE_WAY = (0.005, 0.08)
 _STALE_SECONDS = 30.0
-_HIDDEN_SECONDS = 60.0
+_HIDDEN_SECONDS, _SHOWN_SECONDS = 60.0, 300.0
 _HTML = b"<!DOCTYPE html><html><body><h1>Something went wrong \xe2\x80\xae</h1></body></html>"
 
 # Never executed; the client may know that nothing was sent, or has to doubt it.
@@ -247,10 +247,13 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         chance, exchange = self._chance, self._exchange
         match kind:
             case "order left out":
-                body, order = lies.left_out(body, chance, live=set(exchange.market.live))
+                # Once it is back it stays listed for a while: a minute is the most it is away.
+                true = self._clock.true
+                lately = {o for o, until in self._hidden.items() if true < until + _SHOWN_SECONDS}
+                shown, order = lies.left_out(body, chance, live=set(exchange.market.live) - lately)
                 if order is not None:
-                    self._hidden[order] = self._clock.true + chance.uniform(1, _HIDDEN_SECONDS)
-                return body
+                    self._hidden[order] = true + chance.uniform(1, _HIDDEN_SECONDS)
+                return shown
             case "no rates":
                 exchange.lose_answer()
                 return lies.no_rates(body)

@@ -186,10 +186,12 @@ def _orders(
     last = view.orders_at or _EPOCH
     for intent in view.intents:
         yield _for_intent(intent, last, now)
-    if any(d.wants_orders for d in decisions):
+    asking = [d.due or _EPOCH for d in decisions if d.wants_orders]
+    if asking:
         missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=1)
         every = _MISSING_AGAIN if missing < 2 else _MISSING_EVERY
-        yield Wish(read=ReadOrders(completed=True), at=last + every, rank=92)
+        at = max(last + every, min(asking))
+        yield Wish(read=ReadOrders(completed=True), at=at, rank=92)
     if view.unbooked:
         at = view.completed_at + _BOOKING_EVERY
         yield Wish(read=ReadOrders(completed=True), at=at, rank=78)

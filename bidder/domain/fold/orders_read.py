@@ -22,6 +22,8 @@ from bidder.domain.view import Holding, View
 # gone when it stays away this long: orders were seen to be left out for a minute, and the answer that
 # leaves one out may be half a minute old. A successor too early would be a second order.
 _SURELY_GONE = timedelta(seconds=100)
+# An ended order that is still listed as running after this long was not ended after all.
+_SURELY_BACK = timedelta(seconds=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,12 @@ def orders(
     folded = replace(
         view,
         holdings=held,
+        revenants=_revenants(view, listed, read),
         intents=tuple(settled.intents),
         orders_at=read.started_at,
         completed_at=read.started_at if read.completed else view.completed_at,
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
-        ended={**view.ended, **over},
+        ended={o: s for o, s in {**view.ended, **over}.items() if o not in held},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
         creation_fee_usd=_creation_fee(view, listed.values()),
     )
@@ -115,7 +118,8 @@ def _take_listed(
     for order_id, order in listed.items():
         known = held.get(order_id)
         if known is None:
-            if not order.expired and order_id not in view.ended:
+            over = order_id in view.ended and not _is_back(order_id, view, read)
+            if not order.expired and not over:
                 target = _adopting_target(order, so_far, view, policy) if policy.adopt else None
                 held[order_id] = _strangers(order, target, read, now)
                 so_far.touched.add(order_id)
@@ -192,6 +196,17 @@ def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
         clock=holding.clock.after(event, now),
         outbid_since=holding.outbid_since if lowered else None,
     )
+
+
+def _revenants(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> dict[OrderId, datetime]:
+    """Return the ended orders that are listed as running, and since when without a break."""
+    running = (o.order for o in listed.values() if not o.expired and o.order in view.ended)
+    return {order: view.revenants.get(order, read.started_at) for order in running}
+
+
+def _is_back(order: OrderId, view: View, read: OrdersRead) -> bool:
+    since = view.revenants.get(order)
+    return since is not None and read.started_at - since >= _SURELY_BACK
 
 
 def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datetime) -> Holding:
