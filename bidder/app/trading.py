@@ -270,7 +270,7 @@ class Trader:
     ) -> PassReport:
         now = self.clock.now()
         present = alarms.causes(self.view, self.decisions, self.policy, unreachable=self.failures > 0)
-        self.watch, tell = alarms.watch(self.watch, present, self.policy, now)
+        watch, tell = alarms.watch(self.watch, present, self.policy, now)
         report = PassReport(
             pass_id=self.pass_id,
             at=now,
@@ -284,6 +284,8 @@ class Trader:
         self.recorder.record(
             report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter
         )
+        # Only now: an alarm that a failing database kept back has not been told.
+        self.watch = watch
         return report
 
     def _sleep(

@@ -4,6 +4,7 @@ What the wire does to a request is decided here, what the exchange does with it 
 executed by the exchange's own state machine, or it is not.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _READ_SECONDS, _MARKETPLACE_SECONDS = 20.0, 40.0
 _ONE_WAY = (0.005, 0.08)
 _STALE_SECONDS = 30.0
 _HIDDEN_SECONDS, _SHOWN_SECONDS = 60.0, 300.0
+_ORDER_ID = re.compile(rb'"id":(\d+)')
 _HTML = b"<!DOCTYPE html><html><body><h1>Something went wrong \xe2\x80\xae</h1></body></html>"
 
 # Never executed; the client may know that nothing was sent, or has to doubt it.
@@ -84,6 +86,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._rates: dict[str, Decimal] = {}
         self.faults: Counter[str] = Counter()
         self.last_fault = ""
+        self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
 
     def now(self) -> datetime:
         """Return the exchange's time, which no step of our own clock touches."""
@@ -106,6 +109,8 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         answer = self._met(kind, carried, request) if kind else self._shown(carried)
         self._travel()
         self._point()
+        if carried.path.endswith("/my_orders") and answer.status == 200:
+            self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
         return httpx.Response(answer.status, headers=headers, content=answer.body)
 
