@@ -268,7 +268,7 @@ class ChaosDay:
             self._beat_at = self.clock.monotonic()
         if self.clock.monotonic() - self._swept_at >= _HOUSEKEEPING:
             self._swept_at = self.clock.monotonic()
-            app.trader.store.prune(self.clock.now(), keep=timedelta(days=14))
+            app.trader.store.tidy(self.clock.now(), self.policy.retention)
         if self.sleeping is not None and self.clock.true >= self.sleeps_until:
             await self.troubles.wake_the_first()
 
