@@ -4,27 +4,26 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 import httpx
 from sqlalchemy import Engine
 
+from bidder.app.keeping import Keeper
 from bidder.app.paper import PaperClient
 from bidder.app.preview import Preview, preview
+from bidder.app.recalling import recalled
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
 from bidder.config.settings import Settings
 from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy
-from bidder.domain.view import View
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
 from bidder.notify.sending import Notifier, build_notifier
 from bidder.store.engine import open_engine, sqlite_file
 from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
-from bidder.store.records import Memory
 from bidder.store.schema import inspect_schema, require_current, upgrade
 from bidder.store.store import Store
 
@@ -39,6 +38,7 @@ class App:
 
     trader: Trader
     lease: Lease
+    keeper: Keeper
     clock: Clock
     lease_clock: Clock
     engine: Engine
@@ -137,10 +137,17 @@ def build_app(
         store=store,
         clock=clock,
         policy=policy,
-        view=recalled(memory, policy),
+        view=recalled(memory, policy, clock.now()),
         pass_id=memory.last_pass_id,
     )
-    return App(trader=trader, lease=lease, clock=clock, lease_clock=lease_clock, engine=engine)
+    return App(
+        trader=trader,
+        lease=lease,
+        keeper=Keeper(lease=lease, clock=lease_clock),
+        clock=clock,
+        lease_clock=lease_clock,
+        engine=engine,
+    )
 
 
 def build_daemon(settings: Settings) -> App:
@@ -175,29 +182,6 @@ async def run_daemon(
         stop=stop or asyncio.Event(),
     )
     await daemon.run()
-
-
-def recalled(memory: Memory, policy: Policy) -> View:
-    """Return the view with which a daemon starts: what it remembers, and nothing it must look up.
-
-    Every unfinished intent counts as in doubt: start-up is recovery.
-    """
-    rates = memory.rates.over(policy.static_rates)
-    return View(
-        holdings={holding.order.order: replace(holding, active=None) for holding in memory.holdings},
-        intents=memory.intents,
-        ended=memory.ended,
-        unbooked=memory.unbooked,
-        rules=memory.rules,
-        steps=memory.steps,
-        creations=memory.creations,
-        raises=memory.raises,
-        wallets={},
-        rates=rates,
-        creation_fee_usd=memory.creation_fee_usd or Decimal(0),
-        order_limit=memory.order_limit,
-        paused=memory.paused,
-    )
 
 
 @contextmanager

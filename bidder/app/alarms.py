@@ -60,12 +60,19 @@ def causes(
         found["unreachable"] = Alarm(key="unreachable", text="the exchange gives no usable answer")
     for decision in decisions:
         if decision.action is None and decision.reason in _BLOCKED:
-            key = f"{decision.target}:{decision.reason.value}"
             frozen = decision.reason is Reason.FROZEN
+            key = f"{decision.target}:{decision.reason.value}"
+            if frozen:
+                key += f":{decision.server}"  # each of them needs a person
             where = "" if decision.server is None else f" on server {decision.server}"
             text = f"target {decision.target}{where}: {decision.reason.value}"
             if "other_order" in decision.facts:
                 text += f", orders {decision.order} and {decision.facts['other_order']}; cancel one"
+            if "unexplained_order" in decision.facts:
+                text += (
+                    f", order {decision.facts['unexplained_order']} looks like one of its own, but"
+                    " nothing here explains it; set `adopt: true`, or cancel it"
+                )
             found.setdefault(key, Alarm(key=key, text=text, at_once=frozen))
     runway = _runway(view, policy)
     if runway is not None:

@@ -26,13 +26,14 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
+from bidder.app.keeping import Keeper
 from bidder.app.repeats import Repeats
 from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
 from bidder.clock import Clock
 from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.errors import BidderError, LeaseLost, StoreFailed
-from bidder.store.lease import LEASE_HEARTBEAT, LEASE_TTL, Lease
+from bidder.store.lease import LEASE_HEARTBEAT, Lease
 
 log = structlog.get_logger("bidder")
 
@@ -60,11 +61,15 @@ class Daemon:
     failure: BaseException | None = None
     _scheduler: AsyncIOScheduler = field(init=False)
     _passing: asyncio.Task[None] | None = None
-    _renewed_at: float = 0.0
+    _keeper: Keeper = field(init=False)
     _moved_at: float = 0.0  # when a pass last began or ended, in the machine's own seconds
     _due_at: float = 0.0  # when the next one was armed for
     _delay: timedelta = timedelta(0)
     _unstored: Repeats = field(default_factory=Repeats)
+
+    def __post_init__(self) -> None:
+        """Count the lease as just taken."""
+        self._keeper = Keeper(lease=self.lease, clock=self.lease_clock)
 
     async def run(self) -> None:
         """Trade until ``stop`` is set or a signal comes; then drain and give the lease back.
@@ -78,7 +83,7 @@ class Daemon:
             timezone=UTC,
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._renewed_at = self._moved_at = self.lease_clock.monotonic()
+        self._moved_at = self.lease_clock.monotonic()
         self._scheduler.add_listener(self._job_over, _JOB_OVER)
         self._scheduler.start()
         self._arm()
@@ -113,7 +118,7 @@ class Daemon:
 
     def lease_seconds(self) -> float:
         """Return how long ago the lease was last renewed for certain."""
-        return self.lease_clock.monotonic() - self._renewed_at
+        return self._keeper.seconds_since_renewed()
 
     def _job_over(self, event: JobEvent) -> None:
         if event.job_id == _TRADING:
@@ -153,6 +158,7 @@ class Daemon:
 
     async def _one_pass(self) -> None:
         try:
+            self._keeper.before_pass()
             report = await self.trader.run_pass()
         except StoreFailed as exc:
             # Nothing is sent without its intent on disk; try again, and say so while it lasts.
@@ -181,17 +187,13 @@ class Daemon:
 
     async def _heartbeat(self) -> None:
         try:
-            self.lease.renew(self.lease_clock.now())
-            self._renewed_at = self.lease_clock.monotonic()
+            self._keeper.beat()
         except LeaseLost as exc:
             log.error("lease.lost", error=str(exc))
             self._fail(exc)
         except StoreFailed as exc:
-            held = self.lease_clock.monotonic() - self._renewed_at
-            log.warning("lease.renewal_failed", error=str(exc), seconds_since_renewed=round(held, 1))
-            if held > LEASE_TTL.total_seconds():
-                # Somebody else may hold it by now; going on would be a second writer.
-                self._fail(LeaseLost(f"the lease could not be renewed for {held:.0f} seconds: {exc}"))
+            held = round(self._keeper.seconds_since_renewed(), 1)
+            log.warning("lease.renewal_failed", error=str(exc), seconds_since_renewed=held)
 
     async def _housekeeping(self) -> None:
         slices, more = 0, True

@@ -184,9 +184,7 @@ def _evidence(acted: Acted | None) -> str:
     return f"{_deed(acted.decision)}: {acted.error or acted.result.value}"
 
 
-def _log(
-    report: PassReport, news: tuple[Decision, ...], policy: Policy, unread: Repeats
-) -> None:
+def _log(report: PassReport, news: tuple[Decision, ...], policy: Policy, unread: Repeats) -> None:
     paper = {"paper": True} if policy.mode is Mode.PAPER else {}
     pass_log = log.bind(pass_id=report.pass_id, **paper)
     for alarm in report.alarms:

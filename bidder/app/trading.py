@@ -7,12 +7,15 @@ rest. When the last look already shows something to do, the pass does that and l
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from bidder.app import alarms, commands, recording
 from bidder.app.executor import Executor
 from bidder.app.observe import observe
+from bidder.app.recalling import recalled
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, fold, planning
+from bidder.domain import agenda, fold, planning, price_rules
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
 from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
@@ -29,6 +32,11 @@ _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
 _CANCEL_AGAIN = timedelta(seconds=60)
 _LONGEST_SLEEP = timedelta(seconds=2)
+# The calendar may differ from the count of seconds by this much before it has been set, or the
+# machine has slept.
+_STEADY = timedelta(seconds=5)
+
+log = structlog.get_logger("bidder")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +60,7 @@ class Trader:
     _commands_at: float = -1e9
     _began_at: float = 0.0
     _decided_on: View | None = None
+    _times: tuple[datetime, float] | None = None  # calendar and monotonic, when last compared
 
     async def run_pass(self) -> PassReport:
         """Run one pass and return what it did.
@@ -68,6 +77,7 @@ class Trader:
             raise
 
     async def _one_pass(self) -> PassReport:
+        self._mind_the_calendar()
         self.pass_id += 1
         self._began_at = self.clock.monotonic()
         self._go_by_next_policy()
@@ -97,6 +107,28 @@ class Trader:
         self.view = fold.policy_changed(self.view, before, self.policy)
         # Decided anew also where the view is the same: the wish is another one.
         self._decided_on = None
+
+    def _mind_the_calendar(self) -> None:
+        """Start anew where the calendar has jumped: what we know is dated by another clock.
+
+        A suspended machine looks the same, and all that it knows is old. Raises StoreFailed.
+        """
+        now, seconds = self.clock.now(), self.clock.monotonic()
+        if self._times is not None:
+            at, counted = self._times
+            jump = now - at - timedelta(seconds=seconds - counted)
+            if abs(jump) > _STEADY:
+                log.warning("clock.jumped", seconds=round(jump.total_seconds(), 1))
+                restarted = recalled(self.store.load(now), self.policy, now)
+                clocks = {
+                    order: replace(h, clock=replace(h.clock, opens_at=now + price_rules.LOWERING_PAUSE))
+                    for order, h in restarted.holdings.items()
+                }
+                self.view = replace(restarted, holdings=clocks)
+                self.watch = alarms.Watch()
+                self.decisions, self.refused = (), {}
+                self.recorder = recording.Recorder(pictures=self.recorder.pictures)
+        self._times = (now, seconds)
 
     def note_requests(self) -> None:
         """Keep when we sent last, for whoever talks to the exchange next; raises StoreFailed."""
@@ -240,7 +272,7 @@ class Trader:
     ) -> PassReport:
         now = self.clock.now()
         present = alarms.causes(self.view, self.decisions, self.policy, unreachable=self.failures > 0)
-        self.watch, tell = alarms.watch(self.watch, present, self.policy, now)
+        watch, tell = alarms.watch(self.watch, present, self.policy, now)
         report = PassReport(
             pass_id=self.pass_id,
             at=now,
@@ -258,6 +290,8 @@ class Trader:
         self.recorder.record(
             report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter
         )
+        # Only now: an alarm that a failing database kept back has not been told.
+        self.watch = watch
         return report
 
     def _sleep(

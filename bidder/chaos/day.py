@@ -4,30 +4,41 @@ import asyncio
 import io
 import os
 import tempfile
+import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, select
 
 from bidder.app.report import PassReport
+from bidder.chaos import world as odd_world
+from bidder.chaos.clock import MachineClock
 from bidder.chaos.invariants import Watch
+from bidder.chaos.kinds import Script, Scripted
 from bidder.chaos.machine import Killed, Machine
+from bidder.chaos.trouble import Troubles
 from bidder.chaos.wire import FaultyTransport, Weather
-from bidder.clock import VirtualClock
 from bidder.demo import world
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Launch, Pace, Policy
-from bidder.errors import BidderError, InvalidToken, LeaseHeld, LeaseLost, StoreFailed
+from bidder.errors import (
+    InvalidToken,
+    LeaseHeld,
+    LeaseLost,
+    StoreFailed,
+    StoreUnusable,
+)
 from bidder.exchange import wire
 from bidder.sim.answers import Request
+from bidder.sim.exchange import SimExchange
 from bidder.sim.referee import Referee
-from bidder.sim.rules import Fixed, Rules, ShareOfFloor, ShareOfPrice
-from bidder.sim.server import build_exchange
+from bidder.sim.server import DEFAULT_START
 from bidder.sim.targets import targets_from
 from bidder.store.lease import Holder
 from bidder.telemetry import configure_logging
@@ -38,8 +49,8 @@ _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 # A day is a small world seen now and then: what matters happens between two reads anyhow.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=4),
-    orders_every=timedelta(minutes=4),
+    book_every=timedelta(minutes=6),
+    orders_every=timedelta(minutes=6),
     wallets_every=timedelta(hours=1),
 )
 CANARIES = ("canary-token-8841", "canarypassword", "canary-environment", "canary-command")
@@ -47,6 +58,7 @@ CANARIES = ("canary-token-8841", "canarypassword", "canary-environment", "canary
 # after a refusal is half an hour.
 _RECOVERY = timedelta(minutes=75)
 _HEARTBEAT = 10.0
+_HOUSEKEEPING = 3600.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,54 +80,76 @@ def _fastest_folder() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
-def rules_of(chance: Random) -> Rules:
-    """Return one of the many sets of rules that the exchange may have."""
-    return Rules(
-        outbid=chance.choice(("waits", "expires")),
-        displaced=chance.choice(("waits", "expires")),
-        creation_starts_clock=chance.random() < 0.6,
-        raise_starts_clock=chance.random() < 0.5,
-        clock_before_step=chance.random() < 0.5,
-        step=chance.choice((Fixed(), ShareOfPrice(Decimal("0.05")), ShareOfFloor(Decimal("0.1")))),
-        visibility_delay_seconds=chance.choice(((0.5, 4.0), (10.0, 60.0))),
-        refusal_status=chance.choice((200, 429)),
-        database_error_status=chance.choice((200, 500)),
-        billing=chance.choice(("full_minutes", "begun_minutes")),
-    )
-
-
 class ChaosDay:
     """Everything that one seed decides."""
 
-    def __init__(self, seed: int, days: float, *, tell: Callable[[str], None] | None = None) -> None:
-        """Prepare; ``tell`` gets a line for everything that happens, for a replay."""
+    def __init__(
+        self,
+        seed: int,
+        days: float,
+        *,
+        script: Sequence[Scripted] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare; with a ``script`` nothing goes wrong but what it asks for.
+
+        ``tell`` gets a line for everything that happens, for a replay.
+        """
         self.seed, self.days = seed, days
         self._tell = tell
         self.chance = Random(f"chaos/{seed}")
-        self.rules = rules_of(self.chance)
-        self.exchange = build_exchange(seed=seed, servers=_SERVERS, rules=self.rules, token=CANARIES[0])
-        self.clock = VirtualClock(self.exchange.start)
-        self.machine = Machine(self.clock, self.chance)
+        self.rules = odd_world.rules_of(self.chance)
+        by_script = Script.of(script or ())
+        by_chance = script is None
+        self.extra: Counter[str] = Counter()
+        self._build_exchange(by_script, by_chance=by_chance)
+        self.clock = MachineClock(self.exchange.start)
+        self.machine = Machine(self.clock)
         self.weather = Weather()
         self.transport = FaultyTransport(
-            self.exchange, self.clock, self.chance, self.weather, self.machine.point
+            self.exchange, self.clock, self.chance, self.weather, self.machine.point, by_script
         )
+        self.troubles = Troubles(self, by_script, by_chance=by_chance)
         self.policy, self.referee = self._policy()
         # A file, because a killed connection takes a database in memory with it.
         self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=_fastest_folder())
-        self.engine: Engine = open_database(f"sqlite:///{self._folder.name}/chaos.db")
-        self.machine.watch(self.engine)
+        self.file = Path(self._folder.name) / "chaos.db"
+        self.engine: Engine
+        self.open_database()
         self.log = io.StringIO()
         self.outcome = Outcome(seed=seed, days=days)
         self.watch = Watch(self)
         self.app: App | None = None
-        self.extra: Counter[str] = Counter()
+        self.sleeping: App | None = None  # a daemon that sleeps while another one trades
+        self.damaged = False
+        self.kills_ahead = 0
         self._lives = 0
         self._beat_at = 0.0
+        self._swept_at = 0.0
+        self.sleeps_until = 0.0
+
+    def _build_exchange(self, script: Script, *, by_chance: bool) -> None:
+        odd = {
+            kind: (by_chance and self.chance.random() < 0.3) or script.for_day(kind)
+            for kind in ("ids beyond 2^53", "unicode everywhere")
+        }
+        self.extra.update(kind for kind, on in odd.items() if on)
+        self._world = odd_world.world_of(
+            self.seed,
+            _SERVERS,
+            beyond=odd["ids beyond 2^53"],
+            odd_text=odd["unicode everywhere"],
+        )
+        self.exchange = self._exchange()
+
+    def _exchange(self) -> SimExchange:
+        return SimExchange(
+            self._world, self.rules, seed=self.seed, start=DEFAULT_START, token=CANARIES[0]
+        )
 
     def _policy(self) -> tuple[Policy, Referee]:
-        other = build_exchange(seed=self.seed, servers=_SERVERS, token=CANARIES[0])
         look = Request(method="GET", path="/v1/marketplace", headers={"auth": CANARIES[0]})
+        other = self._exchange()
         market = wire.marketplace(other.handle(look, other.start).body)
         policy = world.demo_policy(market, _RATES)
         launch = Launch(
@@ -129,15 +163,24 @@ class ChaosDay:
         policy = replace(policy, targets=targets, pace=_PACE, rails=rails)
         return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))
 
+    def open_database(self) -> None:
+        """Open the database file and let the machine trouble it; raises StoreUnusable."""
+        with self.machine.asleep():
+            self.engine = open_database(f"sqlite:///{self.file}")
+        self.machine.watch(self.engine)
+
+    def close_database(self) -> None:
+        """Close the database, as the end of a process does."""
+        self.engine.dispose()
+
     # The story
 
     def run(self) -> Outcome:
         """Play the days, then let things calm down and look at what is left."""
         configure_logging("info", "json", stream=self.log, secrets=CANARIES)
-        end = self.clock.monotonic() + self.days * 86400
-        asyncio.run(self._live_until(end, troubled=True))
+        asyncio.run(self._live_until(self.days * 86400, troubled=True))
         self._calm_down()
-        calm_until = self.clock.monotonic() + _RECOVERY.total_seconds()
+        calm_until = self.clock.true + _RECOVERY.total_seconds()
         asyncio.run(self._live_until(calm_until, troubled=False))
         self.watch.at_the_end()
         outcome = self.outcome
@@ -151,7 +194,7 @@ class ChaosDay:
 
     def close(self) -> None:
         """Give back what a day holds on disk; `run` does it by itself."""
-        self.engine.dispose()
+        self.close_database()
         self._folder.cleanup()
 
     def say(self, what: str) -> None:
@@ -160,29 +203,56 @@ class ChaosDay:
             self._tell(f"{self.transport.now():%d %H:%M:%S.%f}"[:-3] + f"  {what}")
 
     async def _live_until(self, end: float, *, troubled: bool) -> None:
-        next_trouble = self.clock.monotonic()
-        while self.clock.monotonic() < end:
+        while self.clock.true < end:
             try:
-                if troubled and self.clock.monotonic() >= next_trouble:
-                    next_trouble = self.clock.monotonic() + self.chance.expovariate(1 / 900)
-                    self._make_trouble()
+                if troubled:
+                    self.troubles.strike()
                 await self._step()
             except Killed:
                 # An answer that was being read when the process died has reached nobody.
                 self.exchange.lose_answer()
-                self._die(f"killed at {self.machine.killed_at}")
+                self.die(f"killed at {self.machine.killed_at}")
+                if self.kills_ahead > 1:
+                    self.kills_ahead -= 1
+                    self.machine.kill_in(self.chance.randint(1, 40))
+            except LeaseHeld as exc:
+                self.say(f"waits: {exc}")
+                self.clock.advance(15)
             except (LeaseLost, InvalidToken) as exc:
-                self._die(f"ended: {type(exc).__name__}")
+                self.die(f"ended: {type(exc).__name__}")
                 self.clock.advance(30)
+            except StoreUnusable as exc:
+                self._refused(exc)
             except StoreFailed as exc:
                 self.say(f"database: {exc}")
+                if self.damaged:
+                    self.die("stopped: the database is damaged")
+                    self._repaired()
                 self.clock.advance(1)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is a finding
+                self.watch.escaped(exc)
+                self.say(traceback.format_exc())
+                self.die(f"crashed: {type(exc).__name__}")
+                if self.damaged:
+                    self._repaired()
+
+    def _refused(self, exc: StoreUnusable) -> None:
+        """Take note that a database was refused at the start: rightly so, where it is damaged."""
+        self.say(f"database: {exc}")
+        if not self.damaged:
+            self.watch.escaped(exc)
+        self._repaired()
+
+    def _repaired(self) -> None:
+        self.damaged = False
+        self.troubles.restore_after_damage()
 
     async def _step(self) -> None:
         if self.app is None:
             self._start()
         app = self.app
         assert app is not None
+        app.keeper.before_pass()
         report = await app.trader.run_pass()
         self._note(report)
         self.watch.after(report)
@@ -194,28 +264,41 @@ class ChaosDay:
             self.clock.advance(max(wait, 0.001))
         # Of the heartbeats of an idle moment the last one stands for all.
         if self.clock.monotonic() - self._beat_at >= _HEARTBEAT:
-            app.lease.renew(app.lease_clock.now())
+            app.keeper.beat()
             self._beat_at = self.clock.monotonic()
+        if self.clock.monotonic() - self._swept_at >= _HOUSEKEEPING:
+            self._swept_at = self.clock.monotonic()
+            app.trader.store.tidy(self.clock.now(), self.policy.retention)
+        if self.sleeping is not None and self.clock.true >= self.sleeps_until:
+            await self.troubles.wake_the_first()
 
     def _start(self) -> None:
         self._lives += 1
         # A process takes a moment to start; a dead one is known to be dead on the same machine.
         self.clock.advance(self.chance.uniform(0.5, 8))
+        if self.damaged:
+            self.open_database()
         here = Holder.here()
-        self.app = build_app(
+        app = self.build(replace(here, pid=-self._lives, started=f"life {self._lives}"))
+        self.app = app
+        self._beat_at = self.clock.monotonic()
+        self.watch.started()
+        self.say(f"started, {len(app.trader.view.intents)} intents open")
+
+    def build(self, holder: Holder) -> App:
+        """Return a daemon of this account in the name of ``holder``; raises what a start may raise."""
+        return build_app(
             policy=self.policy,
             base_url="http://sim.invalid/v1",
-            token=self.exchange.token if self.chance.random() > 0.002 else "revoked",
+            token=CANARIES[0] if self.chance.random() > 0.002 else "revoked",
             engine=self.engine,
             clock=self.clock,
             transport=self.transport,
-            holder=replace(here, pid=-self._lives, started=f"life {self._lives}"),
+            holder=holder,
         )
-        self._beat_at = self.clock.monotonic()
-        self.watch.started()
-        self.say(f"started, {len(self.app.trader.view.intents)} intents open")
 
-    def _die(self, why: str) -> None:
+    def die(self, why: str) -> None:
+        """End the process, as a kill or its own refusal does."""
         self.say(why)
         self.app = None
 
@@ -225,6 +308,8 @@ class ChaosDay:
         if report.acted is not None:
             acted = report.acted
             self.say(f"{acted.action} ({acted.decision.reason}): {acted.result} {acted.error}")
+        for alarm in report.alarms:
+            self.say(f"alarm: {alarm}")
         if report.observed is not None:
             seen = report.observed
             for verdict in seen.verdicts:
@@ -232,74 +317,24 @@ class ChaosDay:
             for holding in seen.ended:
                 self.say(f"order {holding.order.order} on {holding.order.server} is over")
 
-    # Trouble
-
-    def _make_trouble(self) -> None:
-        """Change what goes wrong: the weather of the wire, a kill ahead, the database, time."""
-        chance = self.chance
-        self.weather.chance = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))
-        self.weather.only = None
-        self.machine.kill_in(chance.randint(1, 120)) if chance.random() < 0.2 else None
-        draw = chance.random()
-        if draw < 0.06:
-            self.machine.trouble("database locked", 30)
-        elif draw < 0.12:
-            self.machine.trouble("disk full", chance.uniform(5, 60))
-        elif draw < 0.15:
-            self._suspend(chance.choice((20.0, 120.0, 6 * 3600.0)))
-        elif draw < 0.17:
-            self.weather.chance, self.weather.only = 1.0, chance.choice(("code 5", "html 503"))
-        elif draw < 0.21:
-            self._second_daemon()
-        elif draw < 0.24:
-            self._revoke()
-
-    def _suspend(self, seconds: float) -> None:
-        self.extra["starved" if seconds < 60 else "suspended"] += 1
-        self.say(f"asleep for {seconds:.0f} s")
-        self.clock.advance(seconds)
-
-    def _second_daemon(self) -> None:
-        if self.app is None:
-            return
-        self.extra["second daemon"] += 1
-        here = Holder.here()
-        self.app.lease.renew(self.clock.now())
-        try:
-            build_app(
-                policy=self.policy,
-                base_url="http://sim.invalid/v1",
-                token=self.exchange.token,
-                engine=self.engine,
-                clock=self.clock,
-                transport=self.transport,
-                # A living process, as far as anybody can tell: another machine's.
-                holder=replace(here, host="elsewhere", boot="another", pid=1),
-            )
-        except LeaseHeld:
-            return
-        except (Killed, BidderError):
-            raise
-        self.watch.violated("one writer", "a second daemon got the lease of a living one")
-
-    def _revoke(self) -> None:
-        self.extra["token revoked"] += 1
-        self.say("token revoked for a minute")
-        token = self.exchange.token
-        self.exchange.token = "another"  # noqa: S105 - the simulator's
-
-        def restore(_: int) -> None:
-            self.exchange.token = token
-
-        self.exchange.market.schedule(self.exchange.market.at + 60_000_000, restore)
-
     def _calm_down(self) -> None:
-        self.weather.chance, self.weather.only = 0.0, None
+        self.weather.chance, self.weather.only, self.weather.lagging_until = 0.0, None, 0.0
         self.machine.at_peace()
+        self.troubles.set_right()
         self.exchange.token = CANARIES[0]
         self.say("calm from here on")
 
     # Looking from outside
+
+    def servers_of_interest(self) -> set[int]:
+        """Return the servers that the daemon holds or considers at present."""
+        if self.app is None:
+            return set()
+        view = self.app.trader.view
+        found = {int(h.order.server) for h in view.holdings.values()}
+        for candidates in view.shortlists.values():
+            found |= {int(c.listing.server) for c in candidates}
+        return found
 
     def stored(self) -> dict[str, list[dict[str, Any]]]:
         """Return every row of the database."""
@@ -314,6 +349,6 @@ class ChaosDay:
         return found
 
 
-def play(seed: int, days: float) -> Outcome:
+def play(seed: int, days: float, script: Sequence[Scripted] | None = None) -> Outcome:
     """Run one seed."""
-    return ChaosDay(seed, days).run()
+    return ChaosDay(seed, days, script=script).run()

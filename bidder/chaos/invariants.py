@@ -1,5 +1,7 @@
 """What must hold at every step, whatever goes wrong; judged by what the exchange itself knows."""
 
+import re
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 # Reads of our orders that may pass before a live order that they list must be known.
 _READS = 2
+_FROZEN = re.compile(r"on server (\d+): frozen")
 _FINAL_WORD = timedelta(minutes=45)
 _MARKETS_DOING = {
     Reason.TOO_EXPENSIVE,
@@ -34,7 +37,9 @@ _FOULS = {
 INVARIANTS = (
     *_FOULS,
     "one writer",
+    "nothing escapes",
     "no lost order",
+    "doubles are found",
     "liveness",
     "money",
     "no secret",
@@ -50,6 +55,8 @@ class Watch:
         self._day = day
         self._known: dict[str, int] = dict.fromkeys(_FOULS, 0)
         self._unknown: dict[int, int] = {}
+        self._doubled: dict[int, int] = {}
+        self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
 
     def violated(self, invariant: str, what: str) -> None:
@@ -58,9 +65,15 @@ class Watch:
         self._day.outcome.violations.append((invariant, moment, what))
         self._day.say(f"VIOLATED {invariant}: {what}")
 
+    def escaped(self, exc: BaseException) -> None:
+        """Note that a pass or a start ended in a way that nobody has provided for."""
+        self.violated("nothing escapes", f"{type(exc).__name__}: {str(exc)[:200]}")
+
     def started(self) -> None:
         """Begin anew with a new process: it may need two reads of its own."""
         self._unknown.clear()
+        self._doubled.clear()
+        self._alarmed.clear()
 
     def after(self, report: PassReport) -> None:
         """Check what a pass may have broken."""
@@ -71,11 +84,13 @@ class Watch:
             if (intent.id, verdict.settled) not in self._settled:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
+        self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
         if report.acted is not None:
             self._fouls()
         seen = report.observed
         if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
             self._lost_orders()
+            self._doubles()
 
     def _fouls(self) -> None:
         counts = self._day.referee.fouls()
@@ -95,13 +110,24 @@ class Watch:
         now = day.exchange.market.at
         for order in day.exchange.market.live.values():
             known = order.order_id in view.holdings or order.server_id in waiting
-            if known or order.listed_from > now:
+            if known or order.listed_from > now or order.order_id not in day.transport.shown:
                 self._unknown.pop(order.order_id, None)
                 continue
             reads = self._unknown.get(order.order_id, 0) + 1
             self._unknown[order.order_id] = reads
             if reads == _READS + 1:
                 self.violated("no lost order", f"order {order.order_id} on server {order.server_id}")
+
+    def _doubles(self) -> None:
+        """Two orders on one server, by whoever's doing: known, frozen and told within two reads."""
+        day = self._day
+        shown = [o for o in day.exchange.market.live.values() if o.order_id in day.transport.shown]
+        counts = Counter(order.server_id for order in shown)
+        doubled = {server for server, count in counts.items() if count > 1}
+        self._doubled = {server: self._doubled.get(server, 0) + 1 for server in doubled}
+        for server, reads in self._doubled.items():
+            if reads == _READS + 1 and server not in self._alarmed:
+                self.violated("doubles are found", f"two orders on server {server}, and no alarm")
 
     def at_the_end(self) -> None:
         """Check what must be so once things have been calm for a while."""
@@ -156,3 +182,11 @@ class Watch:
         most = 3000 + 4000 * self._day.days
         if rows > most:
             self.violated("size", f"{rows} rows after {self._day.days} days")
+        app = self._day.app
+        if app is None:
+            return
+        view = app.trader.view
+        kept = (view.books, view.ended, view.creations, view.raises, view.steps, view.setbacks)
+        held = sum(len(each) for each in kept)
+        if held > most:
+            self.violated("size", f"{held} things remembered after {self._day.days} days")

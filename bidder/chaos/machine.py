@@ -1,4 +1,4 @@
-"""A machine that kills the process anywhere, locks the database and fills the disk.
+"""A machine that kills or starves the process anywhere, locks the database and fills the disk.
 
 The hooks sit on the database engine and on the wire from outside: the product carries no trace of
 them. Between two of these points the daemon computes in memory, and what dies there leaves nothing.
@@ -8,12 +8,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from random import Random
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from bidder.clock import VirtualClock
+
+_STARVED_SECONDS = 20.0
 
 
 class Killed(BaseException):
@@ -23,11 +24,11 @@ class Killed(BaseException):
 class Machine:
     """Kills at the n-th point from now, and lets the database fail for a while."""
 
-    def __init__(self, clock: VirtualClock, chance: Random) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
         """Do nothing until told to."""
         self._clock = clock
-        self._chance = chance
         self._kill_in: int | None = None
+        self._starve_in: int | None = None
         self._trouble = ""
         self._until = 0.0
         self._sleeping = False
@@ -39,14 +40,27 @@ class Machine:
         """Kill the process at this many points from now."""
         self._kill_in = points
 
+    def starve_in(self, points: int) -> None:
+        """Give the process no time for 20 seconds, this many points from now."""
+        self._starve_in = points
+
     def point(self, where: str = "wire") -> None:
         """Mark a point at which the process may die; raises Killed when its time has come."""
-        if self._kill_in is None or self._sleeping:
+        if self._sleeping:
+            return
+        if self._starve_in is not None:
+            self._starve_in -= 1
+            if self._starve_in <= 0:
+                self._starve_in = None
+                self.faults["starved in mid-pass"] += 1
+                self._clock.advance(_STARVED_SECONDS)
+        if self._kill_in is None:
             return
         self._kill_in -= 1
         if self._kill_in <= 0:
             self._kill_in = None
             self.kills += 1
+            self.faults["killed"] += 1
             self.killed_at = where
             raise Killed
 
@@ -55,9 +69,14 @@ class Machine:
         self.faults[kind] += 1
         self._trouble, self._until = kind, self._clock.monotonic() + seconds
 
+    @property
+    def failing(self) -> bool:
+        """Return whether the database fails at present."""
+        return self._clock.monotonic() < self._until
+
     def at_peace(self) -> None:
         """Stop everything."""
-        self._kill_in, self._until = None, 0.0
+        self._kill_in, self._starve_in, self._until = None, None, 0.0
 
     @contextmanager
     def asleep(self) -> Iterator[None]:

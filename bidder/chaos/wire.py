@@ -1,26 +1,30 @@
-"""A network and a proxy that fail by chance: between the real client and the simulated exchange.
+"""A network and a proxy that fail by chance or by script, between the client and the exchange.
 
 What the wire does to a request is decided here, what the exchange does with it is not: a request is
 executed by the exchange's own state machine, or it is not.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
 from random import Random
 
 import httpx
 
-from bidder.clock import VirtualClock
+from bidder.chaos import kinds, lies
+from bidder.chaos.clock import MachineClock
 from bidder.sim.answers import Answer, Request
 from bidder.sim.exchange import SimExchange
 
 _READ_SECONDS, _MARKETPLACE_SECONDS = 20.0, 40.0
 _ONE_WAY = (0.005, 0.08)
 _STALE_SECONDS = 30.0
+_HIDDEN_SECONDS, _SHOWN_SECONDS = 60.0, 300.0
+_ORDER_ID = re.compile(rb'"id":(\d+)')
 _HTML = b"<!DOCTYPE html><html><body><h1>Something went wrong \xe2\x80\xae</h1></body></html>"
 
 # Never executed; the client may know that nothing was sent, or has to doubt it.
@@ -32,12 +36,7 @@ _NOT_EXECUTED: dict[str, Callable[[httpx.Request], Exception]] = {
 # Executed, and the answer is replaced by these.
 _BODIES: dict[str, tuple[int, bytes]] = {
     "empty body": (200, b""),
-    "html 200": (200, _HTML),
-    "html 403": (403, _HTML),
-    "html 502": (502, _HTML),
-    "html 503": (503, _HTML),
-    "html 520": (520, _HTML),
-    "html 524": (524, _HTML),
+    **{f"html {status}": (status, _HTML) for status in (200, 403, 502, 503, 520, 521, 522, 523, 524)},
     "invalid json": (200, b'{"code": 0,'),
     "nan": (200, b'{"code": NaN}'),
     "1e400": (200, b'{"code": 1e400}'),
@@ -45,19 +44,11 @@ _BODIES: dict[str, tuple[int, bytes]] = {
     "500 and code 1": (500, b'{"code": 1}'),
     "code 1": (200, b'{"code": 1}'),
 }
-_ODD_ANSWERS = ("no rates", "another runs", "odd step", "odd wait", "stale")
-_OTHERS = (
-    "reset after",
-    "time-out, executed",
-    "time-out, not executed",
-    "time-out, executed later",
-    "late answer",
-    "delivered twice",
-    "truncated",
-    "429",
-    "code 5",
-)
-KINDS = (*_NOT_EXECUTED, *_BODIES, *_OTHERS, *_ODD_ANSWERS)
+_OVER_LIMIT = {
+    "429": Answer(status=429, body=b"", headers={}),
+    "429 with retry-after": Answer(status=429, body=b"", headers={}),
+    "code 5": Answer(status=200, body=b'{"code":5}'),
+}
 
 
 @dataclass(slots=True)
@@ -66,6 +57,7 @@ class Weather:
 
     chance: float = 0.0
     only: str | None = None  # this kind and no other
+    lagging_until: float = 0.0  # until then, what was changed is shown late
 
 
 class FaultyTransport(httpx.AsyncBaseTransport):
@@ -74,10 +66,11 @@ class FaultyTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         exchange: SimExchange,
-        clock: VirtualClock,
+        clock: MachineClock,
         chance: Random,
         weather: Weather,
         point: Callable[[], None],
+        script: kinds.Script,
     ) -> None:
         """Draw faults from ``chance``; call ``point`` wherever the process may be killed."""
         self._exchange = exchange
@@ -85,14 +78,19 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._chance = chance
         self._weather = weather
         self._point = point
+        self._script = script
         self._later: list[tuple[float, Request]] = []
         self._before: dict[str, tuple[float, Answer]] = {}
+        self._stale: dict[str, tuple[float, Answer]] = {}
+        self._hidden: dict[int, float] = {}
+        self._rates: dict[str, Decimal] = {}
         self.faults: Counter[str] = Counter()
         self.last_fault = ""
+        self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
 
     def now(self) -> datetime:
         """Return the exchange's time, which no step of our own clock touches."""
-        return self._exchange.start + timedelta(seconds=self._clock.monotonic())
+        return self._exchange.start + timedelta(seconds=self._clock.true)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one request there and its answer back, or not."""
@@ -108,24 +106,35 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         kind = self._drawn(carried)
         self._travel()
         self._deliver_late_ones()
-        answer = self._met(kind, carried, request) if kind else self._execute(carried)
+        answer = self._met(kind, carried, request) if kind else self._shown(carried)
         self._travel()
         self._point()
-        return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
+        if carried.path.endswith("/my_orders") and answer.status == 200:
+            self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
+        headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
+        return httpx.Response(answer.status, headers=headers, content=answer.body)
 
     def _drawn(self, request: Request) -> str:
-        weather = self._weather
-        if self._chance.random() >= weather.chance:
+        endpoint = _endpoint(request)
+        asked = self._script.for_request(endpoint, self._clock.true)
+        if asked:
+            return asked
+        if self._chance.random() >= self._weather.chance:
             return ""
-        kind = weather.only or self._chance.choice(KINDS)
-        if kind in ("delivered twice", "time-out, executed later") and request.method == "GET":
-            kind = "time-out, executed"
+        if self._weather.only is not None:
+            return self._weather.only
+        kind = self._chance.choice(kinds.striking(endpoint))
+        return "" if kind in kinds.RARE and self._chance.random() < 0.9 else kind
+
+    def _count(self, kind: str, request: Request) -> None:
         self.faults[kind] += 1
-        self.last_fault = f"{kind} on {request.path.rsplit('/', 1)[-1]}"
-        return kind
+        self.last_fault = f"{kind} on {_endpoint(request)}"
 
     def _met(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
         """Return the answer that arrives; raises what a client sees instead of one."""
+        if kind in kinds.LIES:
+            return self._lie(kind, carried)
+        self._count(kind, carried)
         if kind in _NOT_EXECUTED:
             raise _NOT_EXECUTED[kind](request)
         if kind in _BODIES:
@@ -133,15 +142,16 @@ class FaultyTransport(httpx.AsyncBaseTransport):
             self._exchange.lose_answer()
             status, body = _BODIES[kind]
             return Answer(status=status, body=body)
-        if kind in _ODD_ANSWERS:
-            return self._odd(kind, carried)
+        if kind in _OVER_LIMIT:
+            answer = _OVER_LIMIT[kind]
+            if kind != "429 with retry-after":
+                return answer
+            retry = {"retry-after": str(self._chance.randint(1, 30))}
+            return Answer(status=answer.status, body=answer.body, headers=retry)
+        return self._mishap(kind, carried, request)
+
+    def _mishap(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
         match kind:
-            case "429":
-                retry = {"retry-after": str(self._chance.randint(1, 30))}
-                headers = retry if self._chance.random() < 0.5 else {}
-                return Answer(status=429, body=b"", headers=headers)
-            case "code 5":
-                return Answer(status=200, body=b'{"code":5}')
             case "truncated":
                 answer = self._execute(carried)
                 self._exchange.lose_answer()
@@ -154,7 +164,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
                 return self._late(carried, request)
             case "time-out, executed later":
                 wait = self._chance.uniform(0, 25)
-                self._later.append((self._clock.monotonic() + wait, carried))
+                self._later.append((self._clock.true + wait, carried))
             case "time-out, executed" | "reset after":
                 self._execute(carried)
                 self._exchange.lose_answer()
@@ -174,59 +184,126 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         return answer
 
     def _execute(self, carried: Request) -> Answer:
+        if carried.method == "POST" and self._clock.true < self._weather.lagging_until:
+            self._lag_behind(carried)
         answer = self._exchange.handle(carried, self.now())
         if carried.method == "GET" and answer.status == 200:
-            self._before[f"{carried.path}?{carried.query}"] = (self._clock.monotonic(), answer)
+            self._before[_asked(carried)] = (self._clock.true, answer)
+        return answer
+
+    def _lag_behind(self, change: Request) -> None:
+        """Let our orders, for a while, look as they did before this change."""
+        until = self._clock.true + self._chance.uniform(5, _STALE_SECONDS)
+        self._exchange.advance(self.now())
+        for query in ("", "return_completed=true"):
+            read = Request(
+                method="GET", path="/v1/my_orders", query=query, headers={"auth": self._exchange.token}
+            )
+            answer = self._exchange.repeat(read)
+            if change.headers.get("auth") == self._exchange.token:
+                self._stale[_asked(read)] = (until, answer)
+
+    def _shown(self, carried: Request) -> Answer:
+        """Return the answer as caches and replicas show it at present."""
+        answer = self._execute(carried)
+        endpoint = _endpoint(carried)
+        until, stale = self._stale.get(_asked(carried), (0.0, answer))
+        if self._clock.true < until and answer.code == 0:
+            self._count("replica lags", carried)
+            answer = stale
+        hidden = {order for order, until in self._hidden.items() if self._clock.true < until}
+        if endpoint == "my_orders" and hidden and answer.code == 0:
+            body = lies.without_orders(answer.body, hidden)
+            if body != answer.body:
+                self._count("order left out", carried)
+                answer = _with_body(answer, body)
+        if endpoint == "spot_marketplace" and answer.code == 0:
+            self._rates = dict(self._exchange.market.rates)
         return answer
 
     def _deliver_late_ones(self) -> None:
-        now = self._clock.monotonic()
+        now = self._clock.true
         for at, carried in self._later:
             if at <= now:
                 self._exchange.advance(self.now())
                 self._exchange.repeat(carried, late=True)
         self._later = [(at, carried) for at, carried in self._later if at > now]
 
-    def _odd(self, kind: str, carried: Request) -> Answer:
-        """Return an answer that is well-formed and not what it should be."""
-        earlier = self._before.get(f"{carried.path}?{carried.query}")
-        answer = self._execute(carried)
-        endpoint = carried.path.rsplit("/", 1)[-1]
-        if kind == "stale" and endpoint in ("my_orders", "marketplace") and earlier is not None:
-            at, before = earlier
-            return before if self._clock.monotonic() - at <= _STALE_SECONDS else answer
-        body = answer.body
-        if kind == "no rates" and endpoint == "spot_marketplace":
-            self._exchange.lose_answer()
-            body = re.sub(rb',?"currency_rates_in_usd":\{[^}]*\}', b"", body)
-        elif kind == "another runs" and endpoint == "spot_marketplace":
-            body = self._another_runs(body)
-        elif kind == "odd step" and b"exceeded_max_step" in body:
-            step = self._chance.choice((b"9999", b"null", b"-1", b'"x"'))
-            body = re.sub(rb'"max_step":[^,}]*', b'"max_step":' + step, body)
-        elif kind == "odd wait" and b"can_lower" in body:
-            wait = self._chance.choice((b"0", b"-30", b"1000000", b"null"))
-            body = re.sub(rb'"time_to_lowering":[^,}]*', b'"time_to_lowering":' + wait, body)
-        return Answer(status=answer.status, body=body, headers=answer.headers)
+    def _lie(self, kind: str, carried: Request) -> Answer:
+        """Return an answer that is well-formed and not what it should be; counted where it is one."""
+        earlier = self._before.get(_asked(carried))
+        answer = self._shown(carried)
+        if answer.code != 0 and answer.error is None:
+            return answer
+        if kind == "stale":
+            if earlier is None or self._clock.true - earlier[0] > _STALE_SECONDS:
+                return answer
+            if _endpoint(carried) == "spot_marketplace":
+                self._exchange.lose_answer()
+            self._count(kind, carried)
+            return earlier[1]
+        body = self._falsified(kind, carried, answer.body)
+        if body == answer.body:
+            return answer
+        self._count(kind, carried)
+        return _with_body(answer, body)
 
-    def _another_runs(self, body: bytes) -> bytes:
-        document = json.loads(body)
-        offers = (document.get("market") or {}).get("offers") or []
-        if len(offers) < 2:
-            return body
-        chosen = self._chance.randrange(len(offers))
-        # Only the flag is changed, as text: the prices must keep their digits.
-        parts = body.split(b'"active":')
-        for number in range(len(offers)):
-            rest = parts[number + 1]
-            flag = b"true" if number == chosen else b"false"
-            parts[number + 1] = (
-                flag + rest[len(b"true") if rest.startswith(b"true") else len(b"false") :]
-            )
-        return b'"active":'.join(parts)
+    def _falsified(self, kind: str, carried: Request, body: bytes) -> bytes:
+        chance, exchange = self._chance, self._exchange
+        match kind:
+            case "order left out":
+                # Once it is back it stays listed for a while: a minute is the most it is away.
+                true = self._clock.true
+                lately = {o for o, until in self._hidden.items() if true < until + _SHOWN_SECONDS}
+                shown, order = lies.left_out(body, chance, live=set(exchange.market.live) - lately)
+                if order is not None:
+                    self._hidden[order] = true + chance.uniform(1, _HIDDEN_SECONDS)
+                return shown
+            case "no rates":
+                exchange.lose_answer()
+                return lies.no_rates(body)
+            case "one rate missing":
+                return self._without_one_rate(body)
+            case "offer without order":
+                return lies.offer_without_order(body, chance, exchange, _server(carried))
+            case "odd text":
+                odd = lies.odd_text(body, chance)
+                if b'"error"' in body and odd != body:
+                    # A reason that cannot be read teaches nobody anything.
+                    exchange.lose_answer()
+                return odd
+        return lies.PLAIN[kind](body, chance)
+
+    def _without_one_rate(self, body: bytes) -> bytes:
+        known = dict(self._rates)
+        body, left = lies.one_rate_missing(body, self._chance)
+        if left:
+            self._exchange.lose_answer()
+            self._rates = {**known, **left}
+            for observer in self._exchange.observers:
+                observer.rates_sent(self._rates)
+        return body
 
     def _travel(self) -> None:
         self._clock.advance(self._chance.uniform(*_ONE_WAY))
+
+
+def _with_body(answer: Answer, body: bytes) -> Answer:
+    return Answer(
+        status=answer.status, body=body, code=answer.code, error=answer.error, headers=answer.headers
+    )
+
+
+def _endpoint(request: Request) -> str:
+    return request.path.rsplit("/", 1)[-1]
+
+
+def _asked(request: Request) -> str:
+    return f"{request.path}?{request.query}"
+
+
+def _server(request: Request) -> int:
+    return int(request.parameter("market") or 0)
 
 
 def _patience(carried: Request) -> float:

@@ -88,13 +88,17 @@ def chaos(
     timeline: Annotated[
         bool, typer.Option("--timeline", help="One seed after the other, with all that happens.")
     ] = False,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON list of faults; nothing else goes wrong."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Let everything go wrong for days of simulated time, and check what must hold all the same.
 
     Exit code 1 when an invariant was violated.
     """
-    from bidder.chaos import campaign
+    from bidder.chaos import campaign, kinds
     from bidder.errors import BadInput
 
     first, dash, last = seeds.partition("-")
@@ -103,7 +107,8 @@ def chaos(
     span = (int(first), int(last) if dash else int(first))
     if span[1] < span[0]:
         raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")
-    found = campaign.run(*span, days, as_json=as_json, timeline=timeline)
+    asked = None if script is None else kinds.load_script(script)
+    found = campaign.run(*span, days, script=asked, as_json=as_json, timeline=timeline)
     return ExitCode.FAILED if found.violations.total() else ExitCode.DONE
 
 

@@ -25,7 +25,8 @@ _BEFORE_LOWERING = timedelta(seconds=1.3)
 _FRESH_FOR_LOWERING = timedelta(seconds=3)
 # Candidates share the budget with the books of running orders; without this they would starve.
 _CANDIDATE_EVERY = timedelta(seconds=2)
-_MISSING_EVERY = timedelta(seconds=2)
+# Soon once more, and then at leisure: it takes a minute and more to be sure that an order is gone.
+_MISSING_AGAIN, _MISSING_EVERY = timedelta(seconds=2), timedelta(seconds=10)
 _BOOKING_EVERY = timedelta(seconds=60)
 _CALM_MARKETPLACE = 5
 # From here on a creation that is not seen is looked for among the ended orders as well.
@@ -185,8 +186,12 @@ def _orders(
     last = view.orders_at or _EPOCH
     for intent in view.intents:
         yield _for_intent(intent, last, now)
-    if any(d.wants_orders for d in decisions):
-        yield Wish(read=ReadOrders(completed=True), at=last + _MISSING_EVERY, rank=92)
+    asking = [d.due or _EPOCH for d in decisions if d.wants_orders]
+    if asking:
+        missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=1)
+        every = _MISSING_AGAIN if missing < 2 else _MISSING_EVERY
+        at = max(last + every, min(asking))
+        yield Wish(read=ReadOrders(completed=True), at=at, rank=92)
     if view.unbooked:
         at = view.completed_at + _BOOKING_EVERY
         yield Wish(read=ReadOrders(completed=True), at=at, rank=78)

@@ -23,6 +23,7 @@ from bidder.domain.actions import (
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Policy, Target
+from bidder.domain.unexplained import unexplained
 from bidder.domain.view import View
 from bidder.errors import NoRate
 
@@ -30,6 +31,8 @@ from bidder.errors import NoRate
 Stop = tuple[Reason, dict[str, Fact]] | None
 
 _HOUR = timedelta(hours=1)
+# From then on each order of a creation is listed, also in an answer half a minute old.
+_TWIN_SHOWN = timedelta(seconds=100)
 # A new order must be able to run this long from the balance, or it ends before it is of use.
 _LEAST_RUN = Decimal(1) / Decimal(24)
 
@@ -52,12 +55,15 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     if stopped is None:
         return decision
     reason, facts = stopped
+    asks = reason is Reason.STALE
     return replace(
         decision,
         action=None,
         reason=reason,
         urgency=0,
         wants_book=None,
+        wants_orders=asks,
+        due=_twins_shown_at(action.server, view) if asks else decision.due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
 
@@ -118,6 +124,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         or _enough(target, view, now)
         or _too_many(view, policy)
         or _churn(action.server, view, policy, now)
+        or _twin(action.server, view, now)
         or _balance(action.price, view, policy)
         or _over_budget(action.price, None, view, policy)
         or _unattended(action, view, policy, now)
@@ -147,9 +154,33 @@ def _enough(target: Target, view: View, now: datetime) -> Stop:
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
     ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
     most = target.want + (1 if target.renewal.overlap and ending else 0)
-    if len(held) + pending < most:
+    live = len(held) + len(unexplained(target, view)) + pending
+    if live < most:
         return None
-    return Reason.RAIL, {"rail": "want", "want": target.want, "live": len(held) + pending}
+    return Reason.RAIL, {"rail": "want", "want": target.want, "live": live}
+
+
+def _twin(server: ServerId, view: View, now: datetime) -> Stop:
+    """Stop a creation while an earlier one may have a twin that our orders have not shown yet.
+
+    The wire may deliver one request twice, and of the two orders one may be listed a minute later
+    than the other. Slots are filled one after the other all the same; only an old creation, or one on
+    this very server, is looked into first.
+    """
+    for created in view.creations:
+        if created.refused or (created.server != server and now - created.at < _TWIN_SHOWN):
+            continue
+        if view.orders_at is None or view.orders_at < created.at + _TWIN_SHOWN:
+            return Reason.STALE, {"created_at": created.at.isoformat()}
+    return None
+
+
+def _twins_shown_at(server: ServerId, view: View) -> datetime | None:
+    """Return from when on our orders show all that came of the creations on this server."""
+    return max(
+        (c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused),
+        default=None,
+    )
 
 
 def _above_ceiling(server: ServerId, price: Price, target: Target, view: View) -> Stop:

@@ -93,10 +93,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marketplace:
-    """One answer of ``marketplace``: all public servers, and which of them are the account's own."""
+    """One answer of ``marketplace``: all public servers, and which of them are the account's own.
+
+    ``names_own`` is False where the answer did not say which: then what was known stands.
+    """
 
     listings: Mapping[ServerId, Listing]
     own_servers: frozenset[ServerId] = frozenset()
+    names_own: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
+from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Holding, View
 
 # A clock that opens within this is looked at closely.
@@ -47,7 +48,10 @@ def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> li
     decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
+    strange = unexplained(target, view)
+    decisions.extend(_unexplained(holding, target) for holding in strange)
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
+    allowed -= len(strange)
     empty = min(target.want - counted - creating, allowed)
     if empty > 0:
         decisions.append(
@@ -68,6 +72,16 @@ def _waiting(server: ServerId, target: Target, view: View) -> Decision:
     accepted = intent is not None and intent.accepted
     reason = Reason.FROZEN if frozen else Reason.PENDING if accepted else Reason.IN_DOUBT
     return Decision(target=target.name, reason=reason, server=server)
+
+
+def _unexplained(holding: Holding, target: Target) -> Decision:
+    order = holding.order
+    return Decision(
+        target=target.name,
+        reason=Reason.FROZEN,
+        server=order.server,
+        facts={"unexplained_order": order.order, "price": str(order.price)},
+    )
 
 
 def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int]:

@@ -92,10 +92,11 @@ class Setback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """One attempt to create an order, as the churn breaker counts it."""
+    """One attempt to create an order, as the churn breaker counts it; ``refused``: none came of it."""
 
     server: ServerId
     at: datetime
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,8 @@ class View:
     be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
-    targets have learnt.
+    targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
+    since when.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -142,6 +144,7 @@ class View:
     creation_fee_usd: Decimal = Decimal(0)
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
+    revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
 

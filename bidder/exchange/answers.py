@@ -6,7 +6,7 @@ guess: a proxy stands in front of the exchange and says what it likes.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 
@@ -38,6 +38,7 @@ _CONTROL = re.compile(
 )
 _LONGEST_TEXT = 200
 _LONGEST_WAIT = 86400.0
+_CLOCKS_AGREE, _CLOCKS_SENSIBLE = timedelta(minutes=3), timedelta(days=3650)
 
 
 class _Envelope(msgspec.Struct):
@@ -141,6 +142,23 @@ def _seconds(value: Decimal | None) -> float | None:
     if value is None or not value.is_finite():
         return None
     return float(min(max(value, Decimal(0)), Decimal(10_000_000)))
+
+
+def clock_ahead(date: str | None, now: datetime) -> timedelta:
+    """Return how far the exchange's clock, by its ``Date`` header, lies ahead of ``now``.
+
+    Zero where it says nothing sensible, or agrees within the time that a request or a cache takes.
+    """
+    if date is None:
+        return timedelta(0)
+    try:
+        at = parsedate_to_datetime(date)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return timedelta(0)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    ahead = at - now
+    return ahead if _CLOCKS_AGREE < abs(ahead) < _CLOCKS_SENSIBLE else timedelta(0)
 
 
 def _retry_after(text: str | None) -> float | None:

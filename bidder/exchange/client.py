@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +78,7 @@ class ExchangeClient:
         self.last_call: CallReport | None = None
         # Bounded: not everybody who makes calls asks for the reports.
         self._calls: deque[CallReport] = deque(maxlen=100)
+        self._ahead = timedelta(0)  # how far the exchange's clock lies ahead of ours
 
     def take_calls(self) -> tuple[CallReport, ...]:
         """Return the calls since this was last asked, at most the latest hundred."""
@@ -107,9 +108,13 @@ class ExchangeClient:
         return wire.marketplace(await self._get("marketplace"))
 
     async def my_orders(self, *, completed: bool = False) -> OrdersAnswer:
-        """Return the account's orders (endpoint 5), with ``completed`` the ended ones too."""
+        """Return the account's orders (endpoint 5), with ``completed`` the ended ones too.
+
+        Their times are in our clock: the exchange's own may lie far from it (trap 11).
+        """
         query = {"return_completed": "true"} if completed else None
-        return wire.orders(await self._get("my_orders", query))
+        body = await self._get("my_orders", query)
+        return wire.orders(body, ahead=self._ahead)
 
     async def spot_marketplace(self, server: ServerId) -> Book:
         """Return one server's spot market (endpoint 6)."""
@@ -198,6 +203,7 @@ class ExchangeClient:
             # ``from None``: an httpx error holds the request, and with it the token.
             raise InDoubt(_cause(exc), endpoint=endpoint) from None
         slot.answer()
+        self._ahead = answers.clock_ahead(headers.get("date"), self._clock.now())
         try:
             answers.check(endpoint, status, headers, content)
         except RateLimited as exc:

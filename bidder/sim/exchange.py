@@ -255,7 +255,7 @@ class SimExchange:
     def _spot_marketplace(self, request: Request) -> Answer:
         market, oddities = self.market, self.rules.oddities
         asked = request.parameter("market") or ""
-        if not (asked.isascii() and asked.isdigit() and len(asked) < 16):
+        if not (asked.isascii() and asked.isdigit() and len(asked) < 20):
             raise bodies.Invalid("market")
         stall = market.stalls.get(int(asked))
         if stall is None:

@@ -89,7 +89,7 @@ class Market:
         self.hosted: dict[str, tuple[HostedServer, Stall | None]] = {}
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
         self._ticket = itertools.count()
-        self._next_order = itertools.count(700_001)
+        self._next_order = itertools.count(world.first_order)
         self._fill(world)
         self.schedule(start + MINUTE, self._minute)
 

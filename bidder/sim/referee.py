@@ -300,6 +300,15 @@ class Referee(Watcher, Observer):
 
     # The verdict
 
+    @property
+    def requests(self) -> int:
+        """Return how many requests have arrived so far."""
+        return self._requests
+
+    def forget_probes(self) -> None:
+        """Let each clock be probed once more: the player has lost what it had learnt."""
+        self._probed.clear()
+
     def fouls(self) -> dict[str, int]:
         """Return the counts that should stay at zero, as they are now."""
         return {

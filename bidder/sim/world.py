@@ -74,6 +74,7 @@ class World:
 
     listings: tuple[Listing, ...]
     hosted: tuple[HostedServer, ...] = ()
+    first_order: int = 700_001
     rates: Mapping[str, Decimal] = field(default_factory=lambda: dict(START_RATES))
     balances: Mapping[str, Decimal] = field(
         default_factory=lambda: {

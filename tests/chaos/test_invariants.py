@@ -18,7 +18,8 @@ from documented import disagreements
 from bidder.app.executor import Executor
 from bidder.chaos.day import CANARIES, ChaosDay, Outcome
 from bidder.chaos.invariants import INVARIANTS
-from bidder.domain import fold, guard, price_rules
+from bidder.chaos.kinds import Scripted
+from bidder.domain import fold, guard, planning, price_rules
 from bidder.domain.actions import Reason
 from bidder.domain.intents import Intent, Verdict
 from bidder.domain.money import Price
@@ -102,6 +103,9 @@ def test_an_executor_that_forgets_its_intents_doubles_and_loses_orders(
     monkeypatch.setattr(fold, "answered", lambda view, intent: view)
     monkeypatch.setattr("bidder.domain.intents.settle", forgetful)
     monkeypatch.setattr(guard, "_too_many", lambda view, policy: None)
+    # Nor is an order that looks like one of its own anything to it.
+    monkeypatch.setattr(planning, "unexplained", lambda target, view: ())
+    monkeypatch.setattr(guard, "unexplained", lambda target, view: ())
     found = broken(ChaosDay(3, 0.1).run())
     assert found & {"one order for a slot", "no lost order"}
 
@@ -112,7 +116,7 @@ def test_a_lease_that_anybody_gets_breaks_the_one_writer(monkeypatch: pytest.Mon
     monkeypatch.setattr(Lease, "renew", lambda self, now: None)
     day = ChaosDay(3, 0.05)
     day._start()
-    day._second_daemon()
+    day.troubles.make("second daemon")
     day.close()
     assert "one writer" in broken(day.outcome)
 
@@ -159,12 +163,44 @@ def test_every_invariant_is_broken_by_some_test_or_bounded_by_one() -> None:
         "ceiling",
         "one order for a slot",
         "one writer",
+        "nothing escapes",
         "no lost order",
+        "doubles are found",
         "liveness",
         "money",
         "no secret",
         "size",
     }
+
+
+TWICE = (Scripted(kind="delivered twice", endpoint="create_order"),)
+
+
+def test_an_order_doubled_by_the_wire_is_found() -> None:
+    """Frozen and told, and nothing else is violated by it."""
+    day = ChaosDay(3, 0.1, script=TWICE)
+    outcome = day.run()
+    assert outcome.faults["delivered twice"] == 1
+    assert outcome.violations == []
+    assert "frozen" in day.log.getvalue()
+
+
+def test_a_daemon_that_keeps_quiet_breaks_the_finding_of_doubles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stops, and nobody is told that a person is needed."""
+    monkeypatch.setattr("bidder.app.alarms.causes", lambda *_, **__: ())
+    assert "doubles are found" in broken(ChaosDay(3, 0.1, script=TWICE).run())
+
+
+def test_a_pass_that_crashes_breaks_that_nothing_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours in the middle of deciding."""
+
+    def mistaken(*_: Any) -> Any:
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(planning, "plan", mistaken)
+    assert "nothing escapes" in broken(ChaosDay(3, 0.01).run())
 
 
 def test_rows_that_pile_up_break_the_size() -> None:

@@ -59,6 +59,8 @@ def _rates_moved(before: View, after: View) -> bool:
 
 def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime) -> View:
     """Fold one read of the marketplace; forget the books of servers that are of no interest."""
+    if not answer.names_own:
+        answer = replace(answer, own_servers=view.marketplace.own_servers)
     listed = relist(replace(view, marketplace=answer, marketplace_at=at), policy)
     wanted = {h.order.server for h in view.holdings.values()}
     for candidates in listed.shortlists.values():

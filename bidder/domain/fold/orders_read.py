@@ -15,12 +15,15 @@ from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.policy import Policy
-from bidder.domain.price_rules import ClockEvent, LoweringClock
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
 
-# An order that was listed and is not: believed gone after two such reads when it is older than any
-# staleness, else when it stays away this long.
-_SURELY_LISTED = timedelta(seconds=60)
+# An order that was listed and is not, neither among the live nor among the ended ones, is believed
+# gone when it stays away this long: orders were seen to be left out for a minute, and the answer that
+# leaves one out may be half a minute old. A successor too early would be a second order.
+_SURELY_GONE = timedelta(seconds=100)
+# An ended order that is still listed as running after this long was not ended after all.
+_SURELY_BACK = timedelta(seconds=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +54,12 @@ def orders(
     folded = replace(
         view,
         holdings=held,
+        revenants=_revenants(view, listed, read),
         intents=tuple(settled.intents),
         orders_at=read.started_at,
         completed_at=read.started_at if read.completed else view.completed_at,
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
-        ended={**view.ended, **over},
+        ended={o: s for o, s in {**view.ended, **over}.items() if o not in held},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
         creation_fee_usd=_creation_fee(view, listed.values()),
     )
@@ -114,15 +118,18 @@ def _take_listed(
     for order_id, order in listed.items():
         known = held.get(order_id)
         if known is None:
-            if not order.expired and order_id not in view.ended:
+            over = order_id in view.ended and not _is_back(order_id, view, read)
+            if not order.expired and not over:
                 target = _adopting_target(order, so_far, view, policy) if policy.adopt else None
                 held[order_id] = _strangers(order, target, read, now)
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
-        if policy.adopt and not known.ours and not order.expired:
+        if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
-            updated = replace(updated, target=_adopting_target(order, so_far, view, policy))
+            target = _adopting_target(order, so_far, view, policy)
+            if target is not None:
+                updated = replace(updated, target=target, clock=_unknown_past(order, now))
         if order.expired:
             so_far.ended.append(replace(updated, ended_at=min(now, order.ends_at)))
             del held[order_id]
@@ -192,6 +199,17 @@ def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
     )
 
 
+def _revenants(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> dict[OrderId, datetime]:
+    """Return the ended orders that are listed as running, and since when without a break."""
+    running = (o.order for o in listed.values() if not o.expired and o.order in view.ended)
+    return {order: view.revenants.get(order, read.started_at) for order in running}
+
+
+def _is_back(order: OrderId, view: View, read: OrdersRead) -> bool:
+    since = view.revenants.get(order)
+    return since is not None and read.started_at - since >= _SURELY_BACK
+
+
 def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datetime) -> Holding:
     """Return the holding of an order that no intent explains: a person's, unless a target adopts it."""
     return Holding(
@@ -199,8 +217,13 @@ def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datet
         target=target,
         first_seen_at=read.started_at,
         last_seen_at=read.started_at,
-        clock=LoweringClock(created_at=min(order.created_at, now)),
+        clock=_unknown_past(order, now),
     )
+
+
+def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
+    """Return the clock of an order that others have looked after: it may just have been lowered."""
+    return LoweringClock(created_at=min(order.created_at, now), opens_at=now + LOWERING_PAUSE)
 
 
 def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
@@ -248,8 +271,7 @@ def _missing(holding: Holding, read: OrdersRead) -> Holding:
 def _surely_gone(holding: Holding, read: OrdersRead) -> bool:
     if holding.missing_reads < 2 or not read.completed or holding.missing_since is None:
         return False
-    old = read.started_at - holding.first_seen_at > _SURELY_LISTED
-    return old or read.started_at - holding.missing_since >= _SURELY_LISTED
+    return read.started_at - holding.missing_since >= _SURELY_GONE
 
 
 def _creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:

@@ -29,8 +29,16 @@ def opened(view: View, intent: Intent, now: datetime) -> View:
 
 
 def closed(view: View, intent: Intent) -> View:
-    """Fold an intent that needs no settling any more."""
-    return replace(view, intents=tuple(i for i in view.intents if i.id != intent.id))
+    """Fold an intent that needs no settling any more: a creation so closed has made no order."""
+    creations = view.creations
+    if intent.creates:
+        creations = tuple(
+            replace(c, refused=True) if c.server == intent.server and c.at >= intent.opened_at else c
+            for c in creations
+        )
+    return replace(
+        view, creations=creations, intents=tuple(i for i in view.intents if i.id != intent.id)
+    )
 
 
 def answered(view: View, intent: Intent) -> View:

@@ -1,6 +1,6 @@
 """The account's own: orders, wallets, and the servers that it offers for rent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -79,11 +79,15 @@ _HOSTED = msgspec.json.Decoder(_Hosted, strict=False)
 _RENTALS = {0: "free", 1: "spot", 2: "on-demand"}
 
 
-def orders(body: bytes) -> OrdersAnswer:
-    """Return our orders; raises InDoubt when any of them cannot be read."""
+def orders(body: bytes, *, ahead: timedelta = timedelta(0)) -> OrdersAnswer:
+    """Return our orders; raises InDoubt when any of them cannot be read.
+
+    ``ahead`` is how far the exchange's clock lies ahead of ours: times are given in ours.
+    """
     try:
         answer = _ORDERS.decode(body)
-        return OrdersAnswer(orders=tuple(map(_order, answer.orders)), limit=answer.limit)
+        found = tuple(_order(order, ahead) for order in answer.orders)
+        return OrdersAnswer(orders=found, limit=answer.limit)
     except (*UNREADABLE, InvalidAmount) as exc:
         raise unreadable("my_orders") from exc
 
@@ -134,7 +138,7 @@ def _id(value: int) -> int:
     return value
 
 
-def _order(order: _Order) -> OwnOrder:
+def _order(order: _Order, ahead: timedelta) -> OwnOrder:
     currency = currency_of(order.currency or "bitcoin")
     created = min(max(order.ct, 0.0), float(_LATEST_TIME))
     http_port = None if order.http_port is None else clean(order.http_port, 60)
@@ -144,7 +148,7 @@ def _order(order: _Order) -> OwnOrder:
         kind=OrderKind.SPOT if order.spot else OrderKind.ON_DEMAND,
         price=Price(checked_amount(order.price), currency),
         spend=Money(checked_amount(order.spend or Decimal(0)), currency),
-        created_at=datetime.fromtimestamp(created, UTC),
+        created_at=datetime.fromtimestamp(created, UTC) - ahead,
         mrl=duration_of(order.mrl, 1) or LONGEST_MRL,
         expired=bool(order.expired),
         fee_percent=order.fee,

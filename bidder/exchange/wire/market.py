@@ -83,7 +83,7 @@ def marketplace(body: bytes) -> Marketplace:
     try:
         answer = _MARKETPLACE.decode(body)
         servers: Iterable[_Server] = answer.servers
-        own = answer.my_servers or []
+        own = answer.my_servers
     except UNREADABLE:
         servers, own = _one_by_one(body)
     listings = {}
@@ -91,7 +91,11 @@ def marketplace(body: bytes) -> Marketplace:
         listing = _listing(server)
         if listing is not None:
             listings[listing.server] = listing
-    return Marketplace(listings=listings, own_servers=frozenset(map(ServerId, own)))
+    return Marketplace(
+        listings=listings,
+        own_servers=frozenset(map(ServerId, own or ())),
+        names_own=own is not None,
+    )
 
 
 def book(body: bytes, server: ServerId) -> Book:
@@ -119,7 +123,7 @@ def book(body: bytes, server: ServerId) -> Book:
     )
 
 
-def _one_by_one(body: bytes) -> tuple[list[_Server], list[int]]:
+def _one_by_one(body: bytes) -> tuple[list[_Server], list[int] | None]:
     try:
         raw = _RAW_MARKETPLACE.decode(body)
     except UNREADABLE as exc:
@@ -130,7 +134,9 @@ def _one_by_one(body: bytes) -> tuple[list[_Server], list[int]]:
             servers.append(_SERVER.decode(text))
         except UNREADABLE:
             continue
-    own = raw.my_servers if isinstance(raw.my_servers, list) else []
+    own = raw.my_servers
+    if not isinstance(own, list):
+        return servers, None
     return servers, [server for server in own if isinstance(server, int)]
 
 

@@ -1,8 +1,10 @@
 """What a read of the market teaches: who runs, since when we do not, which servers are of interest."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from builders import (
+    NOW,
     ORDER,
     SERVER,
     TARGET,
@@ -24,6 +26,7 @@ from builders import (
 )
 
 from bidder.domain import fold
+from bidder.domain.ids import ServerId
 from bidder.domain.market import Offer, OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.view import Holding, View
@@ -168,3 +171,14 @@ def test_an_outbid_order_of_a_person_is_noted_but_not_counted_for_a_raise() -> N
     view = after(start(outbid_holding(target=None)), *OUTBID, second=1)
     assert held(view).active is False
     assert view.books[make_listing().server].outbid_reads == 0
+
+
+def test_a_marketplace_that_names_no_own_servers_takes_none_away() -> None:
+    """They are still ours, and must not be bid for."""
+    policy = make_policy()
+    view = make_view(policy, make_listing(), make_listing(102), own=[102])
+    silent = replace(make_market(make_listing(), make_listing(102)), names_own=False)
+    after = fold.marketplace(view, silent, policy, at=NOW)
+    assert after.marketplace.own_servers == {ServerId(102)}
+    spoken = fold.marketplace(view, make_market(make_listing(), own=[101]), policy, at=NOW)
+    assert spoken.marketplace.own_servers == {ServerId(101)}

@@ -124,6 +124,19 @@ def test_an_adopting_target_takes_no_more_than_it_wants() -> None:
     assert sorted(targets, key=str) == [None, TARGET]
 
 
+def test_an_order_that_was_a_persons_is_adopted_once_its_server_is_known() -> None:
+    """The orders are read before the marketplace; and it may just have been lowered."""
+    adopting = replace(POLICY, adopt=True)
+    blind = make_view(adopting)
+    view = folded(blind, read_orders(make_order(9), started=5), adopting).view
+    assert view.holdings[OrderId(9)].target is None
+    known = make_view(adopting, make_listing(), holdings=view.holdings.values())
+    view = folded(known, read_orders(make_order(9), started=10), adopting).view
+    adopted = view.holdings[OrderId(9)]
+    assert adopted.target == TARGET
+    assert next_lowering_at(adopted.clock, ClockRules()) == at(11 + 600)
+
+
 # --- lost answers
 
 
@@ -179,26 +192,40 @@ def test_an_expired_order_is_over_and_stays_over() -> None:
     assert late.holdings == {}
 
 
-def test_an_order_that_is_not_listed_is_gone_after_two_complete_reads() -> None:
-    """One may be stale; an incomplete list proves nothing."""
+def test_an_ended_order_that_goes_on_running_comes_back_as_nobodys() -> None:
+    """After a minute and a half no late answer explains it, and somebody must look at it."""
+    view = folded(holding_view(), read_orders(make_order(expired=True), started=5)).view
+    view = folded(view, read_orders(make_order(), started=20)).view
+    view = folded(view, read_orders(make_order(), started=110)).view
+    assert view.holdings == {}
+    view = folded(view, read_orders(make_order(), started=121)).view
+    assert view.holdings[ORDER].target is None
+    assert view.ended == {}
+
+
+def test_an_order_that_is_not_listed_is_gone_when_nothing_else_can_explain_it() -> None:
+    """Answers half a minute old may leave it out for a minute; a short list proves nothing."""
     once = folded(holding_view(), read_orders(started=5))
     assert once.view.holdings[ORDER].missing_reads == 1
     assert once.ended == ()
     short = folded(once.view, read_orders(started=10, completed=False))
     assert short.ended == ()
-    gone = folded(once.view, read_orders(started=10))
+    twice = folded(once.view, read_orders(started=10))
+    assert twice.ended == ()
+    assert folded(twice.view, read_orders(started=95)).ended == ()
+    gone = folded(twice.view, read_orders(started=106))
     assert [h.order.order for h in gone.ended] == [ORDER]
     assert gone.ended[0].ended_at == at(5)
     assert gone.view.unbooked == {ORDER}
 
 
 def test_a_young_order_may_be_listed_late() -> None:
-    """Seen once and then not: it is believed gone only after a minute."""
+    """Seen once and then not: it is believed gone only after a minute and a half."""
     young = holding_view(first_seen_at=at(0), last_seen_at=at(0))
     view = folded(young, read_orders(started=5)).view
-    view = folded(view, read_orders(started=30)).view
+    view = folded(view, read_orders(started=65)).view
     assert ORDER in view.holdings
-    gone = folded(view, read_orders(started=65))
+    gone = folded(view, read_orders(started=106))
     assert [h.order.order for h in gone.ended] == [ORDER]
 
 

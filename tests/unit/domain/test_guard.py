@@ -310,3 +310,20 @@ def test_a_limit_that_cannot_be_valued_stops_spending() -> None:
     order = make_order(9, server=303, price=clore("1"), kind=OrderKind.SPOT)
     view, _ = usual(limited, holdings=[make_holding(order=order, target=None)], rates=Rates())
     assert stop_of(place(usd("1")), view, limited)[0] is Reason.NO_RATE
+
+
+def test_a_creation_waits_until_an_earlier_ones_twin_would_be_listed() -> None:
+    """The wire may deliver one request twice, and one of the two orders may be listed a minute late."""
+
+    def stopped(*creations: Created, read: float) -> bool:
+        view, policy = usual(creations=creations, orders_at=at(read))
+        decision = judged(place(usd("2")), view, policy)
+        assert decision.action is not None or decision.wants_orders
+        return decision.action is None
+
+    here, elsewhere = ServerId(202), ServerId(303)
+    assert stopped(Created(server=here, at=at(-50)), read=-5)
+    assert not stopped(Created(server=elsewhere, at=at(-50)), read=-5), "slots fill one by one"
+    assert stopped(Created(server=elsewhere, at=at(-300)), read=-250)
+    assert not stopped(Created(server=elsewhere, at=at(-300)), read=-200)
+    assert not stopped(Created(server=here, at=at(-50), refused=True), read=-5)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,20 @@ def test_text_from_outside_is_made_harmless(text: str) -> None:
     shown = error.error or ""
     assert len(shown) <= 200
     assert not any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 for letter in str(error))
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Mon, 05 Jan 2026 13:00:00 GMT", timedelta(hours=1)),
+        ("Sun, 04 Jan 2026 12:00:00 GMT", timedelta(days=-1)),
+        ("Mon, 05 Jan 2026 12:01:30 GMT", timedelta(0)),
+        ("Mon, 05 Jan 1026 12:00:00 GMT", timedelta(0)),
+        ("yesterday", timedelta(0)),
+        ("", timedelta(0)),
+        (None, timedelta(0)),
+    ],
+)
+def test_the_exchanges_clock_is_known_by_its_date(date: str | None, ahead: timedelta) -> None:
+    """Where it differs by more than caches explain, and by no more than clocks do."""
+    assert answers.clock_ahead(date, datetime(2026, 1, 5, 12, tzinfo=UTC)) == ahead

@@ -136,6 +136,7 @@ def test_a_server_that_cannot_be_read_hides_no_other() -> None:
     market = wire.marketplace(encoded(servers=[*odd, good], my_servers="none"))
     assert set(market.listings) == {7}
     assert market.own_servers == frozenset()
+    assert not market.names_own
 
 
 def test_a_price_of_nothing_is_no_offer() -> None:

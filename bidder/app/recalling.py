@@ -1,0 +1,64 @@
+"""What a daemon knows when it starts, or when the calendar has jumped under it: what is on disk.
+
+What is on disk may be older than it looks (a restored backup) and its times may be another clock's.
+So nothing is concluded from how long ago something was: each request whose outcome is open counts as
+sent just now, and after a gap each lowering clock counts as started just now.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain import price_rules
+from bidder.domain.intents import Intent
+from bidder.domain.policy import Policy
+from bidder.domain.view import Holding, View
+from bidder.store.records import Memory
+
+# A daemon that ran until just now has written down within this time what it did.
+_UNBROKEN = timedelta(minutes=2)
+
+
+def recalled(memory: Memory, policy: Policy, now: datetime) -> View:
+    """Return the view with which a daemon starts: what it remembers, and nothing it must look up.
+
+    Every unfinished intent counts as in doubt: start-up is recovery.
+    """
+    last = memory.last_pass_at
+    unbroken = last is not None and timedelta(0) <= now - last <= _UNBROKEN
+    held = (_holding(holding, now, unbroken=unbroken) for holding in memory.holdings)
+    return View(
+        holdings={holding.order.order: holding for holding in held},
+        intents=tuple(_intent(intent, now) for intent in memory.intents),
+        ended=memory.ended,
+        unbooked=memory.unbooked,
+        rules=memory.rules,
+        steps=memory.steps,
+        creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),
+        raises=memory.raises,
+        wallets={},
+        rates=memory.rates.over(policy.static_rates),
+        creation_fee_usd=memory.creation_fee_usd or Decimal(0),
+        order_limit=memory.order_limit,
+        paused=memory.paused,
+    )
+
+
+def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:
+    clock = holding.clock
+    if not unbroken:
+        # Somebody may have lowered it since: another life of ours, before a backup was restored.
+        clock = replace(clock, opens_at=now + price_rules.LOWERING_PAUSE)
+    return replace(
+        holding,
+        active=None,
+        clock=clock,
+        first_seen_at=min(holding.first_seen_at, now),
+        last_seen_at=min(holding.last_seen_at, now),
+        missing_since=None,
+        missing_reads=0,
+    )
+
+
+def _intent(intent: Intent, now: datetime) -> Intent:
+    return replace(intent, opened_at=min(intent.opened_at, now), ended_at=now)

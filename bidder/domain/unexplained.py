@@ -1,0 +1,25 @@
+"""Orders that look like a target's own and that nothing here explains.
+
+A database that was restored from a backup, or begun anew, has forgotten orders that are still being
+paid for. Taken for a person's, each of them would be ordered a second time. So an order that could
+have come from a target's own launch fills one of its slots, untouched, until a person has decided:
+``adopt: true`` gives it to the target, cancelling it frees the slot.
+"""
+
+from bidder.domain import selection
+from bidder.domain.market import OrderKind
+from bidder.domain.policy import Target
+from bidder.domain.view import Holding, View
+
+
+def unexplained(target: Target, view: View) -> tuple[Holding, ...]:
+    """Return the orders of nobody that ``target`` would have placed just so."""
+    return tuple(h for h in view.holdings.values() if h.target is None and _alike(h, target, view))
+
+
+def _alike(holding: Holding, target: Target, view: View) -> bool:
+    order = holding.order
+    if order.kind is not OrderKind.SPOT or order.image != target.launch.image:
+        return False
+    listing = view.marketplace.listings.get(order.server)
+    return listing is None or selection.qualifies(listing, target.requirements)

@@ -1,0 +1,47 @@
+"""What a daemon knows when it starts: nothing is concluded from how long ago something was."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from builders import NOW, ORDER, at, make_holding, make_intent, make_policy
+
+from bidder.app.recalling import recalled
+from bidder.domain.intents import OrdersRead, Settled, settle
+from bidder.domain.market import OrdersAnswer
+from bidder.domain.price_rules import LOWERING_PAUSE, LoweringClock
+from bidder.store.records import Memory
+
+POLICY = make_policy()
+
+
+def test_a_short_gap_leaves_the_clocks_as_they_are() -> None:
+    """A restart costs no ten minutes of overpaying."""
+    memory = Memory(holdings=(make_holding(),), last_pass_at=at(-10))
+    assert recalled(memory, POLICY, NOW).holdings[ORDER].clock == make_holding().clock
+
+
+def test_after_a_gap_each_clock_counts_as_started_just_now() -> None:
+    """A backup that was restored does not know of the last lowering."""
+    for last in (at(-3600), at(3600), None):
+        memory = Memory(holdings=(make_holding(),), last_pass_at=last)
+        clock = recalled(memory, POLICY, NOW).holdings[ORDER].clock
+        assert clock.opens_at == NOW + LOWERING_PAUSE
+
+
+def test_an_open_intent_counts_as_sent_just_now() -> None:
+    """However old it looks: the calendar may have jumped, and its order may still be listed late."""
+    for opened in (-86400, 86400):
+        old = make_intent(ended=opened, opened_at=at(opened), empty_reads=5)
+        (intent,) = recalled(Memory(intents=(old,)), POLICY, NOW).intents
+        read = OrdersRead(answer=OrdersAnswer(orders=()), started_at=at(60), completed=True)
+        (verdict,) = settle([intent], read, grace=timedelta(seconds=120))
+        assert verdict.settled is Settled.UNKNOWN
+        later = replace(read, started_at=at(130))
+        assert settle([intent], later, grace=timedelta(seconds=120))[0].settled is Settled.LOST
+
+
+def test_times_that_lie_ahead_are_brought_back() -> None:
+    """A calendar set back must not make an order unable to go missing."""
+    ahead = make_holding(first_seen_at=at(3600), last_seen_at=at(3600), clock=LoweringClock())
+    held = recalled(Memory(holdings=(ahead,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER]
+    assert held.first_seen_at == held.last_seen_at == NOW

@@ -1,0 +1,80 @@
+"""An order that looks like a target's own fills its slot until a person has decided."""
+
+from dataclasses import replace
+from typing import Any
+
+from builders import (
+    LAUNCH,
+    TARGET,
+    make_book,
+    make_holding,
+    make_listing,
+    make_order,
+    make_policy,
+    make_target,
+    make_view,
+    seen,
+    usd,
+)
+
+from bidder.app import alarms
+from bidder.domain import guard, planning
+from bidder.domain.actions import Decision, PlaceBid, Reason
+from bidder.domain.market import OrderKind
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
+
+POLICY = make_policy(make_target(want=1))
+FREE = seen(make_book(server=102))
+
+
+def forgotten(policy: Policy = POLICY, **order: Any) -> View:
+    """Return a view with an order of nobody on server 101, and a free server beside it."""
+    strange = make_holding(order=make_order(**{"image": LAUNCH.image, **order}), target=None)
+    return make_view(policy, make_listing(), make_listing(102), holdings=[strange], books=[FREE])
+
+
+def placed(view: View, policy: Policy = POLICY) -> list[Decision]:
+    """Return the decisions that would create an order."""
+    decided = planning.plan(view, policy, FREE.at)
+    return [d for d in decided if isinstance(d.action, PlaceBid)]
+
+
+def test_it_is_not_ordered_a_second_time() -> None:
+    """As a database restored from a backup would."""
+    assert placed(forgotten()) == []
+
+
+def test_a_person_is_told_at_once_which_order_it_is() -> None:
+    """And what can be done about it."""
+    view = forgotten()
+    decisions = planning.plan(view, POLICY, FREE.at)
+    assert [d.reason for d in decisions] == [Reason.FROZEN]
+    (alarm,) = alarms.causes(view, decisions, POLICY, unreachable=False)
+    assert alarm.at_once
+    assert "order 7 looks like one of its own" in alarm.text
+    assert "adopt: true" in alarm.text
+
+
+def test_another_image_or_kind_is_a_persons_own_affair() -> None:
+    """Such an order cannot have come from the target's launch."""
+    assert len(placed(forgotten(image="other/image"))) == 1
+    assert len(placed(forgotten(kind=OrderKind.ON_DEMAND))) == 1
+
+
+def test_a_server_that_does_not_qualify_is_a_persons_own_affair() -> None:
+    """The target would not have chosen it."""
+    target = make_target(want=1)
+    picky = replace(target.requirements, exclude_countries=frozenset({"DE"}))
+    policy = make_policy(replace(target, requirements=picky))
+    strange = make_holding(order=make_order(image=LAUNCH.image), target=None)
+    abroad = make_listing(102, specs=replace(make_listing().specs, country="FR"))
+    view = make_view(policy, make_listing(), abroad, holdings=[strange], books=[FREE])
+    assert len(placed(view, policy)) == 1
+
+
+def test_the_rail_holds_without_the_plan() -> None:
+    """Whatever a strategy says."""
+    bid = PlaceBid(server=make_listing(102).server, price=usd("1"), target=TARGET, launch=LAUNCH)
+    wish = Decision(target=TARGET, reason=Reason.EMPTY_SLOT, action=bid)
+    assert guard.apply(wish, forgotten(), POLICY, FREE.at).facts["rail"] == "want"
