@@ -42,6 +42,10 @@ def leave_or_stay(
     """Return ``verdict``, or the move to another server where that is the better deal."""
     if here.book is None:
         return verdict
+    if verdict.reason is Reason.RECREATE and not _could_recreate(here, view, policy, now):
+        # Cancelling would only lose the server.
+        wanted = here.price if here.needed is None else here.needed
+        return common.walk_down(here, wanted, Reason.MARK_DOWN, now)
     if verdict.reason in _LEAVING:
         return _left(verdict, here, view, policy, now)
     params = here.target.params
@@ -149,6 +153,21 @@ def _could_place(found: Found, here: Position, view: View, policy: Policy, now: 
     action = PlaceBid(server=found.listing.server, price=price, target=target.name, launch=target.launch)
     placing = Decision(target=target.name, reason=Reason.MOVE, action=action)
     return guard.apply(placing, view.without_holding(order), policy, now).action is not None
+
+
+def _could_recreate(here: Position, view: View, policy: Policy, now: datetime) -> bool:
+    """Return whether this order would be placed again, lower, once it is gone."""
+    server, needed, target = here.holding.order.server, here.needed, here.target
+    if needed is None or server in _unfit(
+        target, view.without_holding(here.holding.order.order), policy, now
+    ):
+        return False
+    if any(now < s.until and (s.account_wide or s.server == server) for s in view.setbacks):
+        return False
+    action = PlaceBid(server=server, price=needed, target=target.name, launch=target.launch)
+    placing = Decision(target=target.name, reason=Reason.RECREATE, action=action)
+    without = view.without_holding(here.holding.order.order)
+    return guard.apply(placing, without, policy, now).action is not None
 
 
 def search(

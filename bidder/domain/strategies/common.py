@@ -169,6 +169,15 @@ def regain(position: Position, needed: Price, outbid_since: datetime, now: datet
     return needed
 
 
+def lost(position: Position, now: datetime) -> Decision | None:
+    """Return the decision for an idle bid whose server nobody's bid can win now; None elsewhere."""
+    if position.needed is None or (position.offer is not None and position.offer.active):
+        return None
+    found = regain(position, position.needed, position.holding.outbid_since or now, now)
+    gone = isinstance(found, Decision) and found.reason in {Reason.SERVER_LOST, Reason.UNAVAILABLE}
+    return found if isinstance(found, Decision) and gone else None
+
+
 def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> Decision | None:
     """Return how a bid above its ceiling comes down; None where it stands below.
 

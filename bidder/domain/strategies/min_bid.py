@@ -20,8 +20,12 @@ def opening_bid(quote: Quote) -> Price | None:
 
 
 def decide(position: Position, policy: Policy, now: datetime) -> Decision:
-    """Return the hold, save for what the ceiling commands."""
-    forced = common.unseen(position, policy, now) or common.above_ceiling(position, None, now)
+    """Return the hold, save for what the ceiling commands, or where the server is lost."""
+    forced = (
+        common.unseen(position, policy, now)
+        or common.above_ceiling(position, None, now)
+        or common.lost(position, now)
+    )
     if forced is not None:
         return forced
     active = position.offer is not None and position.offer.active

@@ -57,8 +57,13 @@ def _starved(position: Position, needed: Price, params: NicehashParams, now: dat
     if again_at is not None and now < again_at:
         return common.hold(position, Reason.PATIENCE, due=again_at, wants_book=True)
     step = Price(position.usual_drop(now), position.price.currency)
-    price = position.price + step
-    if position.cap is None or price > position.cap:
+    price = (position.price + step).rounded_up()
+    if position.cap is None:
+        return common.hold(position, Reason.NO_RATE)
+    if price > position.cap:
+        # The last step may be a short one: what suffices is within reach.
+        price = position.cap.rounded_down()
+    if price <= position.price:
         return common.hold(position, Reason.TOO_EXPENSIVE)
     action = common.reprice(position, price)
     return common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)

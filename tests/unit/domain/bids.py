@@ -20,7 +20,7 @@ from bidder.domain import planning
 from bidder.domain.actions import Decision, Reprice
 from bidder.domain.market import Book, Offer
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy, Rails, Target, TrackParams
+from bidder.domain.policy import Policy, Rails, StrategyParams, Target, TrackParams
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import Holding, Raised, View
 
@@ -36,14 +36,14 @@ def decided(view: View, policy: Policy, now: datetime = NOW) -> Decision:
 def facing(
     *offers: Offer,
     holding: Holding,
-    params: TrackParams = EAGER,
+    params: StrategyParams = EAGER,
     target: Target | None = None,
     rails: Rails | None = None,
     book: Book | None = None,
     reads: int = 2,
     **changes: Any,
 ) -> Decision:
-    """Return the decision of ``track`` about our bid in a book of these offers, just read."""
+    """Return a strategy's decision about our bid in a book of these offers, just read."""
     policy = make_policy(target or make_target(params=params), rails=rails or Rails())
     known = seen(book or make_book(*offers), outbid_reads=reads)
     listing = changes.pop("listing", make_listing())

@@ -1,0 +1,244 @@
+"""The rules known from elsewhere, each by what tells it from the others."""
+
+from decimal import Decimal
+
+import pytest
+from builders import (
+    NOW,
+    at,
+    make_book,
+    make_holding,
+    make_listing,
+    make_policy,
+    make_target,
+    make_view,
+    mine,
+    outbid_holding,
+    rival,
+    seen,
+    usd,
+)
+from unit.domain.bids import clock, facing, repriced
+
+from bidder.domain import planning
+from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
+from bidder.domain.market import Offer
+from bidder.domain.money import Currency, Price
+from bidder.domain.policy import (
+    AutopilotParams,
+    AutospottingParams,
+    MinBidParams,
+    NicehashParams,
+    Rails,
+    StrategyParams,
+    TopPlusTickParams,
+    TrackRecreateParams,
+)
+from bidder.domain.price_rules import LoweringClock, StepSample
+from bidder.domain.view import Created
+
+TENTH = tuple(
+    StepSample(
+        currency=Currency.USD, price=Decimal(n), drop=Decimal("0.1"), floor=None, exact=True, at=NOW
+    )
+    for n in (1, 100)
+)
+RUNNING = mine(usd("2"), active=True)
+OUTBID = mine(usd("2"))
+
+
+def opening(params: StrategyParams, *offers: Offer, on_demand: str = "10") -> Price | Reason:
+    """Return a strategy's first bid on one server, or why there is none."""
+    policy = make_policy(make_target(params=params))
+    listing = make_listing(on_demand=usd(on_demand))
+    view = make_view(policy, listing, books=[seen(make_book(*offers))])
+    (decision,) = planning.plan(view, policy, NOW)
+    return decision.action.price if isinstance(decision.action, PlaceBid) else decision.reason
+
+
+def test_the_minimum_is_bid_and_never_moved() -> None:
+    """The floor; a rival is waited for, whatever he bids."""
+    params = MinBidParams()
+    assert opening(params) == usd("1")
+    low, holding = mine(usd("1")), outbid_holding(price=usd("1"))
+    assert facing(low, rival(usd("1.2"), active=True), holding=holding, params=params).action is None
+
+
+@pytest.mark.parametrize("params", [MinBidParams(), AutospottingParams()])
+def test_a_bid_that_is_never_moved_still_notices_a_lost_server(params: StrategyParams) -> None:
+    """Rented to somebody else for a minute: waiting there wins nothing."""
+    rented = make_listing(rented=True)
+    decision = facing(OUTBID, holding=outbid_holding(), params=params, listing=rented)
+    assert decision.reason is Reason.SERVER_LOST
+
+
+def test_a_buffered_bid_is_ten_percent_above_the_moment_and_below_on_demand() -> None:
+    """Set once: neither a rival nor his absence moves it."""
+    params = AutospottingParams()
+    assert (
+        opening(params, rival(usd("2"))) == usd("2").one_tick_up().times(Decimal("1.1")).rounded_down()
+    )
+    assert opening(params, rival(usd("2")), on_demand="2.1") == usd("2.1")
+    assert facing(RUNNING, holding=make_holding(), params=params).reason is Reason.WINNING
+    outbid = facing(OUTBID, rival(usd("3"), active=True), holding=outbid_holding(), params=params)
+    assert outbid.action is None
+
+
+@pytest.mark.parametrize("params", [TopPlusTickParams(), TrackRecreateParams()])
+def test_a_follower_raises_in_the_moment_it_is_outbid(params: StrategyParams) -> None:
+    """No grace, no second read: one increment above the best rival."""
+    decision = facing(
+        OUTBID,
+        rival(usd("3"), active=True),
+        holding=outbid_holding(since=0),
+        params=params,
+        reads=1,
+    )
+    assert repriced(decision) == usd("3").one_tick_up()
+
+
+def test_a_follower_comes_down_a_step_at_a_time_when_the_clock_allows() -> None:
+    """A tenth of a dollar, and not a second before."""
+    params = TopPlusTickParams()
+    lower = facing(
+        RUNNING, rival(usd("1.5")), holding=make_holding(clock=clock(600)), params=params, steps=TENTH
+    )
+    assert repriced(lower) == usd("1.9")
+    early = facing(
+        RUNNING, rival(usd("1.5")), holding=make_holding(clock=clock(599)), params=params, steps=TENTH
+    )
+    assert (early.action, early.reason, early.due) == (None, Reason.CLOCK, at(1))
+
+
+def test_a_long_walk_is_skipped_by_cancelling() -> None:
+    """From 4 to 1 in thirty steps costs 0.31 USD; a restart and the fee here 0.02 and 0.05."""
+    four = mine(usd("4"), active=True)
+    holding = make_holding(price=usd("4"), clock=clock(601))
+
+    def with_fee(fee: str) -> Decision:
+        return facing(
+            four,
+            holding=holding,
+            params=TrackRecreateParams(),
+            steps=TENTH,
+            creation_fee_usd=Decimal(fee),
+        )
+
+    again, dear = with_fee("0.05"), with_fee("0.5")
+    assert isinstance(again.action, Withdraw)
+    assert again.reason is Reason.RECREATE
+    assert repriced(dear) == usd("3.9")
+
+
+def test_the_factor_says_how_many_restarts_a_walk_may_cost() -> None:
+    """The same walk of 0.302 USD against a restart and fee of 0.0708, times 4 and times 5."""
+    four = mine(usd("4"), active=True)
+    holding = make_holding(price=usd("4"), clock=clock(601))
+    taken = {
+        factor: facing(
+            four,
+            holding=holding,
+            params=TrackRecreateParams(factor=factor),
+            steps=TENTH,
+            creation_fee_usd=Decimal("0.05"),
+        ).reason
+        for factor in (4.0, 5.0)
+    }
+    assert taken == {4.0: Reason.RECREATE, 5.0: Reason.MARK_DOWN}
+
+
+def test_nothing_is_cancelled_that_could_not_be_created_again() -> None:
+    """Where the rails would stop the new order, the old one walks down."""
+    four = mine(usd("4"), active=True)
+    holding = make_holding(price=usd("4"), clock=clock(601))
+    server = holding.order.server
+    decision = facing(
+        four,
+        holding=holding,
+        params=TrackRecreateParams(),
+        steps=TENTH,
+        rails=Rails(max_creations_per_server_hour=2),
+        creations=(Created(server=server, at=at(-60)), Created(server=server, at=at(-30))),
+    )
+    assert repriced(decision) == usd("3.9")
+
+
+def test_what_was_cancelled_to_be_created_again_is_created_at_once() -> None:
+    """The empty slot is filled on the same server, at the bottom."""
+    policy = make_policy(make_target(params=TrackRecreateParams()))
+    view = make_view(policy, make_listing(), books=[seen(make_book(rival(usd("1.5"))))])
+    (decision,) = planning.plan(view, policy, NOW)
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price == usd("1.5").one_tick_up()
+
+
+def test_the_stepper_raises_one_step_a_minute_without_regard_to_the_book() -> None:
+    """The rival stands a dollar above; the bid goes up a tenth."""
+    offers = OUTBID, rival(usd("3"), active=True)
+    first = facing(*offers, holding=outbid_holding(), params=NicehashParams(), steps=TENTH)
+    assert repriced(first) == usd("2.1")
+    lately = outbid_holding(clock=LoweringClock(raised_at=at(-59)))
+    soon = facing(*offers, holding=lately, params=NicehashParams(), steps=TENTH)
+    assert (soon.action, soon.due) == (None, at(1))
+
+
+def test_the_stepper_takes_a_short_last_step_to_the_cap() -> None:
+    """What suffices is within the ceiling of five dollars, a whole step is not."""
+    near, holding = mine(usd("4.95")), outbid_holding(price=usd("4.95"))
+    there = facing(
+        near,
+        rival(usd("4.98"), active=True),
+        holding=holding,
+        params=NicehashParams(),
+        steps=TENTH,
+    )
+    assert repriced(there) == usd("5")
+    beyond = facing(
+        near, rival(usd("6"), active=True), holding=holding, params=NicehashParams(), steps=TENTH
+    )
+    assert beyond.reason is Reason.TOO_EXPENSIVE
+
+
+def test_the_adapted_stepper_comes_down_to_what_suffices() -> None:
+    """A step, or what is left of one; the literal rule sees one filled price and stays for ever."""
+    holding = make_holding(clock=clock(601))
+
+    def beside(price: str, params: StrategyParams) -> Decision:
+        return facing(RUNNING, rival(usd(price)), holding=holding, params=params, steps=TENTH)
+
+    assert repriced(beside("1.8", NicehashParams())) == usd("1.9")
+    assert repriced(beside("1.95", NicehashParams())) == usd("1.95").one_tick_up()
+    assert beside("1.1", NicehashParams(literal=True)).reason is Reason.WINNING
+
+
+def test_the_patient_one_waits_out_its_grace_and_raises_in_bounded_steps() -> None:
+    """Two and a half minutes, then five percent at most."""
+    offers = OUTBID, rival(usd("3"), active=True)
+    early = facing(*offers, holding=outbid_holding(since=-149), params=AutopilotParams())
+    assert (early.action, early.reason, early.due) == (None, Reason.PATIENCE, at(1))
+    late = facing(*offers, holding=outbid_holding(since=-150), params=AutopilotParams())
+    assert repriced(late) == usd("2.1")
+
+
+def test_the_grace_is_one_for_the_episode() -> None:
+    """A raise that did not win is followed by the next after a minute, not after another grace."""
+    offers = OUTBID, rival(usd("3"), active=True)
+
+    def after_raise(raised: float, since: float) -> Decision:
+        holding = outbid_holding(since=since, clock=LoweringClock(raised_at=at(raised)))
+        return facing(*offers, holding=holding, params=AutopilotParams())
+
+    assert repriced(after_raise(raised=-60, since=-59)) == usd("2.1")
+    assert after_raise(raised=-59, since=-58).due == at(1)
+    assert after_raise(raised=-600, since=-10).due == at(140)
+
+
+def test_the_cushion_is_kept_and_not_chased() -> None:
+    """A tenth above what suffices: down to it, never up to it while running."""
+    params, cushion = AutopilotParams(overpay=Decimal("0.1")), usd("1.5").one_tick_up()
+    down = facing(
+        RUNNING, rival(usd("1.5")), holding=make_holding(clock=clock(601)), params=params, steps=()
+    )
+    assert repriced(down) == cushion.times(Decimal("1.1")).rounded_up()
+    thin = facing(RUNNING, rival(usd("1.95")), holding=make_holding(), params=params)
+    assert thin.reason is Reason.WINNING
