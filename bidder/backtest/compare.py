@@ -101,18 +101,9 @@ def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
 def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) -> Comparison:
     """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used."""
     chosen = lineup.named(question.strategies)
-    trace = whole.cut(_aware(question.start), _aware(question.end))
-    grid = timedelta(seconds=question.grid_seconds)
-    if question.pause_seconds % question.grid_seconds:
-        raise BadInput(
-            f"--pause-seconds {question.pause_seconds} is not a multiple of --grid-seconds"
-            f" {question.grid_seconds}; choose a grid that divides it"
-        )
-    if (trace.end - trace.start) < grid:
-        raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
-    points = trace.sampled(grid)
+    cut = cut_on(whole, question)
+    trace, points = cut.trace, cut.points
     terms = terms_of(question, points)
-    past = _past(whole, trace, grid)
     best = optimum.optimum(points, terms, path=keep_periods)
     runs = tuple(
         runner.play(
@@ -123,7 +114,7 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
             terms,
             keep_periods=keep_periods,
             on_demand=question.on_demand,
-            past=past if lineup.learns(params) else (),
+            past=cut.past if lineup.learns(params) else (),
         )
         for name, params in chosen.items()
     )
@@ -135,6 +126,36 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
         optimum_bids=best.bids,
         runs=runs,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The part of a trace that is scored, and the prices on the grid before it."""
+
+    trace: Trace
+    points: tuple[Decimal, ...]
+    past: tuple[Decimal, ...]
+
+
+def cut_of(question: Question) -> Cut:
+    """Return the part of the file's market that is asked for; raises BadInput."""
+    if question.file is None:
+        raise BadInput("--trace is missing; name a CSV file with recorded prices")
+    return cut_on(read_trace(question.file, question.market), question)
+
+
+def cut_on(whole: Trace, question: Question) -> Cut:
+    """Return the part of a trace that is asked for; raises BadInput."""
+    trace = whole.cut(_aware(question.start), _aware(question.end))
+    grid = timedelta(seconds=question.grid_seconds)
+    if question.pause_seconds % question.grid_seconds:
+        raise BadInput(
+            f"--pause-seconds {question.pause_seconds} is not a multiple of --grid-seconds"
+            f" {question.grid_seconds}; choose a grid that divides it"
+        )
+    if (trace.end - trace.start) < grid:
+        raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
+    return Cut(trace=trace, points=trace.sampled(grid), past=_past(whole, trace, grid))
 
 
 def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:

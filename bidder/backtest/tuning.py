@@ -153,7 +153,7 @@ def search(
     url: str | None,
     name: str,
     share: float = 2 / 3,
-    progress: Callable[[int, float], None] = lambda done, best: None,
+    progress: Callable[[int], None] | None = None,
 ) -> Tuned:
     """Search for ``trials`` backtests on ``workers`` cores, then check; ``url`` None keeps nothing.
 
@@ -165,10 +165,10 @@ def search(
     study = _study(url, f"{name}/{strategy}")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         usual = pool.submit(earned, strategy, {}, first, terms)
-        best_so_far = float("-inf")
-        for done, value in enumerate(_trials(study, knobs, pool, strategy, first, terms, trials), 1):
-            best_so_far = max(best_so_far, value)
-            progress(done, best_so_far)
+        searching = _trials(study, knobs, pool, strategy, first, terms, trials, workers)
+        for done, _ in enumerate(searching, 1):
+            if progress is not None:
+                progress(done)
         best: dict[str, Any] = dict(study.best_trial.user_attrs["settings"])
         checks = [pool.submit(earned, strategy, chosen, rest, terms) for chosen in ({}, best)]
         return Tuned(
@@ -188,13 +188,13 @@ def _trials(
     stretch: Stretch,
     terms: Terms,
     count: int,
+    workers: int,
 ) -> Iterator[float]:
     """Keep every worker busy, and yield each trial's earnings as it ends."""
     running: dict[Future[float], Trial] = {}
     begun = 0
-    most = pool._max_workers  # noqa: SLF001 - the pool does not tell in public
     while begun < count or running:
-        while begun < count and len(running) < most:
+        while begun < count and len(running) < workers:
             trial = study.ask()
             settings = {key: _drawn(trial, key, knob) for key, knob in knobs.items()}
             trial.set_user_attr("settings", settings)

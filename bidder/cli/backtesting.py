@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bidder.backtest.compare import Comparison
     from bidder.backtest.traces import Trace
 
-_TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def backtest(
@@ -45,10 +45,10 @@ def backtest(
         str | None, typer.Option(metavar="A,B,C", help="Which to compare; default: all.")
     ] = None,
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=_TIME_FORMATS, help="Where the cut starts, UTC.")
+        datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=_TIME_FORMATS, help="Where the cut ends, UTC.")
+        datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
     ] = None,
     restart_hours: Annotated[str, typer.Option(help="Hours of value that a start costs.")] = "0.1",
     creation_fee: Annotated[str, typer.Option(help="What a creation costs.")] = "0.01",
@@ -89,14 +89,14 @@ def backtest(
     question = compare.Question(
         file=trace,
         market=market,
-        value=_number("--value", value, least=Decimal("1e-9")),
-        step=_step(step),
+        value=read_number("--value", value, least=Decimal("1e-9")),
+        step=read_step(step),
         start=first,
         end=last,
-        restart_hours=_number("--restart-hours", restart_hours),
-        creation_fee=_number("--creation-fee", creation_fee),
-        tick=None if tick is None else _number("--tick", tick, least=Decimal("1e-9")),
-        on_demand=None if on_demand is None else _number("--on-demand", on_demand),
+        restart_hours=read_number("--restart-hours", restart_hours),
+        creation_fee=read_number("--creation-fee", creation_fee),
+        tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
+        on_demand=None if on_demand is None else read_number("--on-demand", on_demand),
         pause_seconds=pause_seconds,
         grid_seconds=grid_seconds,
         creation_starts_clock=creation_starts_clock,
@@ -145,7 +145,8 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
 
 
-def _number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:
+def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:
+    """Return an option's number; raises BadInput."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -155,11 +156,11 @@ def _number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:
     return number
 
 
-def _step(text: str) -> tuple[Decimal, bool]:
+def read_step(text: str) -> tuple[Decimal, bool]:
     """Return the step, and whether it is a share of the median price."""
     if not text.endswith("%"):
-        return _number("--step", text, least=Decimal("1e-9")), False
-    return _number("--step", text[:-1], least=Decimal("1e-6")) / 100, True
+        return read_number("--step", text, least=Decimal("1e-9")), False
+    return read_number("--step", text[:-1], least=Decimal("1e-6")) / 100, True
 
 
 def _show(found: "Comparison") -> None:

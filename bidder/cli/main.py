@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import backtesting, keeping, looking, ordering, serving, telling
+from bidder.cli import backtesting, keeping, looking, ordering, serving, telling, tuning
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -113,6 +113,7 @@ def chaos(
 
 
 app.command()(backtesting.backtest)
+app.command()(tuning.tune)
 app.command()(looking.check)
 app.command()(looking.health)
 app.command()(looking.plan)

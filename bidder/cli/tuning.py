@@ -3,7 +3,7 @@
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from bidder.cli import output
 from bidder.cli.backtesting import TIME_FORMATS, read_number, read_step
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from bidder.backtest.terms import Terms
+    from bidder.backtest.traces import Trace
 
 
 def tune(
@@ -79,8 +83,8 @@ def tune(
             trials=trials,
             workers=workers or os.cpu_count() or 1,
             url=url,
-            name=f"{cut.trace.market} {terms.value:f} {float(terms.step):.6g} {cut.trace.start:%Y-%m-%d}",
-            progress=lambda done, _: bar.update(task, completed=done),
+            name=_study_name(cut.trace, terms),
+            progress=lambda done: bar.update(task, completed=done),
         )
     if as_json:
         output.say_json(
@@ -96,13 +100,15 @@ def tune(
             }
         )
         return ExitCode.DONE
-    output.say(
-        f"searched on: {found.searched[0]:.4f} with the usual settings, {found.searched[1]:.4f} best"
-    )
-    output.say(
-        f"checked on:  {found.checked[0]:.4f} with the usual settings, {found.checked[1]:.4f} best"
-    )
+    for name, (usual, best) in (("searched", found.searched), ("checked", found.checked)):
+        output.say(f"{name} on: {usual:.4f} with the usual settings, {best:.4f} with the best")
     if not found.holds:
         output.say("on the time they were not chosen by they earn no more: keep the usual settings")
     output.say(found.yaml())
     return ExitCode.DONE
+
+
+def _study_name(trace: "Trace", terms: "Terms") -> str:
+    """Return what tells one question from another: trials of two must not be mixed."""
+    span = f"{trace.start:%Y-%m-%dT%H:%M} {trace.end:%Y-%m-%dT%H:%M}"
+    return f"{trace.market} {span} {terms.value:f} {float(terms.step):.6g}"

@@ -1,12 +1,12 @@
 """Strategies on traces: the daemon's own decisions, held to the exchange's rules by the auction."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 
 import pytest
+from backtest_traces import START, wandering
 from documented import disagreements
 
 from bidder.backtest import lineup, runner, traces
@@ -16,22 +16,7 @@ from bidder.backtest.terms import Terms
 from bidder.cli.main import main
 from bidder.errors import BadInput
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 TERMS = Terms(value=Decimal("0.2"), step=Decimal("0.001"), tick=Decimal("0.0001"))
-
-
-def wandering(seed: int, cells: int) -> list[Decimal]:
-    """A price that keeps for some minutes, wanders, and now and then jumps up for a while."""
-    chance = Random(seed)
-    points, base, spike, left = [], 0.1, 0.0, 0
-    for cell in range(cells):
-        if cell % chance.randint(3, 9) == 0:
-            base = min(max(base * (1 + chance.gauss(0, 0.01)), 0.05), 0.18)
-        if left <= 0 and chance.random() < 0.004:
-            spike, left = chance.choice((0.01, 0.05, 0.5)), chance.randint(2, 90)
-        left -= 1
-        points.append(Decimal(str(round(base + (spike if left > 0 else 0.0), 4))))
-    return points
 
 
 @pytest.mark.parametrize("name", sorted(lineup.LINEUP))

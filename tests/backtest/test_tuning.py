@@ -1,0 +1,87 @@
+"""Searching settings: on one part of the time, checked on another, kept in a database."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from backtest_traces import START, wandering
+from documented import disagreements
+
+from bidder.backtest import tuning
+from bidder.backtest.terms import Terms
+from bidder.cli.main import main
+from bidder.errors import BadInput
+
+TERMS = Terms(value=Decimal("0.2"), step=Decimal("0.001"), tick=Decimal("0.0001"))
+
+
+def test_the_best_settings_are_one_of_those_tried(tmp_path: Path) -> None:
+    """What is printed earns what is claimed, on both parts; a second search goes on with the study."""
+    whole = tuning.Stretch(points=tuple(wandering(5, 900)), start=START)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    found = tuning.search("track_recreate", whole, TERMS, trials=3, workers=2, url=url, name="a")
+    first, rest = whole.split(TERMS.grid, 2 / 3)
+    assert found.searched[1] == tuning.earned("track_recreate", found.best, first, TERMS)
+    assert found.checked == (
+        tuning.earned("track_recreate", {}, rest, TERMS),
+        tuning.earned("track_recreate", found.best, rest, TERMS),
+    )
+    again = tuning.search("track_recreate", whole, TERMS, trials=2, workers=2, url=url, name="a")
+    assert again.trials == 5
+    assert again.searched[1] >= found.searched[1]
+
+
+@pytest.mark.parametrize("strategy", sorted(tuning.KNOBS))
+def test_every_drawn_setting_is_one_that_the_strategy_takes(strategy: str) -> None:
+    """The ends of each range become parameters that differ."""
+    ends = [
+        tuning.with_settings(
+            strategy,
+            {key: knob.written(getattr(knob, end)) for key, knob in tuning.KNOBS[strategy].items()},
+        )
+        for end in ("least", "most")
+    ]
+    assert ends[0] != ends[1]
+
+
+def test_the_yaml_to_paste_can_be_read() -> None:
+    """As text that names the strategy and its settings."""
+    found = tuning.Tuned(
+        strategy="autopilot",
+        trials=1,
+        best={"overpay": "1.50%", "grace": "90s"},
+        searched=(0.0, 1.0),
+        checked=(0.0, -1.0),
+    )
+    assert yaml.safe_load(found.yaml()) == {
+        "strategy": "autopilot",
+        "autopilot": {"overpay": "1.50%", "grace": "90s"},
+    }
+    assert not found.holds
+
+
+def test_the_command_prints_what_it_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings, and what they earned where they were found and where they were not."""
+    rows = [f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z,a,{p},x" for n, p in enumerate(wandering(6, 600))]
+    file = tmp_path / "trace.csv"
+    file.write_text("\n".join(["ts_utc,market,price_usd,source", *rows]) + "\n")
+    arguments = ["tune", "--trace", str(file), "--value", "0.2", "--trials", "2", "--workers", "1"]
+    assert main([*arguments, "--strategy", "track_recreate", "--json"]) == 0
+    assert disagreements(json.loads(capsys.readouterr().out), "tune") == []
+    assert main([*arguments, "--strategy", "fixed"]) == 2
+    assert "--strategy" in capsys.readouterr().err
+
+
+def test_a_study_never_stands_among_the_daemons_tables() -> None:
+    """A file of its own beside the SQLite file."""
+    assert tuning.study_url("sqlite:////var/lib/x/bidder.db") == "sqlite:////var/lib/x/bidder.db.tuning"
+
+
+def test_a_stretch_too_short_to_check_on_is_refused() -> None:
+    """One moment cannot be split."""
+    with pytest.raises(BadInput):
+        tuning.Stretch(points=(Decimal(1),), start=START).split(TERMS.grid, 0.5)
