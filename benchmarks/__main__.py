@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, memory, passes, rate, reaction, startup
+from benchmarks import decode, memory, passes, rate, reaction, soak, startup
 from benchmarks.figures import Figure
 from bidder.telemetry import configure_logging
 
@@ -25,6 +25,7 @@ _ALL: dict[str, Callable[..., Iterator[Figure]]] = {
     "memory": memory.run,
     "reaction": reaction.run,
     "rate": rate.run,
+    "soak": soak.run,
 }
 
 
