@@ -28,6 +28,7 @@ _COUNT_EVERY = timedelta(seconds=60)
 # A longer gap than this between two countings was no trading.
 _LONGEST_GAP = timedelta(minutes=10)
 _DAY = Decimal(86400)
+_MOST_FORMER = 200
 _MOVES = frozenset({Reason.MOVE, Reason.WAR, Reason.SERVER_LOST})
 
 
@@ -77,6 +78,7 @@ class Teller:
     def _positions(self, now: datetime, view: View) -> Iterator[Notice]:
         if view.holdings is not self._holdings:
             self._holdings = view.holdings
+            self._forget(view)
             for holding in view.holdings.values():
                 if holding.ours:
                     yield from self._position(holding, now, view)
@@ -87,6 +89,14 @@ class Teller:
             elif _reachable(won.order) or now - self._won[order] >= _ACCESS_WITHIN:
                 del self._won[order]
                 yield _won(won, now, view)
+
+    def _forget(self, view: View) -> None:
+        """Forget orders that are long over: months bring thousands of them."""
+        assert self._running is not None
+        if len(self._running) > len(view.holdings) + _MOST_FORMER:
+            self._running = {
+                order: runs for order, runs in self._running.items() if order in view.holdings
+            }
 
     def _position(self, holding: Holding, now: datetime, view: View) -> Iterator[Notice]:
         assert self._running is not None

@@ -1,0 +1,118 @@
+"""Notices from single passes: budget, outages, alarms, and what a loss is called."""
+
+from decimal import Decimal
+
+from builders import (
+    NOW,
+    at,
+    make_book,
+    make_holding,
+    make_listing,
+    make_policy,
+    make_view,
+    mine,
+    rival,
+    seen,
+    usd,
+)
+
+from bidder.app.alarms import Alarm
+from bidder.app.report import PassReport
+from bidder.app.telling import Teller
+from bidder.domain.notices import Event, Level, Notice
+from bidder.domain.policy import Policy, Rails
+from bidder.domain.view import View
+
+EMPTY = View()
+
+
+def passed(
+    teller: Teller,
+    view: View = EMPTY,
+    policy: Policy | None = None,
+    *,
+    seconds: float = 0,
+    unreachable: bool = False,
+    alarms: tuple[Alarm, ...] = (),
+) -> list[Notice]:
+    """Return what one pass tells, so many seconds after NOW."""
+    report = PassReport(pass_id=1, at=at(seconds), alarms_raised=alarms)
+    return list(teller.notices(report, view, policy or make_policy(), unreachable=unreachable))
+
+
+def test_an_outage_is_told_once_when_it_lasts_and_once_when_it_is_over() -> None:
+    """A hiccup is no news; ten minutes are, and so is the end."""
+    teller = Teller()
+    assert passed(teller, seconds=0, unreachable=True) == []
+    assert passed(teller, seconds=599, unreachable=True) == []
+    (told,) = passed(teller, seconds=600, unreachable=True)
+    assert (told.event, told.level) == (Event.UNREACHABLE, Level.WARNING)
+    assert passed(teller, seconds=700, unreachable=True) == []
+    (over,) = passed(teller, seconds=800)
+    assert (over.event, over.level) == (Event.UNREACHABLE, Level.INFO)
+    assert passed(teller, seconds=801) == []
+
+
+def test_a_daily_limit_is_told_near_its_end_and_again_only_after_relief() -> None:
+    """At nine tenths once; not again while the bids stay there."""
+    policy = make_policy(rails=Rails(max_usd_per_day=Decimal(10)))
+    teller = Teller()
+
+    def bids(price: str) -> View:
+        return make_view(policy, make_listing(), holdings=[make_holding(price=usd(price))])
+
+    assert not _budget(passed(teller, bids("8.9"), policy))
+    assert len(_budget(passed(teller, bids("9"), policy))) == 1
+    assert not _budget(passed(teller, bids("8.5"), policy))
+    assert not _budget(passed(teller, bids("9.5"), policy))
+    assert not _budget(passed(teller, bids("7"), policy))
+    assert len(_budget(passed(teller, bids("9.5"), policy))) == 1
+
+
+def _budget(notices: list[Notice]) -> list[Notice]:
+    return [notice for notice in notices if notice.event is Event.BUDGET]
+
+
+def test_alarms_are_told_by_what_they_mean() -> None:
+    """A freeze is urgent, a runway is the budget's, an outage has its own notice."""
+    found = passed(
+        Teller(),
+        alarms=(
+            Alarm(key="one:frozen", text="frozen"),
+            Alarm(key="runway", text="lasts 2 hours"),
+            Alarm(key="unreachable", text="no answer"),
+            Alarm(key="one:no_candidate", text="nothing fits"),
+        ),
+    )
+    assert [(n.event, n.level) for n in found] == [
+        (Event.AMBIGUOUS, Level.URGENT),
+        (Event.BUDGET, Level.WARNING),
+        (Event.BLOCKED, Level.WARNING),
+    ]
+
+
+def test_a_loss_to_a_rival_and_a_loss_of_the_server_have_different_names() -> None:
+    """Outbid where a rival runs; displaced where nobody does."""
+    policy = make_policy()
+    for offers, event in (
+        ((rival(usd("3"), active=True), mine(usd("2"))), Event.OUTBID),
+        ((mine(usd("2")),), Event.DISPLACED),
+    ):
+        teller = Teller()
+        held = make_holding(active=True)
+        passed(teller, make_view(policy, make_listing(), holdings=[held]), policy)
+        lost = make_holding(active=False, outbid_since=NOW)
+        view = make_view(policy, make_listing(), holdings=[lost], books=[seen(make_book(*offers))])
+        (told,) = passed(teller, view, policy, seconds=1)
+        assert told.event is event
+
+
+def test_a_win_waits_for_the_way_in_but_not_for_ever() -> None:
+    """The exchange may take a moment to name hosts; after two minutes the win is told without."""
+    policy, teller = make_policy(), Teller()
+    passed(teller, EMPTY, policy)
+    view = make_view(policy, make_listing(), holdings=[make_holding(active=True)])
+    assert passed(teller, view, policy, seconds=1) == []
+    assert passed(teller, view, policy, seconds=120) == []
+    told = passed(teller, view, policy, seconds=121)
+    assert [n.event for n in told if n.event is Event.WON] == [Event.WON]
