@@ -168,6 +168,8 @@ def test_file_shrinks_when_history_goes(tmp_path: Path) -> None:
     """Pages of deleted rows are given back to the disk, a slice at a time."""
     engine = open_engine(f"sqlite:///{tmp_path / 'bidder.db'}")
     upgrade(engine)
+    with transaction(engine, writing=False) as connection:
+        empty = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     store = Store(engine, ACCOUNT)
     for hour in range(40):
         books = tuple(make_book(server, at=at(hour * 3600), rivals=hour) for server in range(200))
@@ -179,7 +181,8 @@ def test_file_shrinks_when_history_goes(tmp_path: Path) -> None:
         after = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     engine.dispose()
 
-    assert after < before * 0.7
+    # The schema's own pages hold no rows and can never be given back.
+    assert after - empty < (before - empty) * 0.6
 
 
 @pytest.mark.parametrize("looked_again_after", [300, 600])
