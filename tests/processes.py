@@ -107,9 +107,9 @@ def ask(root: str, path: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-def wait_for(what: Callable[[], Any], *, of: str) -> Any:
+def wait_for(what: Callable[[], Any], *, of: str, patience: float = PATIENCE) -> Any:
     """Return what ``what`` returns as soon as that is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         found = what()
         if found:

@@ -93,9 +93,9 @@ def survival(
         return None
     share = min(max(held / possible, 0.0), 1.0)
     observations = watched / keep.total_seconds()
-    return Survival(
-        share=share, lower=_wilson(share, observations, confidence), observations=observations
-    )
+    # Where nothing held, rounding leaves the bound a hair above the share.
+    lower = min(_wilson(share, observations, confidence), share)
+    return Survival(share=share, lower=lower, observations=observations)
 
 
 def bid_for(

@@ -76,4 +76,5 @@ async def test_a_pass_that_never_comes_is_stalled() -> None:
 
     watch.advance(timedelta(minutes=10).total_seconds())
 
-    assert daemon.stalled_seconds() >= 599
+    # Less the pause after which the pass was due: a second, or a few after a failed read.
+    assert daemon.stalled_seconds() >= 590
