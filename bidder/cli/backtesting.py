@@ -37,6 +37,19 @@ def backtest(
     days: Annotated[
         int, typer.Option(min=1, max=3660, help="With --from-history: how far back to look.")
     ] = 14,
+    availability: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Instead: when a spot server could be had, for a job."),
+    ] = None,
+    job_hours: Annotated[
+        float | None, typer.Option(min=0.01, help="With --availability: hours of work.")
+    ] = None,
+    deadline_hours: Annotated[
+        float | None, typer.Option(min=0.01, help="With --availability: hours until it must be done.")
+    ] = None,
+    on_demand_ratio: Annotated[
+        float, typer.Option(min=1, max=1000, help="With --availability: on-demand over spot price.")
+    ] = 3.0,
     value: Annotated[str | None, typer.Option(help="What an hour of running is worth.")] = None,
     step: Annotated[
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median price.")
@@ -50,7 +63,10 @@ def backtest(
     last: Annotated[
         datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
     ] = None,
-    restart_hours: Annotated[str, typer.Option(help="Hours of value that a start costs.")] = "0.1",
+    restart_hours: Annotated[
+        str | None,
+        typer.Option(help="Hours that a start costs; default: 0.1, with --availability 0.2."),
+    ] = None,
     creation_fee: Annotated[str, typer.Option(help="What a creation costs.")] = "0.01",
     tick: Annotated[
         str | None, typer.Option(help="How far above a rival suffices; default: a tenth of the step.")
@@ -82,6 +98,10 @@ def backtest(
     """
     from bidder.backtest import compare
 
+    if availability is not None:
+        restart = read_number("--restart-hours", restart_hours or "0.2")
+        names = None if strategies is None else tuple(strategies.split(","))
+        return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
     if from_history == (trace is not None):
         raise BadInput("name the market: either --trace FILE or --from-history with -c FILE")
     if value is None:
@@ -93,7 +113,7 @@ def backtest(
         step=read_step(step),
         start=first,
         end=last,
-        restart_hours=read_number("--restart-hours", restart_hours),
+        restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
         creation_fee=read_number("--creation-fee", creation_fee),
         tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
         on_demand=None if on_demand is None else read_number("--on-demand", on_demand),
@@ -116,6 +136,51 @@ def backtest(
         output.say_json(found.document())
     else:
         _show(found)
+    return ExitCode.DONE
+
+
+def _job(
+    file: Path,
+    job_hours: float | None,
+    deadline_hours: float | None,
+    ratio: float,
+    restart: Decimal,
+    names: tuple[str, ...] | None,
+    as_json: bool,
+) -> int:
+    """Compare the policies for a job with a deadline."""
+    from bidder.backtest import availability_compare
+    from bidder.backtest.availability import Job
+
+    if job_hours is None or deadline_hours is None:
+        raise BadInput("--availability needs --job-hours and --deadline-hours")
+    job = Job(
+        work=round(job_hours * 3600),
+        time=round(deadline_hours * 3600),
+        restart=int(restart * 3600),
+        ratio=ratio,
+    )
+    found = availability_compare.compare(file, job, names or availability_compare.NAMES).document()
+    if as_json:
+        output.say_json(found)
+        return ExitCode.DONE
+    columns = ("strategy", "cost", "over the optimum", "missed", "starts", "spot h", "on-demand h")
+    rows = [
+        (
+            run["strategy"],
+            f"{run['cost']:.2f}",
+            f"{run['cost_ratio']:.4f}",
+            "yes" if run["missed"] else "no",
+            str(run["starts"]),
+            f"{run['spot_hours']:.2f}",
+            f"{run['on_demand_hours']:.2f}",
+        )
+        for run in found["runs"]
+    ]
+    output.table(columns, rows)
+    output.say(
+        f"the optimum, which knows the future: {found['optimum_cost']:.2f} hours of the spot price"
+    )
     return ExitCode.DONE
 
 

@@ -1,0 +1,53 @@
+"""Jobs with a deadline, from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from documented import disagreements
+
+from bidder.cli.main import main
+
+
+def trace_file(folder: Path, text: str) -> Path:
+    """A trace as a file."""
+    file = folder / "spot.json"
+    file.write_text(text)
+    return file
+
+
+def arguments(file: Path, job: str = "5", deadline: str = "8") -> list[str]:
+    """The command's words."""
+    return ["backtest", "--availability", str(file), "--job-hours", job, "--deadline-hours", deadline]
+
+
+def test_every_policy_keeps_the_deadline_and_none_beats_the_optimum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One object, as documented; on demand throughout is never needed here."""
+    steps = [int(n % 7 not in (2, 3)) for n in range(100)]
+    file = trace_file(tmp_path, json.dumps({"metadata": {"gap_seconds": 600}, "data": steps}))
+    assert main([*arguments(file), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert disagreements(document, "backtest --availability") == []
+    assert not any(run["missed"] for run in document["runs"])
+    assert all(run["cost"] >= document["optimum_cost"] - 1e-9 for run in document["runs"])
+    assert {run["strategy"] for run in document["runs"]} >= {"deadline", "greedy", "uniform_progress"}
+
+
+@pytest.mark.parametrize(
+    ("text", "job", "told"),
+    [
+        ("[]", "5", "is no availability trace"),
+        ('{"metadata": {"gap_seconds": 0.5}, "data": [1]}', "5", "gap_seconds"),
+        ('{"metadata": {"gap_seconds": 600}, "data": [2]}', "5", "data"),
+        ('{"metadata": {"gap_seconds": 600}, "data": [1, 0]}', "5", "--deadline-hours"),
+        (json.dumps({"metadata": {"gap_seconds": 600}, "data": [1] * 99}), "7.9", "--job-hours"),
+    ],
+)
+def test_bad_input_is_named(
+    text: str, job: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file or the option, and the remedy; exit code 2."""
+    assert main(arguments(trace_file(tmp_path, text), job)) == 2
+    assert told in capsys.readouterr().err
