@@ -139,10 +139,11 @@ def test_retry_after_is_honoured(seconds: float) -> None:
         limiter = limiter_on(clock)
         await send(limiter, clock, 0.01, 0.01)
         limiter.refused(seconds)
-        assert limiter.ready_in() >= seconds
+        # Both are differences of binary numbers: below a nanosecond they say nothing.
+        assert limiter.ready_in() >= seconds - 1e-9
         told = clock.monotonic()
         async with limiter.slot() as slot:
-            assert slot.sent_at >= told + seconds
+            assert slot.sent_at >= told + seconds - 1e-9
 
     asyncio.run(story())
 
