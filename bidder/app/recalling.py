@@ -2,7 +2,8 @@
 
 What is on disk may be older than it looks (a restored backup) and its times may be another clock's.
 So nothing is concluded from how long ago something was: each request whose outcome is open counts as
-sent just now, and after a gap each lowering clock counts as started just now.
+sent just now, and after a gap each lowering clock counts as started just now, and our orders are read
+for a while before any is added to them.
 """
 
 from dataclasses import replace
@@ -40,6 +41,7 @@ def recalled(memory: Memory, policy: Policy, now: datetime) -> View:
         rates=memory.rates.over(policy.static_rates),
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),
         order_limit=memory.order_limit,
+        recalled_at=None if unbroken else now,
         paused=memory.paused,
     )
 

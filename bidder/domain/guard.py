@@ -63,7 +63,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         urgency=0,
         wants_book=None,
         wants_orders=asks,
-        due=_twins_shown_at(action.server, view) if asks else decision.due,
+        due=_all_shown_at(action.server, view) if asks else decision.due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
 
@@ -124,6 +124,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         or _enough(target, view, now)
         or _too_many(view, policy)
         or _churn(action.server, view, policy, now)
+        or _forgotten(view)
         or _twin(action.server, view, now)
         or _balance(action.price, view, policy)
         or _over_budget(action.price, None, view, policy)
@@ -175,12 +176,26 @@ def _twin(server: ServerId, view: View, now: datetime) -> Stop:
     return None
 
 
-def _twins_shown_at(server: ServerId, view: View) -> datetime | None:
-    """Return from when on our orders show all that came of the creations on this server."""
-    return max(
-        (c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused),
-        default=None,
-    )
+def _forgotten(view: View) -> Stop:
+    """Stop a creation after a gap in our memory until each order of ours must have been listed.
+
+    One read may leave an order out, and a database that was restored does not miss it. An account
+    that has never had an order has none to miss.
+    """
+    since = view.recalled_at
+    if since is None or view.untouched:
+        return None
+    if view.orders_at is not None and view.orders_at >= since + _TWIN_SHOWN:
+        return None
+    return Reason.STALE, {"recalled_at": since.isoformat()}
+
+
+def _all_shown_at(server: ServerId, view: View) -> datetime | None:
+    """Return from when on our orders show all that came of the creations on this server, or before."""
+    shown = [c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused]
+    if view.recalled_at is not None:
+        shown.append(view.recalled_at + _TWIN_SHOWN)
+    return max(shown, default=None)
 
 
 def _above_ceiling(server: ServerId, price: Price, target: Target, view: View) -> Stop:

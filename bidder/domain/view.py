@@ -118,7 +118,8 @@ class View:
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
     targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
-    since when.
+    since when. ``recalled_at`` is when a memory that may be out of date was taken up; None where it is
+    known to be whole.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -145,8 +146,14 @@ class View:
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
     revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
+    recalled_at: datetime | None = None
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
+
+    @property
+    def untouched(self) -> bool:
+        """Return whether this account, as far as anybody can see, has never had an order."""
+        return not (self.holdings or self.ended or self.intents)
 
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""

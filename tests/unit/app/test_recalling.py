@@ -45,3 +45,10 @@ def test_times_that_lie_ahead_are_brought_back() -> None:
     ahead = make_holding(first_seen_at=at(3600), last_seen_at=at(3600), clock=LoweringClock())
     held = recalled(Memory(holdings=(ahead,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER]
     assert held.first_seen_at == held.last_seen_at == NOW
+
+
+def test_a_memory_that_may_be_out_of_date_is_marked() -> None:
+    """Whatever was done since the last pass on disk is not known."""
+    assert recalled(Memory(last_pass_at=at(-10)), POLICY, NOW).recalled_at is None
+    for last in (at(-3600), at(3600), None):
+        assert recalled(Memory(last_pass_at=last), POLICY, NOW).recalled_at == NOW

@@ -327,3 +327,20 @@ def test_a_creation_waits_until_an_earlier_ones_twin_would_be_listed() -> None:
     assert stopped(Created(server=elsewhere, at=at(-300)), read=-250)
     assert not stopped(Created(server=elsewhere, at=at(-300)), read=-200)
     assert not stopped(Created(server=here, at=at(-50), refused=True), read=-5)
+
+
+def test_after_a_gap_in_memory_a_creation_waits_until_each_order_must_have_been_listed() -> None:
+    """A read may leave an order out, and a database restored from a backup does not miss it."""
+
+    def stopped(read: float | None, **more: Any) -> bool:
+        read_at = None if read is None else at(read)
+        view, policy = usual(recalled_at=at(-300), orders_at=read_at, **more)
+        decision = judged(place(usd("2")), view, policy)
+        assert decision.action is not None or (decision.wants_orders, decision.due) == (True, at(-200))
+        return decision.action is None
+
+    assert stopped(read=None)
+    assert stopped(read=-201)
+    assert not stopped(read=-200)
+    assert not stopped(read=-299, holdings=()), "an account without any order has none to miss"
+    assert stopped(read=-299, holdings=(), ended={OrderId(9): ServerId(9)})
