@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure
+from bidder.chaos.campaign import prepare
 from bidder.chaos.day import ChaosDay, Outcome
 from bidder.chaos.kinds import Scripted
 
@@ -18,6 +19,7 @@ _PARTS = ("store", "sim", "exchange", "domain", "app", "chaos")
 def run(*, quick: bool) -> Iterator[Figure]:
     """Yield days per minute and core at the campaign's density, beside days without any trouble."""
     days = 1.0 if quick else 6.0
+    prepare()
     troubled, seconds = _played(days, calm=False)
     calm, calm_seconds = _played(days, calm=True)
     density = f"{troubled.requests / days:.0f} requests, {troubled.faults.total() / days:.0f} faults,"

@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.arena import FAST, policy
 from benchmarks.figures import Figure, percentile
 from bidder.app.report import PassReport, Result
+from bidder.chaos.day import fastest_folder
 from bidder.clock import VirtualClock
 from bidder.domain import price_rules
 from bidder.domain.actions import Reprice
@@ -273,7 +274,7 @@ def _main(days: float, most_seconds: float) -> dict[str, Any]:
     process = spawn.Process(target=_exchange, args=(theirs,))
     process.start()
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=fastest_folder()) as folder:
             return asyncio.run(_soak(ours, Path(folder), days, most_seconds))
     finally:
         ours.send(None)

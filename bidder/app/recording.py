@@ -14,7 +14,7 @@ from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
 from bidder.domain.policy import Mode, Policy
-from bidder.domain.view import View
+from bidder.domain.view import Holding, View
 from bidder.exchange.limiter import Limiter
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 from bidder.store.store import Store
@@ -117,6 +117,16 @@ class Recorder:
             or before.holdings != after.holdings
         )
 
+    def _changed_holdings(self, after: View) -> tuple[Holding, ...]:
+        """Return the holdings that are not as in the last pass on record, which were written with it.
+
+        At first all: what a start makes of its memory must outlive the next crash.
+        """
+        if self.kept is None:
+            return tuple(after.holdings.values())
+        written = self.kept.holdings
+        return tuple(h for order, h in after.holdings.items() if written.get(order) is not h)
+
     def _pass_record(
         self,
         report: PassReport,
@@ -133,7 +143,7 @@ class Recorder:
             pass_id=report.pass_id,
             at=report.at,
             decisions=tuple(DecisionRecord.of(decision) for decision in news),
-            holdings=tuple(after.holdings.values()),
+            holdings=self._changed_holdings(after),
             books=() if book is None else (book,),
             servers=() if listing is None else (ServerRecord.of(listing),),
             wallets=after.wallets if fresh_wallets else None,

@@ -4,13 +4,13 @@ Money is a string with its currency beside it, ratios and counts are numbers, ti
 UTC, and there is null where there is nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bidder.app.report import PassReport
 from bidder.domain import exposure, guard, price_rules
+from bidder.domain.actions import Decision
 from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
@@ -30,7 +30,7 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
         "mode": policy.mode.value,
         "paused": view.paused,
         "pass_id": report.pass_id,
-        "targets": [_target(t, report, view, policy, now) for t in policy.targets],
+        "targets": _targets(report, view, policy, now),
         "strangers": [
             order(h)
             for h in view.holdings.values()
@@ -152,11 +152,25 @@ def wallet(seen: Wallet) -> dict[str, Any]:
     }
 
 
+def _targets(report: PassReport, view: View, policy: Policy, now: datetime) -> list[dict[str, Any]]:
+    held = view.by_target()
+    taken: dict[str | None, list[Decision]] = {}
+    for each in report.decisions:
+        taken.setdefault(each.target, []).append(each)
+    return [
+        _target(target, held.get(target.name, ()), taken.get(target.name, ()), view, policy, now)
+        for target in policy.targets
+    ]
+
+
 def _target(
-    target: Target, report: PassReport, view: View, policy: Policy, now: datetime
+    target: Target,
+    held: tuple[Holding, ...],
+    decisions: Sequence[Decision],
+    view: View,
+    policy: Policy,
+    now: datetime,
 ) -> dict[str, Any]:
-    held = view.holdings_of(target.name)
-    decisions = [d for d in report.decisions if d.target == target.name]
     return {
         "name": target.name,
         "want": target.want,
@@ -165,7 +179,7 @@ def _target(
         "orders": [_position(h, target, view, policy, now) for h in held],
         "candidates": len(view.shortlists.get(target.name, ())),
         "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},
-        "decisions": [decision(replace(DecisionRecord.of(d), at=now)) for d in decisions],
+        "decisions": [decision(DecisionRecord.of(d, at=now)) for d in decisions],
     }
 
 

@@ -119,7 +119,8 @@ def _one_by_one(
         yield ChaosDay(seed, days, script=script, tell=tell).run()
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Set Python up for playing many days."""
     # A day makes millions of short-lived values and keeps few: looking for cycles among those is a
     # tenth of its time at Python's own pace.
     gc.freeze()
@@ -132,7 +133,7 @@ def _side_by_side(
     # Spawned, not forked: a fork would carry over locks and open databases.
     spawning = multiprocessing.get_context("spawn")
     workers = min(os.cpu_count() or 1, last - first + 1)
-    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=_prepare) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=prepare) as pool:
         waiting = [pool.submit(play, seed, days, script) for seed in range(first, last + 1)]
         for done in as_completed(waiting):
             yield done.result()

@@ -75,8 +75,8 @@ class Outcome:
     violations: list[tuple[str, str, str]] = field(default_factory=list)  # invariant, moment, what
 
 
-def _fastest_folder() -> str | None:
-    """Return a folder in memory where there is one: durability is not what is tested here."""
+def fastest_folder() -> str | None:
+    """Return a folder in memory where there is one, for what is no test of durability."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
@@ -112,7 +112,7 @@ class ChaosDay:
         self.troubles = Troubles(self, by_script, by_chance=by_chance)
         self.policy, self.referee = self._policy()
         # A file, because a killed connection takes a database in memory with it.
-        self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=_fastest_folder())
+        self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=fastest_folder())
         self.file = Path(self._folder.name) / "chaos.db"
         self.engine: Engine
         self.open_database()

@@ -10,7 +10,7 @@ Currencies are open: the marketplace lists names that no table of ours knows, an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import ClassVar, Self
 
@@ -219,8 +219,8 @@ class Price(_Amount):
         return Price(_fitted(_QUOTIENT.divide(self.amount, Decimal(gpus))), self.currency)
 
     def _rounded(self, rounding: str) -> "Price":
-        with localcontext(_WIDEST):
-            return Price(self.amount.quantize(quantum(self.currency), rounding), self.currency)
+        rounded = self.amount.quantize(quantum(self.currency), rounding, context=_WIDEST)
+        return Price(rounded, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,8 @@ class Rates:
 
     def over(self, fallback: "Rates") -> "Rates":
         """Return these rates, completed by ``fallback`` where they are silent."""
+        if fallback.usd_per_unit.keys() <= self.usd_per_unit.keys():
+            return self
         return Rates({**fallback.usd_per_unit, **self.usd_per_unit})
 
     def to_usd(self, value: Price | Money) -> Decimal:

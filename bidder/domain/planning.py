@@ -29,26 +29,35 @@ _SOON = timedelta(seconds=5)
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     """Return every decision of this moment, most urgent action first, after the owner's rails."""
     decisions: list[Decision] = []
+    # Sorted out once: with fifty targets each looking through all orders, deciding would be dear.
+    by_target, crowded = view.by_target(), _crowded(view)
     for target in policy.targets:
         if target.enabled:
-            decisions.extend(_for_target(target, view, policy, now))
+            held = by_target.get(target.name, ())
+            strange = unexplained(target, view) if None in by_target else ()
+            decisions.extend(_for_target(target, held, strange, crowded, view, policy, now))
     guarded = [guard.apply(decision, view, policy, now) for decision in decisions]
     return tuple(sorted(guarded, key=lambda d: (d.action is None, -d.urgency)))
 
 
-def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> list[Decision]:
-    held = view.holdings_of(target.name)
+def _for_target(
+    target: Target,
+    held: tuple[Holding, ...],
+    strange: tuple[Holding, ...],
+    crowded: frozenset[ServerId],
+    view: View,
+    policy: Policy,
+    now: datetime,
+) -> list[Decision]:
     open_here = [intent for intent in view.intents if intent.target == target.name]
     decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(held, counted - target.want, view)
-    crowded = _crowded(view) if held else frozenset()
     decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
-    strange = unexplained(target, view)
     decisions.extend(_unexplained(holding, target) for holding in strange)
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
     allowed -= len(strange)
@@ -108,7 +117,7 @@ def _for_holding(
 ) -> Decision:
     order = holding.order
     base = Decision(target=target.name, reason=Reason.STALE, server=order.server, order=order.order)
-    intent = view.intent_on(order.server)
+    intent = view.intent_on(order.server) if view.intents else None
     if intent is not None:
         frozen = intent.state is IntentState.AMBIGUOUS
         return replace(base, reason=Reason.FROZEN if frozen else Reason.IN_DOUBT)

@@ -139,6 +139,8 @@ def rate_probe(
     circle must be entered.
     """
     ceiling_valued = rates.knows(target.ceiling.price.currency)
+    if ceiling_valued and all(rates.knows(currency) for currency in currencies):
+        return None
     for listing in marketplace.listings.values():
         if listing.rented or listing.server in marketplace.own_servers:
             continue

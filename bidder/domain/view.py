@@ -4,7 +4,7 @@ A ``View`` is replaced, never changed. What the exchange said carries the moment
 *started*, because that is the latest moment for which it can vouch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -176,9 +176,19 @@ class View:
 
     def holdings_of(self, target: str) -> tuple[Holding, ...]:
         """Return the live orders of a target, oldest first."""
-        held = (h for h in self.holdings.values() if h.target == target)
-        return tuple(sorted(held, key=lambda h: (h.first_seen_at, h.order.order)))
+        return _oldest_first(h for h in self.holdings.values() if h.target == target)
+
+    def by_target(self) -> Mapping[str | None, tuple[Holding, ...]]:
+        """Return the live orders of each target, oldest first; under None those of nobody's."""
+        found: dict[str | None, list[Holding]] = {}
+        for holding in self.holdings.values():
+            found.setdefault(holding.target, []).append(holding)
+        return {target: _oldest_first(held) for target, held in found.items()}
 
     def intent_on(self, server: ServerId) -> Intent | None:
         """Return the unfinished intent on a server, if there is one."""
         return next((intent for intent in self.intents if intent.server == server), None)
+
+
+def _oldest_first(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
+    return tuple(sorted(holdings, key=lambda h: (h.first_seen_at, h.order.order)))

@@ -33,6 +33,7 @@ _MARKETPLACE_SECONDS = 40.0
 # In scaled time the exchange's seconds are short; the machine still needs some of its own.
 _LEAST_REAL_SECONDS = 2.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_MOST_URLS = 1000
 
 # Raised before a byte of the request can have left.
 _BEFORE_SENDING = (
@@ -78,6 +79,7 @@ class ExchangeClient:
         self.last_call: CallReport | None = None
         # Bounded: not everybody who makes calls asks for the reports.
         self._calls: deque[CallReport] = deque(maxlen=100)
+        self._urls: dict[tuple[str, str], httpx.URL] = {}
         self._ahead = timedelta(0)  # how far the exchange's clock lies ahead of ours
 
     def take_calls(self) -> tuple[CallReport, ...]:
@@ -223,8 +225,7 @@ class ExchangeClient:
         connect = max(_LEAST_REAL_SECONDS, self._clock.real_seconds(_CONNECT_SECONDS))
         request = self._http.build_request(
             method,
-            endpoint,
-            params=dict(query) if query else None,
+            self._url(endpoint, query),
             content=body,
             headers={"content-type": "application/json"} if body is not None else None,
             timeout=httpx.Timeout(deadline, connect=connect),
@@ -240,6 +241,18 @@ class ExchangeClient:
             with suppress(httpx.HTTPError, OSError):
                 await response.aclose()
         return response.status_code, response.headers, bytes(content)
+
+    def _url(self, endpoint: str, query: Mapping[str, str] | None) -> httpx.URL:
+        """Return the whole address; putting one together costs more than the rest of a request."""
+        asked = "" if not query else str(httpx.QueryParams(query))
+        known = self._urls.get((endpoint, asked))
+        if known is None:
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            whole = self._http.base_url.join(endpoint)
+            known = whole.copy_with(query=asked.encode()) if asked else whole
+            self._urls[endpoint, asked] = known
+        return known
 
     def _report(self, endpoint: str, outcome: str, slot: Slot) -> None:
         self.last_call = CallReport(

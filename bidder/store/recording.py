@@ -31,6 +31,18 @@ GAP = timedelta(minutes=10)
 # Orders come and go for years; what is forgotten here is looked up again in the database.
 _REMEMBERED = 20_000
 
+# Built once: making a statement costs as much as running it.
+_INSERT_DECISION = insert(tables.decisions)
+_INSERT_BOOK = insert(tables.books)
+_HOLD_UNTIL = (
+    update(tables.books)
+    .where(
+        tables.books.c.account == bindparam("whose"),
+        tables.books.c.server_id == bindparam("where"),
+        tables.books.c.at == bindparam("since"),
+    )
+    .values(until=bindparam("confirmed"))
+)
 _STATE = update(tables.account_state).where(tables.account_state.c.account == bindparam("whose"))
 
 Subject = tuple[str | None, int | None, int | None]
@@ -124,7 +136,7 @@ def _write_decision(
     latest.said[subject] = said
     price, previous = decision.price, decision.previous_price
     connection.execute(
-        insert(tables.decisions),
+        _INSERT_DECISION,
         {
             "account": account,
             "pass_id": record.pass_id,
@@ -181,14 +193,13 @@ def _write_book(connection: Connection, account: str, book: BookRecord, latest: 
         if same:
             latest.books[book.server] = stored
             return
-    connection.execute(insert(table), rows.book_values(account, stored))
+    connection.execute(_INSERT_BOOK, rows.book_values(account, stored))
     latest.books[book.server] = stored
 
 
 def _hold_until(connection: Connection, account: str, book: BookRecord, until: datetime) -> None:
-    table = tables.books
-    mine = (table.c.account == account) & (table.c.server_id == book.server) & (table.c.at == book.at)
-    connection.execute(update(table).where(mine).values(until=until))
+    one = {"whose": account, "where": book.server, "since": book.at, "confirmed": until}
+    connection.execute(_HOLD_UNTIL, one)
 
 
 def _write_servers(connection: Connection, account: str, record: PassRecord, latest: Latest) -> None:

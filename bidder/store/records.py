@@ -66,8 +66,8 @@ class DecisionRecord:
     pass_id: int | None = None
 
     @classmethod
-    def of(cls, decision: Decision) -> Self:
-        """Return the decision without what its action would launch."""
+    def of(cls, decision: Decision, *, at: datetime | None = None) -> Self:
+        """Return the decision, taken ``at`` that moment, without what its action would launch."""
         kind: IntentKind | None = None
         price = previous = None
         server, order = decision.server, decision.order
@@ -93,6 +93,7 @@ class DecisionRecord:
             previous_price=previous,
             due=decision.due,
             facts=dict(decision.facts),
+            at=at,
         )
 
 
