@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bidder.domain.actions import Decision, Reason
+from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 
@@ -36,11 +37,15 @@ _BLOCKED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """Something that lasts and that the owner should know; ``text`` is shown as it is."""
+    """Something that lasts and that the owner should know; ``text`` is shown as it is.
+
+    ``frozen`` names the target and the server that wait for a person.
+    """
 
     key: str
     text: str
     at_once: bool = False
+    frozen: tuple[str | None, ServerId | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,8 @@ def causes(
                     f", order {decision.facts['unexplained_order']} looks like one of its own, but"
                     " nothing here explains it; set `adopt: true`, or cancel it"
                 )
-            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen))
+            waits = (decision.target, decision.server) if frozen else None
+            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen, frozen=waits))
     runway = _runway(view, policy)
     if runway is not None:
         found["runway"] = runway

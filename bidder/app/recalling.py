@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from bidder.domain import price_rules
 from bidder.domain.intents import Intent
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.store.records import Memory
 
@@ -41,7 +41,9 @@ def recalled(memory: Memory, policy: Policy, now: datetime) -> View:
         rates=memory.rates.over(policy.static_rates),
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),
         order_limit=memory.order_limit,
-        recalled_at=None if unbroken else now,
+        # Orders on paper are in this database or nowhere.
+        recalled_at=None if unbroken or policy.mode is Mode.PAPER else now,
+        begun_anew=last is None,
         paused=memory.paused,
     )
 

@@ -13,7 +13,7 @@ from bidder.app.alarms import Alarm
 from bidder.app.report import PassReport, Result
 from bidder.domain import guard
 from bidder.domain.actions import Fact, Reason, Withdraw
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.notices import Event, Level, Notice
@@ -300,9 +300,14 @@ def _settled(report: PassReport) -> Iterator[Notice]:
             title=f"server {intent.server} is frozen: a person must look",
             text=f"{intent.target}: one request, several orders that may be its: {orders}. Cancel the"
             " ones that are too many, with `bidder cancel`.",
-            key=str(intent.target),
+            key=_frozen_key(intent.target, intent.server),
             facts={"server": intent.server, "target": intent.target, "intent": intent.id},
         )
+
+
+def _frozen_key(target: str | None, server: ServerId | None) -> str:
+    # However it was found out, it is one thing to tell.
+    return f"{target}:{server}"
 
 
 def _moved(report: PassReport) -> Iterator[Notice]:
@@ -333,8 +338,8 @@ def _alarms(raised: tuple[Alarm, ...], at: datetime) -> Iterator[Notice]:
         key = alarm.key
         if key == "runway":
             event = Event.BUDGET
-        elif key.endswith(f":{Reason.FROZEN.value}"):
-            event, level, key = Event.AMBIGUOUS, Level.URGENT, key.rpartition(":")[0]
+        elif alarm.frozen is not None:
+            event, level, key = Event.AMBIGUOUS, Level.URGENT, _frozen_key(*alarm.frozen)
         yield Notice(event=event, level=level, at=at, title=alarm.text, text="", key=key)
 
 

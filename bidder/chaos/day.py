@@ -49,8 +49,8 @@ _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 # A day is a small world seen now and then: what matters happens between two reads anyhow.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=6),
-    orders_every=timedelta(minutes=6),
+    book_every=timedelta(minutes=8),
+    orders_every=timedelta(minutes=8),
     wallets_every=timedelta(hours=1),
 )
 CANARIES = ("canary-token-8841", "canarypassword", "canary-environment", "canary-command")
@@ -159,7 +159,7 @@ class ChaosDay:
             command=CANARIES[3],
         )
         targets = tuple(replace(target, launch=launch) for target in policy.targets[:2])
-        rails = replace(policy.rails, allow_above_on_demand=True)
+        rails = odd_world.rails_of(self.seed, targets, policy.rails)
         policy = replace(policy, targets=targets, pace=_PACE, rails=rails)
         return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))
 

@@ -7,9 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bidder.app.report import PassReport, Result
+from bidder.chaos import judging
+from bidder.chaos import world as odd_world
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
 from bidder.domain.intents import Settled
+from bidder.sim import answers
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
@@ -36,6 +39,8 @@ _FOULS = {
 
 INVARIANTS = (
     *_FOULS,
+    "rails",
+    "a person is told",
     "one writer",
     "nothing escapes",
     "no lost order",
@@ -58,6 +63,7 @@ class Watch:
         self._doubled: dict[int, int] = {}
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
+        self._telling = judging.Telling(day)
 
     def violated(self, invariant: str, what: str) -> None:
         """Note a violation."""
@@ -74,6 +80,7 @@ class Watch:
         self._unknown.clear()
         self._doubled.clear()
         self._alarmed.clear()
+        self._telling.started()
 
     def after(self, report: PassReport) -> None:
         """Check what a pass may have broken."""
@@ -87,6 +94,12 @@ class Watch:
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
         if report.acted is not None:
             self._fouls()
+        for invariant, found in (
+            ("rails", judging.rails_passed(self._day, report)),
+            ("a person is told", self._telling.missing(report)),
+        ):
+            if found:
+                self.violated(invariant, found)
         seen = report.observed
         if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
             self._lost_orders()
@@ -148,7 +161,8 @@ class Watch:
                 continue
             decisions = () if app is None else app.trader.decisions
             reasons = {d.reason for d in decisions if d.target == target.name and d.order is None}
-            if not reasons or not reasons <= _MARKETS_DOING:
+            allowed = _MARKETS_DOING | ({Reason.RAIL} if odd_world.tight(day.policy.rails) else set())
+            if not reasons or not reasons <= allowed:
                 why = ", ".join(sorted(reasons)) or "no decision"
                 self.violated("liveness", f"{target.name}: {held} of {target.want}: {why}")
 
@@ -165,6 +179,19 @@ class Watch:
                 self.violated(
                     "money", f"order {order['id']}: stored {row['spend']}, true {order['spend']}"
                 )
+
+        self._money_of_live_orders(rows)
+
+    def _money_of_live_orders(self, rows: dict[int, dict[str, Any]]) -> None:
+        """The spend of every order that runs is what the last list of ours said, to the last digit."""
+        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
+        for order in listed:
+            row = rows.get(order["id"])
+            if row is None or row["ended_at"] is not None or order.get("expired"):
+                continue
+            if Decimal(str(row["spend"])) != Decimal(str(order["spend"])):
+                said = f"order {order['id']}: stored {row['spend']}, told {order['spend']}"
+                self.violated("money", said)
 
     def _secrets(self, stored: dict[str, list[dict[str, Any]]]) -> None:
         from bidder.chaos.day import CANARIES

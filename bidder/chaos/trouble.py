@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 900.0
 _BACKUP_EVERY = 4 * 3600.0
 _DAY = 86400.0
+_ANEW_SECONDS = 120.0
 _SUSPENDED_SECONDS = 6 * 3600.0
 # How often each befalls, against each other; what is not named here has a chance of its own.
 _WEIGHTS = {
@@ -171,6 +172,9 @@ class Troubles:
         oldest = day.clock.true - _DAY
         fresh = [path for at, path in self._backups if at >= oldest]
         backup = day.chance.choice(fresh)
+        if backup == self._backups[0][1]:
+            # One of before the first pass: that is to begin anew, for which the message asks for time.
+            day.clock.advance(_ANEW_SECONDS)
         for suffix in ("", "-wal", "-shm"):
             day.file.with_name(day.file.name + suffix).unlink(missing_ok=True)
         day.file.write_bytes(backup.read_bytes())

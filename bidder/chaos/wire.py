@@ -87,6 +87,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self.faults: Counter[str] = Counter()
         self.last_fault = ""
         self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
+        self.last_orders = b""  # that list itself, as it was sent
 
     def now(self) -> datetime:
         """Return the exchange's time, which no step of our own clock touches."""
@@ -111,6 +112,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._point()
         if carried.path.endswith("/my_orders") and answer.status == 200:
             self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
+            self.last_orders = answer.body
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
         return httpx.Response(answer.status, headers=headers, content=answer.body)
 

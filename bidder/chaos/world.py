@@ -1,6 +1,6 @@
 """What may be odd about a whole day's market, and what may befall it in between."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
@@ -8,6 +8,7 @@ from typing import Any
 
 from bidder.chaos.lies import ODD_TEXT
 from bidder.domain.money import Currency
+from bidder.domain.policy import Rails, Target
 from bidder.sim.exchange import SimExchange
 from bidder.sim.generate import generate
 from bidder.sim.market import Market
@@ -101,3 +102,24 @@ def crowd_in(exchange: SimExchange, chance: Random, servers: set[int]) -> None:
 def _leave(market: Market, orders: list[Any]) -> None:
     for order in orders:
         market.end(order, "left")
+
+
+def rails_of(seed: int, targets: Sequence[Target], usual: Rails) -> Rails:
+    """Return the owner's rails of one seed: on two days of three there is one that bites."""
+    chance = Random(f"rails/{seed}")
+    rails = replace(usual, allow_above_on_demand=True)
+    match seed % 3:
+        case 0:
+            most = sum((t.ceiling.price.amount * t.want for t in targets), Decimal(0))
+            share = Decimal(str(round(chance.uniform(0.5, 3), 3)))
+            return replace(rails, max_usd_per_day=most * share)
+        case 1:
+            wanted = sum(target.want for target in targets)
+            return replace(rails, max_orders=max(1, wanted - 1))
+        case _:
+            return rails
+
+
+def tight(rails: Rails) -> bool:
+    """Return whether these rails may keep a target from being held."""
+    return rails.max_usd_per_day is not None or rails.max_orders is not None

@@ -179,8 +179,8 @@ def _twin(server: ServerId, view: View, now: datetime) -> Stop:
 def _forgotten(view: View) -> Stop:
     """Stop a creation after a gap in our memory until each order of ours must have been listed.
 
-    One read may leave an order out, and a database that was restored does not miss it. An account
-    that has never had an order has none to miss.
+    One read may leave an order out, or not show it yet, and a database that was restored does not
+    miss it. The first use of an empty account need not wait.
     """
     since = view.recalled_at
     if since is None or view.untouched:

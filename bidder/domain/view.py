@@ -118,8 +118,8 @@ class View:
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
     targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
-    since when. ``recalled_at`` is when a memory that may be out of date was taken up; None where it is
-    known to be whole.
+    since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it is
+    known to be whole; ``begun_anew`` says that there was no memory at all.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -147,13 +147,14 @@ class View:
     unbooked: frozenset[OrderId] = frozenset()
     revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
     recalled_at: datetime | None = None
+    begun_anew: bool = False
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
 
     @property
     def untouched(self) -> bool:
-        """Return whether this account, as far as anybody can see, has never had an order."""
-        return not (self.holdings or self.ended or self.intents)
+        """Return whether this is, as it seems, the first use of an account without any order."""
+        return self.begun_anew and not (self.holdings or self.ended or self.intents)
 
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""

@@ -78,6 +78,7 @@ class SimExchange:
         self._chance = Random(f"account/{seed}")
         self._port = itertools.count(10_000)
         self.repeating = False  # whether what happens now was asked for by the wire alone
+        self.unheard = False  # whether nobody is left to hear what comes of it
         self._endpoints: dict[tuple[str, str], Callable[[Request], Answer]] = {
             ("GET", "wallets"): self._wallets,
             ("GET", "my_servers"): self._my_servers,
@@ -126,19 +127,20 @@ class SimExchange:
     def repeat(self, request: Request, *, late: bool = False) -> Answer:
         """Carry a request out a second time, as a proxy that repeats it would; counted nowhere.
 
-        With ``late`` it is the first time all the same: the request was held back on its way.
+        With ``late`` it is the first time all the same: the request was held back on its way, and
+        whoever sent it has given up waiting.
         """
         endpoint = request.path.removeprefix(_PREFIX).strip("/")
         handler = self._endpoints.get((request.method, endpoint))
         if handler is None or request.headers.get("auth") != self.token:
             return answers.failed(answers.INVALID_ENDPOINT, self.rules.invalid_status)
-        self.repeating = not late
+        self.repeating, self.unheard = not late, late
         try:
             return handler(request)
         except bodies.Invalid:
             return answers.failed(answers.INVALID_INPUT, self.rules.invalid_status)
         finally:
-            self.repeating = False
+            self.repeating = self.unheard = False
 
     def swallow(self, now: datetime) -> None:
         """Count a request that arrived but never reached the exchange's logic (a fault in front)."""

@@ -118,8 +118,8 @@ class Referee(Watcher, Observer):
 
     def price_refused(self, order: Order, refusal: PriceRefusal, at: int) -> None:
         """Tell an early lowering from a probe of a clock that nobody could know of."""
-        if self._exchange.repeating:
-            return  # sent once
+        if self._exchange.repeating or self._exchange.unheard:
+            return  # sent once, or a refusal that could teach nobody anything
         if isinstance(refusal, StepTooLarge):
             self._step_refusals += 1
         if not isinstance(refusal, TooSoon):
@@ -317,6 +317,11 @@ class Referee(Watcher, Observer):
             "ceiling_breaches": self._ceiling_breaches,
             "double_orders": self._double_orders,
         }
+
+    @property
+    def rates_seen(self) -> Mapping[str, Decimal]:
+        """Return the USD per unit of each currency as the account was last told."""
+        return self._rates if self._rates is not None else self._market.rates
 
     def attainable_now(self, target: str) -> bool:
         """Return whether as many servers as the target wants can be had below its ceiling now."""

@@ -18,7 +18,7 @@ from documented import disagreements
 from bidder.app.executor import Executor
 from bidder.chaos.day import CANARIES, ChaosDay, Outcome
 from bidder.chaos.invariants import INVARIANTS
-from bidder.chaos.kinds import Scripted
+from bidder.chaos.kinds import DAYS, KINDS, LIES, Scripted
 from bidder.domain import fold, guard, planning, price_rules
 from bidder.domain.actions import Reason
 from bidder.domain.intents import Intent, Verdict
@@ -162,6 +162,8 @@ def test_every_invariant_is_broken_by_some_test_or_bounded_by_one() -> None:
         "lowering clock",
         "ceiling",
         "one order for a slot",
+        "rails",
+        "a person is told",
         "one writer",
         "nothing escapes",
         "no lost order",
@@ -226,3 +228,59 @@ def test_the_command_prints_one_object_and_ends_with_zero() -> None:
     assert set(document["violations"]) == set(INVARIANTS)
     assert not any(document["violations"].values())
     assert not any(canary in done.stdout + done.stderr for canary in CANARIES)
+
+
+def test_a_guard_without_the_dollar_rail_breaks_the_rails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner allows less than the ceilings would; seeds divisible by three have such a rail."""
+    monkeypatch.setattr(guard, "_over_budget", lambda *_: None)
+    found: set[str] = set()
+    for seed in (3, 6, 9, 12):
+        found |= broken(ChaosDay(seed, 0.1).run())
+    assert "rails" in found
+
+
+def test_a_guard_that_counts_no_orders_breaks_the_rails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One order fewer is allowed than the targets want."""
+    monkeypatch.setattr(guard, "_too_many", lambda *_: None)
+    found: set[str] = set()
+    for seed in (1, 4, 7, 10, 13):
+        found |= broken(ChaosDay(seed, 0.1).run())
+    assert "rails" in found
+
+
+def test_a_log_without_alarms_breaks_that_a_person_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alarm is raised, and its line is not written."""
+    monkeypatch.setattr("bidder.app.recording._log", lambda *_: None)
+    assert "a person is told" in broken(ChaosDay(3, 0.1, script=TWICE).run())
+
+
+def test_a_teller_without_alarms_breaks_that_a_person_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is written, and no notice goes out."""
+    monkeypatch.setattr("bidder.app.telling._alarms", lambda *_: ())
+    assert "a person is told" in broken(ChaosDay(3, 0.1, script=TWICE).run())
+
+
+def test_a_store_that_forgets_what_runs_breaks_the_money() -> None:
+    """Of a running order an older spend is on disk than the exchange last named."""
+    day = ChaosDay(3, 0.05, script=())
+    day.transport.last_orders = b'{"orders": [{"id": 7, "spend": 0.25}]}'
+    day.watch._money_of_live_orders({7: {"ended_at": None, "spend": "0.125"}})
+    day.close()
+    assert broken(day.outcome) == {"money"}
+
+
+# What falsifies an answer needs one that has what is falsified: many are tried, and on these seeds
+# there is one.
+_SEEDS = {"odd wait": 6, "another runs": 3}
+_TIMES = {**dict.fromkeys(LIES, 1000), "order without offer": 50, "20,000 servers": 3}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_fault_can_be_asked_for_and_does_no_harm(kind: str) -> None:
+    """By script, at its moment, wherever it may strike; nothing else goes wrong."""
+    fault = Scripted(kind=kind, at_seconds=0 if kind in DAYS else 20, times=_TIMES.get(kind, 3))
+    days = 0.1 if kind == "offer without order" else 0.04 if kind in LIES else 0.02
+    outcome = ChaosDay(_SEEDS.get(kind, 4), days, script=(fault,)).run()
+    # The second of two kills in a row is one of its own.
+    assert outcome.faults["killed" if kind == "killed in a row" else kind] > 0
+    assert outcome.violations == []

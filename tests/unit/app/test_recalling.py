@@ -8,6 +8,7 @@ from builders import NOW, ORDER, at, make_holding, make_intent, make_policy
 from bidder.app.recalling import recalled
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
+from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LOWERING_PAUSE, LoweringClock
 from bidder.store.records import Memory
 
@@ -50,5 +51,7 @@ def test_times_that_lie_ahead_are_brought_back() -> None:
 def test_a_memory_that_may_be_out_of_date_is_marked() -> None:
     """Whatever was done since the last pass on disk is not known."""
     assert recalled(Memory(last_pass_at=at(-10)), POLICY, NOW).recalled_at is None
+    assert recalled(Memory(), replace(POLICY, mode=Mode.PAPER), NOW).recalled_at is None
     for last in (at(-3600), at(3600), None):
-        assert recalled(Memory(last_pass_at=last), POLICY, NOW).recalled_at == NOW
+        view = recalled(Memory(last_pass_at=last), POLICY, NOW)
+        assert (view.recalled_at, view.begun_anew) == (NOW, last is None)

@@ -16,9 +16,11 @@ from builders import (
     usd,
 )
 
-from bidder.app.alarms import Alarm
+from bidder.app.alarms import Alarm, causes
 from bidder.app.report import PassReport
 from bidder.app.telling import Teller
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.ids import ServerId
 from bidder.domain.notices import Event, Level, Notice
 from bidder.domain.policy import Policy, Rails
 from bidder.domain.view import View
@@ -78,7 +80,7 @@ def test_alarms_are_told_by_what_they_mean() -> None:
     found = passed(
         Teller(),
         alarms=(
-            Alarm(key="one:frozen", text="frozen"),
+            Alarm(key="one:frozen:5", text="frozen", frozen=("one", ServerId(5))),
             Alarm(key="runway", text="lasts 2 hours"),
             Alarm(key="unreachable", text="no answer"),
             Alarm(key="one:no_candidate", text="nothing fits"),
@@ -116,3 +118,14 @@ def test_a_win_waits_for_the_way_in_but_not_for_ever() -> None:
     assert passed(teller, view, policy, seconds=120) == []
     told = passed(teller, view, policy, seconds=121)
     assert [n.event for n in told if n.event is Event.WON] == [Event.WON]
+
+
+def test_a_frozen_server_is_an_urgent_alarm_of_its_own() -> None:
+    """As deciding names it: two frozen servers of one target are two things to tell."""
+    decisions = [
+        Decision(target="one", reason=Reason.FROZEN, server=ServerId(number)) for number in (5, 6)
+    ]
+    alarms = causes(EMPTY, decisions, make_policy(), unreachable=False)
+    told = passed(Teller(), alarms=alarms)
+    assert [(notice.event, notice.level) for notice in told] == [(Event.AMBIGUOUS, Level.URGENT)] * 2
+    assert len({notice.key for notice in told}) == 2

@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from unit.sim.desk import BTC, CLORE, SERVER, Desk, make_listing, make_world
+from unit.sim.desk import BTC, CLORE, SERVER, TOKEN, Desk, make_listing, make_world
 
 from bidder.errors import BadInput
+from bidder.sim.answers import Request
 from bidder.sim.referee import Referee
 from bidder.sim.rules import Rules
 from bidder.sim.targets import RefereeTarget, targets_from
@@ -92,6 +93,24 @@ def test_the_first_refusal_after_a_creation_is_a_probe_the_second_is_early() -> 
 
     desk.reprice("0.0000195")
     assert [verdict(desk, referee)[k] for k in ("clock_probes", "early_lowerings")] == [1, 1]
+
+
+def test_a_refusal_of_a_request_that_was_held_back_on_its_way_counts_as_nothing() -> None:
+    """Whoever sent it has given up waiting, and learns nothing from it."""
+    desk, referee = judged(Rules(visibility_delay_seconds=(0, 0)))
+    desk.bid("0.00002")
+    order = desk.order().order_id
+    late = Request(
+        method="POST",
+        path="/v1/set_spot_price",
+        headers={"auth": TOKEN},
+        body=b'{"order_id": %d, "desired_price": 0.0000195}' % order,
+    )
+    assert desk.exchange.repeat(late, late=True).error == "can_lower_every_600_seconds"
+    assert [verdict(desk, referee)[k] for k in ("clock_probes", "early_lowerings")] == [0, 0]
+
+    desk.reprice("0.0000195")
+    assert [verdict(desk, referee)[k] for k in ("clock_probes", "early_lowerings")] == [1, 0]
 
 
 def test_creation_and_raise_have_a_probe_each() -> None:
