@@ -16,10 +16,12 @@ from sqlalchemy import Engine
 
 from bidder.app import snapshot
 from bidder.app.preview import preview
-from bidder.app.report import Acted
+from bidder.app.report import Acted, PassReport, Result
+from bidder.app.trading import Trader
 from bidder.clock import Clock
-from bidder.domain import unattended
+from bidder.domain import fold, unattended
 from bidder.domain.actions import Decision
+from bidder.domain.agenda import ReadBook
 from bidder.domain.policy import Policy
 from bidder.domain.unattended import Finding, Planner, Signs, Then, WhenSilent
 from bidder.errors import BidderError, LeaseHeld, Unreachable
@@ -86,15 +88,19 @@ async def stand_guard(
     queries = Queries(engine, policy.account)
     signs = signs_of_life(queries, clock.now())
     finding = unattended.judge(signs, when, clock.now())
-    if finding is Finding.SILENT:
-        await clock.sleep(unattended.SECOND_LOOK_AFTER.total_seconds())
+    pause = unattended.SECOND_LOOK.get(finding)
+    if pause is not None:
+        await clock.sleep(pause.total_seconds())
         before, signs = signs, signs_of_life(queries, clock.now())
         finding = unattended.judge_again(before, signs, when, clock.now())
     found = Round(finding=finding, signs=signs, when=when, at=clock.now(), dry_run=dry_run)
     if finding is not Finding.SILENT:
         return found
-    log.warning("guard.silent", since=_text(signs), then=when.then.value, dry_run=dry_run)
-    if when.then is Then.NOTICE or not _anything_of_ours(queries, policy):
+    ours = _anything_of_ours(queries, policy)
+    if ours:
+        since = snapshot.moment(signs.seen_at)
+        log.warning("guard.silent", since=since, then=when.then.value, dry_run=dry_run)
+    if when.then is Then.NOTICE or not ours:
         return found
     assert signs.seen_at is not None
     planner = Planner(when=when, since=signs.seen_at)
@@ -192,6 +198,7 @@ async def _pass_after_pass(app: App, acted: list[Acted]) -> None:
     while True:
         app.keeper.before_pass()
         report = await trader.run_pass()
+        _pass_over(trader, report)
         if report.acted is not None:
             acted.append(report.acted)
         elif trader.view.completed_at is not None and not _pending(report.decisions):
@@ -202,6 +209,19 @@ async def _pass_after_pass(app: App, acted: list[Acted]) -> None:
         if clock.monotonic() >= until:
             return
         await clock.sleep(report.sleep.total_seconds())
+
+
+def _pass_over(trader: Trader, report: PassReport) -> None:
+    """Set a server aside whose book cannot be read, so that the others get their turn."""
+    seen = report.observed
+    if seen is None or not isinstance(seen.read, ReadBook) or seen.result is Result.OK:
+        return
+    for holding in trader.view.holdings.values():
+        if holding.order.server == seen.read.server:
+            order, minutes = holding.order.order, _PATIENCE / timedelta(minutes=1)
+            trader.view = fold.set_back(
+                trader.view, seen.error, now=report.at, minutes=minutes, order=order
+            )
 
 
 def _pending(decisions: tuple[Decision, ...]) -> bool:
@@ -217,7 +237,3 @@ async def _leave(app: App) -> None:
         log.warning("guard.lease_kept", error=str(exc))
     finally:
         await app.trader.client.close()
-
-
-def _text(signs: Signs) -> str | None:
-    return snapshot.moment(signs.seen_at)

@@ -27,8 +27,6 @@ from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
 
-# More than one heartbeat of the lease, so that a daemon which lives has shown it in between.
-SECOND_LOOK_AFTER = timedelta(seconds=15)
 # How long a silence is let pass where the owner does not say.
 USUAL_AFTER = timedelta(minutes=30)
 # A sign of life from so far ahead was dated by a clock that has been set back since.
@@ -83,6 +81,14 @@ class Finding(StrEnum):
     WEDGED = "wedged"  # a process holds on to the lease and makes no passes: nothing can be done
     MISDATED = "misdated"  # the latest sign of life is dated in the future
     SILENT = "silent"  # nobody has looked after the orders for too long
+
+
+# How long after the first look the second one follows: more than a heartbeat of the lease, more than a
+# slow pass of a process that holds it. A daemon which lives has shown it in between.
+SECOND_LOOK = {
+    Finding.SILENT: timedelta(seconds=15),
+    Finding.WEDGED: timedelta(seconds=90),
+}
 
 
 def judge(signs: Signs, when: WhenSilent, now: datetime) -> Finding:

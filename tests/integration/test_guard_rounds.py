@@ -1,6 +1,5 @@
 """The guard beside a daemon that lives, dies and comes back, in virtual time; the referee judges."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from guards import AFTER, CANCEL, LOWER, Beside, Dead, guard, hang
 from sqlalchemy import Engine
 from virtual import Day, begin
 
@@ -19,18 +19,14 @@ from bidder.domain.actions import Reason, Reprice, Withdraw
 from bidder.domain.ids import AccountName, OrderId
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Ceiling, Mode, Per, Policy
-from bidder.domain.unattended import Finding, Then, WhenSilent
-from bidder.errors import InvalidToken, Unreachable
-from bidder.guarding import Round, stand_guard
+from bidder.domain.unattended import Finding, Then
+from bidder.errors import InvalidToken, LeaseLost, Unreachable
 from bidder.sim.answers import Request
 from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
 ACCOUNT = AccountName("demo")
-AFTER = timedelta(minutes=15)
-CANCEL = WhenSilent(then=Then.CANCEL, after=AFTER)
-LOWER = WhenSilent(then=Then.LOWER, after=AFTER)
 
 
 @pytest.fixture
@@ -49,30 +45,6 @@ def day(engine: Engine) -> Day:
     while len(begun.live()) < 5 or begun.app.trader.view.intents:
         begun.run(timedelta(seconds=2))
     return begun
-
-
-def guard(
-    day: Day,
-    when: WhenSilent,
-    *,
-    policy: Policy | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-    dry_run: bool = False,
-    token: str | None = None,
-) -> Round:
-    """Make one round of the guard."""
-    return asyncio.run(
-        stand_guard(
-            policy or day.policy,
-            when,
-            engine=day.app.engine,
-            base_url="http://sim.invalid/v1",
-            token=token or day.exchange.token,
-            clock=day.clock,
-            transport=transport or SimTransport(day.exchange, day.clock),
-            dry_run=dry_run,
-        )
-    )
 
 
 def by_hand(day: Day, endpoint: str, body: dict[str, Any]) -> Any:
@@ -160,15 +132,17 @@ def test_a_daemon_that_lives_is_left_alone(day: Day) -> None:
 
 def test_a_lease_that_is_held_is_not_touched(day: Day) -> None:
     """A process that keeps its lease and makes no passes is told of, and nothing is sent."""
-    for _ in range(100):
-        day.clock.advance(10)
-        day.app.lease.renew(day.clock.now())
-
-    found = guard(day, CANCEL)
+    found = guard(day, CANCEL, clock=hang(day))
 
     assert (found.finding, found.acted) == (Finding.WEDGED, ())
     assert len(day.live()) == 5
-    day.app.lease.renew(day.clock.now())
+
+
+def test_a_daemon_that_was_slow_to_wake_does_not_hang(day: Day) -> None:
+    """It kept its lease, and its next pass came a little later."""
+    hang(day)
+
+    assert guard(day, CANCEL, clock=Beside(day, hangs=False)).finding is Finding.ALIVE
 
 
 def test_a_lease_that_was_just_taken_is_not_touched(day: Day) -> None:
@@ -182,42 +156,13 @@ def test_a_lease_that_was_just_taken_is_not_touched(day: Day) -> None:
     assert len(day.live()) == 5
 
 
-class Waking:
-    """A clock during whose sleep the daemon makes a pass."""
-
-    def __init__(self, day: Day) -> None:
-        """Let ``day``'s daemon wake in the next sleep."""
-        self.day = day
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the day's clock in all else."""
-        return getattr(self.day.clock, name)
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the daemon go on, as on a machine that has just woken."""
-        await self.day.app.trader.run_pass()
-        self.day.clock.advance(seconds)
-
-
 def test_a_machine_that_wakes_from_its_sleep_has_no_silent_daemon(day: Day) -> None:
-    """Every picture is old at that moment; the second look finds a new one."""
+    """Every picture is old at that moment, and the lease has run out; the second look finds new ones."""
     day.clock.advance(timedelta(hours=8).total_seconds())
-    day.app.lease.renew(day.clock.now())
-    day.clock.advance(31)
 
-    found = asyncio.run(
-        stand_guard(
-            day.policy,
-            CANCEL,
-            engine=day.app.engine,
-            base_url="http://sim.invalid/v1",
-            token=day.exchange.token,
-            clock=Waking(day),
-            transport=SimTransport(day.exchange, day.clock),
-        )
-    )
+    found = guard(day, CANCEL, clock=Beside(day, hangs=False))
 
-    assert found.finding in {Finding.ALIVE, Finding.QUIET}
+    assert (found.finding, found.acted) == (Finding.ALIVE, ())
     assert len(day.live()) == 5
 
 
@@ -421,12 +366,69 @@ def test_a_creation_that_died_with_the_daemon_is_found_and_cancelled(engine: Eng
     assert Queries(engine, ACCOUNT).open_intents() == ()
 
 
-class Dead(httpx.AsyncBaseTransport):
-    """An exchange that nobody reaches."""
+class Interrupted(httpx.AsyncBaseTransport):
+    """Suspends the guard in its n-th request for longer than a lease; meanwhile a daemon starts."""
+
+    def __init__(self, day: Day, *, at: int) -> None:
+        """Stand between a guard and ``day``'s exchange."""
+        self._below = SimTransport(day.exchange, day.clock)
+        self._day = day
+        self._left = at
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Fail as a network does."""
-        raise httpx.ConnectError("no route", request=request)
+        """Pass on one request, after a long sleep perhaps."""
+        self._left -= 1
+        answer = await self._below.handle_async_request(request)
+        if self._left == 0:
+            self._day.clock.advance(31)
+            come_back(self._day)
+        return answer
+
+
+@pytest.mark.parametrize("request_", [1, 2, 3])
+def test_a_daemon_that_comes_back_in_the_middle_has_the_account(day: Day, request_: int) -> None:
+    """Whoever lost the lease sends nothing more, and the daemon goes on with what is there."""
+    day.clock.advance(AFTER.total_seconds())
+
+    found = guard(day, CANCEL, transport=Interrupted(day, at=request_))
+
+    assert isinstance(found.error, LeaseLost)
+    cancelled = 5 - len(day.live())
+    assert cancelled == request_ - 1
+    report = day.run(timedelta(minutes=3))
+    assert len(day.live()) == 5
+    assert (report["double_orders"], report["rate_limit_refusals"]) == (0, 0)
+
+
+class Unreadable(httpx.AsyncBaseTransport):
+    """Refuses to show one server's book."""
+
+    def __init__(self, day: Day, server: int) -> None:
+        """Stand between a guard and ``day``'s exchange."""
+        self._below = SimTransport(day.exchange, day.clock)
+        self._server = server
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse or pass on one request."""
+        if request.url.path.endswith("/spot_marketplace") and str(self._server) in str(
+            request.url.query
+        ):
+            return httpx.Response(200, json={"code": 6, "error": "not-now"})
+        return await self._below.handle_async_request(request)
+
+
+def test_a_book_that_cannot_be_read_keeps_no_other_order_up(day: Day) -> None:
+    """The others come down; of the one the command says that it could not."""
+    policy = raised(day, "1.01")
+    before = prices(day)
+    server = day.live()[0]["server"]
+    day.clock.advance(AFTER.total_seconds())
+
+    found = guard(day, LOWER, policy=policy, transport=Unreadable(day, server))
+
+    lowered = {order for order, price in prices(day).items() if price < before[order]}
+    assert {o["server"] for o in day.live() if o["id"] not in lowered} == {server}
+    assert [each.server for each in found.undone] == [server]
 
 
 def test_an_exchange_out_of_reach_is_tried_again_in_the_next_round(day: Day) -> None:

@@ -1,6 +1,5 @@
 """What the owner is told of the guard's rounds, how often, and how each round ends."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,25 +7,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from documented import disagreements
+from guards import AFTER, CANCEL, Dead, guard, hang
 from virtual import Day, begin
 
 from bidder.cli import guarding
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings, load_settings
-from bidder.demo.transport import SimTransport
-from bidder.domain.ids import AccountName
-from bidder.domain.unattended import Finding, Then, WhenSilent
+from bidder.domain.unattended import Finding, Then
 from bidder.errors import LeaseHeld, Unreachable
-from bidder.guarding import Round, stand_guard
+from bidder.guarding import Round
 from bidder.store.engine import open_engine
-from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
-AFTER = timedelta(minutes=15)
-CANCEL = WhenSilent(then=Then.CANCEL, after=AFTER)
 CONFIG = """
 account: {{name: demo}}
 rates: {{BTC: 69000, CLORE: 0.11}}
@@ -92,30 +86,6 @@ def owner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Owner:
     return Owner(tmp_path, capsys)
 
 
-class Dead(httpx.AsyncBaseTransport):
-    """An exchange that nobody reaches."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Fail as a network does."""
-        raise httpx.ConnectError("no route", request=request)
-
-
-def guard(day: Day, when: WhenSilent = CANCEL, *, dead: bool = False, dry_run: bool = False) -> Round:
-    """Make one round of the guard."""
-    return asyncio.run(
-        stand_guard(
-            day.policy,
-            when,
-            engine=day.app.engine,
-            base_url="http://sim.invalid/v1",
-            token=day.exchange.token,
-            clock=day.clock,
-            transport=Dead() if dead else SimTransport(day.exchange, day.clock),
-            dry_run=dry_run,
-        )
-    )
-
-
 def test_a_silence_and_what_was_done_is_told_once(day: Day, owner: Owner) -> None:
     """The document is as documented; the round after it has no news."""
     count = len(day.live())
@@ -147,10 +117,10 @@ def test_a_notice_that_did_not_get_there_is_tried_in_the_next_round(day: Day, ow
 def test_an_exchange_out_of_reach_is_told_and_what_is_done_later_too(day: Day, owner: Owner) -> None:
     """The first is the code 5 of the command; the document holds what stands in the error."""
     with pytest.raises(Unreachable):
-        owner.conclude(day, guard(day, dead=True))
+        owner.conclude(day, guard(day, transport=Dead()))
     assert "no connection" in owner.printed()["problem"]
     with pytest.raises(Unreachable):
-        owner.conclude(day, guard(day, dead=True))
+        owner.conclude(day, guard(day, transport=Dead()))
 
     owner.conclude(day, guard(day))
 
@@ -161,23 +131,13 @@ def test_an_exchange_out_of_reach_is_told_and_what_is_done_later_too(day: Day, o
 
 def test_a_process_that_keeps_the_lease_and_does_nothing_is_told(day: Day, owner: Owner) -> None:
     """Nothing can be done beside it, which is a failure of its own."""
-    while day.clock.now() - found_at(day) < AFTER:
-        day.clock.advance(10)
-    day.app.lease.renew(day.clock.now())
-    found = guard(day)
+    found = guard(day, clock=hang(day))
     assert found.finding is Finding.WEDGED
 
     with pytest.raises(LeaseHeld, match="has made no pass since"):
         owner.conclude(day, found)
 
     assert len(owner.heard) == 1
-
-
-def found_at(day: Day) -> Any:
-    """Return when the daemon was seen last."""
-    seen = Queries(day.app.engine, AccountName("demo")).snapshot()
-    assert seen is not None
-    return seen.at
 
 
 def test_a_clock_set_back_is_told(day: Day, owner: Owner) -> None:
