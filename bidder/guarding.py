@@ -31,7 +31,8 @@ from bidder.wiring import App, build_app
 
 log = structlog.get_logger("bidder")
 
-# An order that was asked for just before the daemon died may take minutes to show.
+# How long a round waits without getting on: an order that was asked for just before the daemon died may
+# take minutes to show.
 _PATIENCE = timedelta(minutes=5)
 # So many requests in a row without a usable answer, and the next round tries again.
 _MOST_FAILURES = 3
@@ -140,10 +141,7 @@ def signs_of_life(queries: Queries, now: datetime) -> Signs:
 
 
 def _anything_of_ours(queries: Queries, policy: Policy) -> bool:
-    """Return whether the exchange need be asked at all: an order, or a request that may have made one.
-
-    A command that waits is none of the guard's concern here: ``bidder cancel`` sees to its own.
-    """
+    """Return whether there is an order to look after, or a request that may have made one."""
     mine = (each for each in queries.orders(limit=_ALL) if each.mode is policy.mode)
     return any(each.holding.ours for each in mine) or bool(queries.open_intents())
 
@@ -201,6 +199,8 @@ async def _pass_after_pass(app: App, acted: list[Acted]) -> None:
         _pass_over(trader, report)
         if report.acted is not None:
             acted.append(report.acted)
+            if report.acted.result is Result.OK:
+                until = clock.monotonic() + _PATIENCE.total_seconds()
         elif trader.view.completed_at is not None and not _pending(report.decisions):
             return
         if trader.failures >= _MOST_FAILURES:

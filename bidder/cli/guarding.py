@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bidder.cli.failures import CommandFailed, ExitCode
+from bidder.cli.failures import CommandFailed, ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from bidder.errors import BidderError
 
 if TYPE_CHECKING:
     from bidder.config import Settings
@@ -79,7 +80,12 @@ def conclude(
 
     ``patience_seconds`` is what a notice gets to be delivered.
     """
-    told = _tell(settings, engine, found, patience_seconds)
+    try:
+        told = _tell(settings, engine, found, patience_seconds)
+    except BidderError as exc:
+        # What was done is shown all the same.
+        complain(f"the notice failed: {exc}")
+        told = False
     problem = _problem(found)
     _show(_document(settings, found, told=told, problem=problem), as_json=as_json)
     if problem is not None:
@@ -260,7 +266,9 @@ def _notice(found: "Round", now: datetime, *, again: bool) -> "Notice":
         event=Event.SILENT,
         level=Level.INFO if again and done and problem is None else Level.URGENT,
         at=now,
-        title="the daemon has been silent" + (f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""),
+        title=f"the daemon was last seen at {since:%Y-%m-%d %H:%M} UTC"
+        if since
+        else "no daemon was seen",
         text="\n".join(lines),
         facts={
             "silent_since": None if since is None else since.isoformat(),

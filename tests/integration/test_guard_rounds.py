@@ -20,9 +20,10 @@ from bidder.domain.ids import AccountName, OrderId
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Ceiling, Mode, Per, Policy
 from bidder.domain.unattended import Finding, Then
-from bidder.errors import InvalidToken, LeaseLost, Unreachable
+from bidder.errors import InvalidToken, LeaseHeld, LeaseLost, Unreachable
 from bidder.sim.answers import Request
 from bidder.store.engine import open_engine
+from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
@@ -398,6 +399,41 @@ def test_a_daemon_that_comes_back_in_the_middle_has_the_account(day: Day, reques
     report = day.run(timedelta(minutes=3))
     assert len(day.live()) == 5
     assert (report["double_orders"], report["rate_limit_refusals"]) == (0, 0)
+
+
+class Rival(httpx.AsyncBaseTransport):
+    """At each request of the guard another process asks for the lease."""
+
+    def __init__(self, day: Day) -> None:
+        """Stand between a guard and ``day``'s exchange."""
+        self._below = SimTransport(day.exchange, day.clock)
+        self._day = day
+        self.refused = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass on one request."""
+        other = Lease(self._day.app.engine, ACCOUNT, holder=Holder(host="elsewhere", pid=1))
+        with pytest.raises(LeaseHeld):
+            other.acquire(self._day.clock.now())
+        self.refused += 1
+        return await self._below.handle_async_request(request)
+
+
+def test_a_long_round_keeps_its_lease(engine: Engine) -> None:
+    """A creation in doubt is waited for longer than a lease lasts."""
+    day = begin(engine=engine, rivals=False)
+    day.exchange.rules = replace(day.exchange.rules, visibility_delay_seconds=(2000.0, 2000.0))
+    while not day.live():
+        day.run(timedelta(seconds=1))
+    day.clock.advance(1900)
+    rival = Rival(day)
+    began = day.clock.now()
+
+    guard(day, CANCEL, transport=rival)
+
+    assert day.clock.now() - began > timedelta(seconds=60)
+    assert rival.refused > 10
+    assert day.live() == []
 
 
 class Unreadable(httpx.AsyncBaseTransport):
