@@ -171,6 +171,8 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
         output.say_json(document)
         return
     output.say(_said(document))
+    for each in document["sent"]:
+        each["facts"] |= {"result": each["result"], "error": each["error"]}
     for key, title in (("sent", "Sent"), ("planned", "Would be sent"), ("left", "Left as it is")):
         output.table(pictures.DECISION_COLUMNS, map(pictures.decision_row, document[key]), title=title)
 

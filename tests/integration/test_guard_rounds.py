@@ -401,6 +401,17 @@ def test_a_daemon_that_comes_back_in_the_middle_has_the_account(day: Day, reques
     assert (report["double_orders"], report["rate_limit_refusals"]) == (0, 0)
 
 
+def test_a_round_that_gets_on_takes_its_time(day: Day) -> None:
+    """Two minutes for each request: the last order is cancelled all the same."""
+    day.clock.advance(AFTER.total_seconds())
+    slow = SimTransport(day.exchange, day.clock, one_way_seconds=(60, 60))
+
+    found = guard(day, CANCEL, transport=slow)
+
+    assert day.live() == []
+    assert (found.undone, found.error) == ((), None)
+
+
 class Rival(httpx.AsyncBaseTransport):
     """At each request of the guard another process asks for the lease."""
 

@@ -154,6 +154,23 @@ def test_a_clock_set_back_is_told(day: Day, owner: Owner) -> None:
     assert len(owner.heard) == 1
 
 
+def test_for_the_eye_each_request_is_shown_with_its_result(
+    day: Day, owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what kept a notice from going out keeps nothing else."""
+    found = guard(day)
+    bad = replace(owner.settings, receivers=(replace(owner.settings.receivers[0], command=()),))
+    bad = replace(bad, receivers=(replace(bad.receivers[0], address="nonsense://"),))
+    capsys.readouterr()
+
+    assert guarding.conclude(bad, day.app.engine, found, as_json=False) == 0
+
+    printed = capsys.readouterr()
+    assert "The daemon has been silent since" in printed.out
+    assert "result ok" in printed.out
+    assert "error: the notice failed: " in printed.err
+
+
 def test_a_dry_run_tells_nobody(day: Day, owner: Owner) -> None:
     """It shows what would be sent."""
     document = owner.conclude(day, guard(day, dry_run=True))
