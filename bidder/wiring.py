@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import httpx
 from sqlalchemy import Engine
@@ -82,11 +83,13 @@ def build_app(
     transport: httpx.AsyncBaseTransport | None = None,
     holder: Holder | None = None,
     read_only: bool = False,
+    unbroken_for: timedelta | None = None,
 ) -> App:
     """Take the account's lease, load what is remembered, and return the daemon.
 
     ``holder`` is who takes it: this process, unless a simulation plays several. With ``read_only``,
-    and on paper always, there are no means to send anything that changes something.
+    and on paper always, there are no means to send anything that changes something. ``unbroken_for``:
+    how old the latest pass may be before the lowering clocks that it left are mistrusted.
 
     Raises:
         LeaseHeld: another daemon trades this account.
@@ -132,12 +135,14 @@ def build_app(
             read_only=read_only,
             transport=transport,
         )
+    trust = {} if unbroken_for is None else {"unbroken_for": unbroken_for}
+    view = recalled(memory, policy, clock.now(), **trust)
     trader = Trader(
         client=client,
         store=store,
         clock=clock,
         policy=policy,
-        view=recalled(memory, policy, clock.now()),
+        view=view,
         pass_id=memory.last_pass_id,
     )
     return App(

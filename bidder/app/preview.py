@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bidder.app.executor import kind_of
 from bidder.app.observe import observe
 from bidder.app.report import Observed, Result
+from bidder.app.trading import Plan
 from bidder.clock import Clock
 from bidder.domain import fold, planning
 from bidder.domain.actions import Decision, Reprice, Withdraw
@@ -38,15 +39,22 @@ class Preview:
     at: datetime
 
 
-async def preview(view: View, policy: Policy, *, client: ExchangeClient, clock: Clock) -> Preview:
-    """Read what the decisions of this moment need, and return them.
+async def preview(
+    view: View,
+    policy: Policy,
+    *,
+    client: ExchangeClient,
+    clock: Clock,
+    decide: Plan = planning.plan,
+) -> Preview:
+    """Read what the decisions of this moment need, and return them; ``decide`` takes them.
 
     Raises:
         InvalidToken: the exchange refused the token.
         Unreachable: a read that everything rests on got no usable answer.
     """
     policy = replace(policy, pace=replace(policy.pace, book_stale_after=_ONE_LOOK))
-    looking = _Looking(view=view, policy=policy, client=client, clock=clock)
+    looking = _Looking(view=view, policy=policy, client=client, clock=clock, decide=decide)
     for read in (ReadOrders(completed=True), ReadWallets(), ReadMarketplace()):
         await looking.read(read)
     for holding in [h for h in looking.view.holdings.values() if h.ours]:
@@ -60,6 +68,7 @@ class _Looking:
     policy: Policy
     client: ExchangeClient
     clock: Clock
+    decide: Plan
     requests: int = 0
 
     async def read(self, read: Read) -> None:
@@ -81,7 +90,7 @@ class _Looking:
         planned: list[Decision] = []
         reads: dict[ServerId, int] = {}
         while True:
-            decisions = planning.plan(_with(self.view, planned), self.policy, self.clock.now())
+            decisions = self.decide(_with(self.view, planned), self.policy, self.clock.now())
             fresh = [d for d in decisions if d.action is not None]
             if fresh:
                 planned.append(fresh[0])

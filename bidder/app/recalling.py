@@ -20,13 +20,16 @@ from bidder.store.records import Memory
 _UNBROKEN = timedelta(minutes=2)
 
 
-def recalled(memory: Memory, policy: Policy, now: datetime) -> View:
+def recalled(
+    memory: Memory, policy: Policy, now: datetime, *, unbroken_for: timedelta = _UNBROKEN
+) -> View:
     """Return the view with which a daemon starts: what it remembers, and nothing it must look up.
 
-    Every unfinished intent counts as in doubt: start-up is recovery.
+    Every unfinished intent counts as in doubt: start-up is recovery. Where the latest pass is older
+    than ``unbroken_for``, each lowering clock counts as started just now.
     """
     last = memory.last_pass_at
-    unbroken = last is not None and timedelta(0) <= now - last <= _UNBROKEN
+    unbroken = last is not None and timedelta(0) <= now - last <= unbroken_for
     held = (_holding(holding, now, unbroken=unbroken) for holding in memory.holdings)
     return View(
         holdings={holding.order.order: holding for holding in held},

@@ -63,7 +63,7 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
             "steps_learnt": len(view.steps),
         },
         "committed_usd_per_day": _committed(view),
-        "if_unattended": _unattended(view, policy, now),
+        "if_unattended": unattended(view, policy, now),
         "last_orders_read": moment(view.orders_at),
         "last_marketplace_read": moment(view.marketplace_at),
         "servers_known": len(view.marketplace.listings),
@@ -209,7 +209,7 @@ def _committed(view: View) -> Mapping[str, str] | None:
         return None
 
 
-def _unattended(view: View, policy: Policy, now: datetime) -> dict[str, Any]:
+def unattended(view: View, policy: Policy, now: datetime) -> dict[str, Any]:
     """Return the most that can be spent if the daemon dies now; ``usd`` is null without a rate."""
     bound = exposure.if_unattended(view, now)
     limit = policy.rails.max_usd_if_unattended

@@ -4,6 +4,7 @@ A pass looks, decides, does the most urgent thing that the request budget allows
 rest. When the last look already shows something to do, the pass does that and looks again next time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -32,6 +33,8 @@ _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
 _CANCEL_AGAIN = timedelta(seconds=60)
 _LONGEST_SLEEP = timedelta(seconds=2)
+# What decides: the strategies, or who stands in for them.
+Plan = Callable[[View, Policy, datetime], tuple[Decision, ...]]
 # The calendar may differ from the count of seconds by this much before it has been set, or the
 # machine has slept.
 _STEADY = timedelta(seconds=5)
@@ -47,6 +50,7 @@ class Trader:
     store: Store
     clock: Clock
     policy: Policy
+    plan: Plan = planning.plan
     view: View = field(default_factory=View)
     decisions: tuple[Decision, ...] = ()
     pass_id: int = 0
@@ -207,7 +211,7 @@ class Trader:
 
     def _decide(self) -> tuple[Decision, ...]:
         self._decided_on = self.view
-        planned = planning.plan(self.view, self.policy, self.clock.now())
+        planned = self.plan(self.view, self.policy, self.clock.now())
         now = self.clock.now()
         # Also the owner's cancellations wait after a refusal: asking each second mends nothing.
         waiting = {order for order, (at, _) in self.refused.items() if now - at < _CANCEL_AGAIN}

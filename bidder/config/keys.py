@@ -76,6 +76,16 @@ _PACE = (
 )  # fmt: skip
 
 
+_GUARD = (
+    Key("guard", "section", NONE, "what `bidder guard` does when the daemon is silent ([guard.md](guard.md)); the daemon itself does not read it"),
+    Key("guard.then", "`cancel`, `lower` or `notice`", REQUIRED, "cancels the daemon's orders; lowers each of them, one step of the exchange's rules in each round; or only tells you"),
+    Key("guard.after", "duration", "`30m`", "how long the daemon must have been silent, 5 minutes at least"),
+    Key("guard.lower_to", "section", "the least that a server takes", "with `then: lower`, the price per day to come down to"),
+    Key("guard.lower_to.<currency>", "amount per day", NONE, "exactly one currency"),
+    Key("guard.lower_to.per", "`server` or `gpu`", "`server`", "whether it is for a whole server or for each of its GPUs"),
+)  # fmt: skip
+
+
 _NOTICES = (
     Key("notices", "list", NONE, "who is told what happens: one entry for each receiver; see docs/notices.md"),
     Key("notices[].to", "secret", NONE, "address of a service, as apprise writes it: mail, Telegram, Slack, a webhook; best as `{env: NAME}` or `{file: PATH}`"),
@@ -174,6 +184,7 @@ KEYS: Final = (
     *_TOP,
     *_RAILS,
     *_PACE,
+    *_GUARD,
     *_NOTICES,
     *_RETENTION,
     *_launch("launch", NONE, "defaults for the `launch` of every strategy"),

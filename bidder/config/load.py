@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bidder.config import money, values
+from bidder.config.guard import read_guard
 from bidder.config.notices import read_receivers
 from bidder.config.problems import Problems
 from bidder.config.reader import Section
@@ -58,6 +59,7 @@ def load_settings(
     web = read_web(top, around)
     policy = _policy(top, account_name, around)
     receivers = read_receivers(top, around)
+    guard = read_guard(top, policy.static_rates, receivers)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
     return Settings(
@@ -73,6 +75,7 @@ def load_settings(
         token_missing=token_missing,
         web=web,
         receivers=receivers,
+        guard=guard,
     )
 
 

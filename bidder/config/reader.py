@@ -33,6 +33,11 @@ class Section:
                 note_unknown(branch, key, known, problems)
 
     @property
+    def pattern(self) -> str:
+        """Return where the section stands in the table of keys."""
+        return self._pattern
+
+    @property
     def line(self) -> int:
         """Return where the section starts."""
         return self.branch.line

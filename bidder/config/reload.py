@@ -5,8 +5,9 @@ import dataclasses
 from bidder.config.settings import Settings
 
 # The daemon takes these up between two passes. Whatever is not named here needs a restart, so that
-# a setting that comes later is refused until somebody has thought about it.
-_TAKEN_UP = frozenset(("path", "log", "policy", "fingerprint", "warnings", "token_missing"))
+# a setting that comes later is refused until somebody has thought about it. What the guard does is no
+# business of the daemon's.
+_TAKEN_UP = frozenset(("path", "log", "policy", "fingerprint", "warnings", "token_missing", "guard"))
 _NAMES = {
     "token": "the API token",
     "database_url": "database",

@@ -18,6 +18,7 @@ from bidder.domain import money
 from bidder.domain.ids import AccountName
 from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy, Target
+from bidder.domain.unattended import WhenSilent
 from bidder.errors import ConfigError
 
 # Shorter parts of an address are host names and words, not keys.
@@ -55,6 +56,7 @@ class Settings:
     token_missing: str = ""
     web: WebSettings | None = None
     receivers: tuple[Receiver, ...] = ()
+    guard: WhenSilent | None = None
 
     def require_token(self) -> Token:
         """Return the token.

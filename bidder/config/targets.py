@@ -83,7 +83,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
     called = section.required("name", name, "give each strategy a name of its own")
     want = section.read("want", values.whole(1, 1000), 1)
     ceiling = _ceiling(section, rates)
-    value = _per_day(section, "value", rates) if section.has("value") else None
+    value = per_day(section, "value", rates) if section.has("value") else None
     restart = section.read("restart", values.duration(timedelta(0), _DAY), timedelta(minutes=6))
     currencies = _pay_with(section, rates)
     requirements = read_requirements(section)
@@ -135,10 +135,10 @@ def _ceiling(section: Section, rates: Rates) -> Ceiling | None:
                 "ceiling", "there is no ceiling", "add the most to pay per day: ceiling: {usd: 5}"
             )
         return None
-    return _per_day(section, "ceiling", rates)
+    return per_day(section, "ceiling", rates)
 
 
-def _per_day(section: Section, key: str, rates: Rates) -> Ceiling | None:
+def per_day(section: Section, key: str, rates: Rates) -> Ceiling | None:
     """Return an amount per day, for a server or for each GPU."""
     branch = section.open_section(key)
     if branch is None or not branch.entries:
@@ -160,7 +160,7 @@ def _per(section: Section, key: str, branch: Branch) -> Per:
     only = {"per": branch.entries["per"]} if "per" in branch.entries else {}
     words = Section(
         Branch(entries=only, key_lines=branch.key_lines, line=branch.line, path=branch.path),
-        f"strategies[].{key}",
+        f"{section.pattern}.{key}",
         section.problems,
     )
     return Per(words.read("per", values.choice("server", "gpu"), "server"))

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
     ORDERED = "ordered"  # the owner commanded it
     SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
+    UNATTENDED = "unattended"  # the daemon has been silent for too long; `bidder guard` looks after it
     # to hold
     WINNING = "winning"  # active, and no cheaper bid is possible or worth its slot
     CLOCK = "clock"  # the way down opens at a known moment

@@ -47,7 +47,9 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         case Withdraw():
             stopped = _withdrawal(action, decision.reason, view)
         case Reprice():
-            stopped = _paused(view) or _repricing(action, view, policy, now)
+            stopped = _repricing_paused(action, decision.reason, view) or _repricing(
+                action, view, policy, now
+            )
         case PlaceBid() | RentOnDemand():
             stopped = _paused(view) or _creation(action, view, policy, now)
         case _:
@@ -76,14 +78,19 @@ def _paused(view: View) -> Stop:
     return (Reason.PAUSED, {}) if view.paused else None
 
 
+def _repricing_paused(action: Reprice, reason: Reason, view: View) -> Stop:
+    # A pause means "spend no more": where nobody looks after the orders, coming down is no breach of it.
+    return None if reason is Reason.UNATTENDED and action.lowers else _paused(view)
+
+
 def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
     if reason in _COMMANDED:
         return None
     holding = view.holdings.get(action.order)
     if holding is None or not holding.ours or holding.target != action.target:
         return Reason.RAIL, {"rail": "not_our_order"}
-    # Also while trading is paused no bid stays at a price that the owner forbade.
-    return None if reason is Reason.ABOVE_CEILING else _paused(view)
+    # Also while trading is paused no bid stays at a price that the owner forbade, nor unattended.
+    return None if reason in {Reason.ABOVE_CEILING, Reason.UNATTENDED} else _paused(view)
 
 
 def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> Stop:

@@ -45,6 +45,7 @@ class Event(StrEnum):
     BLOCKED = "blocked"  # something keeps the daemon from acting
     RELOAD_REFUSED = "reload_refused"  # the configuration that was read again cannot be used
     STOPPED = "stopped"  # trading has ended by itself
+    SILENT = "silent"  # the daemon is silent; what `bidder guard` did about its orders
     SUMMARY = "summary"  # what the last day brought
     TEST = "test"  # asked for by `bidder notify test`
     DIGEST = "digest"  # several notices in one, when there are too many

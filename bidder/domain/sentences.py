@@ -41,6 +41,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.ORDERED: ("You asked for it", ()),
     Reason.SHUTDOWN: ("The daemon stopped and was to leave no order behind", ()),
+    Reason.UNATTENDED: (
+        "The daemon was silent for too long, and `bidder guard` looked after its orders",
+        ("since {silent_since}", "down to {aim} was asked for", "an {kind} order cannot be lowered"),
+    ),
     Reason.WINNING: (
         "The server was ours and no lower bid was worth its turn",
         ("the best rival bids {rival}", "the floor is {floor}"),

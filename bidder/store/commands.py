@@ -50,3 +50,13 @@ def finish(
     return (
         connection.execute(update(table).where(mine).values(done_at=at, outcome=outcome)).rowcount == 1
     )
+
+
+def note(
+    engine: Engine, account: AccountName, kind: str, argument: Any, *, outcome: str, at: datetime
+) -> None:
+    """Keep what a command did by itself, as one that was posted and carried out at once."""
+    values = {"account": account, "kind": kind, "argument": argument, "posted_at": at}
+    with transaction(engine, writing=True) as connection:
+        done = {**values, "done_at": at, "outcome": outcome}
+        connection.execute(insert(tables.requests).values(done))

@@ -254,6 +254,13 @@ class Queries:
         found = self._rows(select(table).where(table.c.account == self._account, table.c.id == request))
         return next((rows.request_of(row) for row in found), None)
 
+    def latest_request(self, kind: str) -> Request | None:
+        """Return the latest command of a kind that was carried out; None where there is none."""
+        table = tables.requests
+        done = (table.c.account == self._account) & (table.c.kind == kind) & table.c.done_at.is_not(None)
+        found = self._rows(select(table).where(done).order_by(table.c.id.desc()).limit(1))
+        return next((rows.request_of(row) for row in found), None)
+
     def _state(self) -> Row[Any] | None:
         table = tables.account_state
         return next(iter(self._rows(select(table).where(table.c.account == self._account))), None)

@@ -50,11 +50,11 @@ def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) 
     assert view.order_limit is None or everything < view.order_limit
 
 
-def check_repricing(action: Reprice, view: View, policy: Policy) -> None:
+def check_repricing(action: Reprice, reason: Reason, view: View, policy: Policy) -> None:
     """Fail if a new price would break a rule."""
     target = policy.target(action.target)
     assert target is not None
-    assert not view.paused
+    assert not view.paused or (reason is Reason.UNATTENDED and action.lowers)
     assert view.holdings[action.order].target == target.name
     assert action.price <= ceiling_of(target, view, action.server, action.price)
     if action.lowers:
@@ -68,10 +68,10 @@ def check(action: Action, reason: Reason, view: View, policy: Policy) -> None:
         case PlaceBid() | RentOnDemand():
             check_creation(action, view, policy)
         case Reprice():
-            check_repricing(action, view, policy)
+            check_repricing(action, reason, view, policy)
         case Withdraw():
             assert view.holdings[action.order].ours
-            assert not view.paused or reason is Reason.ABOVE_CEILING
+            assert not view.paused or reason in {Reason.ABOVE_CEILING, Reason.UNATTENDED}
     check_budget(action, view, policy)
     check_on_demand(action, view, policy)
 
