@@ -144,7 +144,7 @@ class Trader:
         self._commands_at = self.clock.monotonic()
         now = self.clock.now()
         waiting = self._give_up(self.store.open_requests(), now)
-        heard = commands.hear(waiting, self.view, self.policy.mode)
+        heard = commands.hear(waiting, self.view, self.policy.mode, now)
         if heard.paused is not None and heard.paused != self.view.paused:
             self.store.set_paused(paused=heard.paused, at=now, note="command")
             self.view = replace(self.view, paused=heard.paused)

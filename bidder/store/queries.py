@@ -16,6 +16,7 @@ from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
+from bidder.domain.price_rules import ClockRules
 from bidder.store import recording, rows, tables
 from bidder.store.engine import transaction
 from bidder.store.lease import Holder, held_until
@@ -211,6 +212,15 @@ class Queries:
         """Return the rates as last seen."""
         with transaction(self._engine, writing=False) as connection:
             return Rates(recording.stored_rates(connection, self._account))
+
+    def learnt(self) -> tuple[ClockRules, Decimal]:
+        """Return what was learnt of the lowering clock, and what a creation costs in USD; 0: unknown."""
+        table = tables.clock_rules
+        row = next(iter(self._rows(select(table).where(table.c.account == self._account))), None)
+        state = self._state()
+        fee = None if state is None else state.creation_fee_usd
+        rules = ClockRules() if row is None else ClockRules(creation=row.creation, raised=row.raised)
+        return rules, fee or Decimal(0)
 
     def spend_totals(self) -> tuple[SpendTotal, ...]:
         """Return what all orders have cost, per mode, target and currency, to the last digit."""
