@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -106,23 +106,26 @@ def _both(config: Path, against: Path) -> tuple[Settings, Settings]:
 def _look(before: Settings, after: Settings) -> _Looked:
     """Return what both make of the exchange, or of what the running daemon saw last."""
     while True:
-        try:
+        # Asked first: whoever may read the database may ask, with the token or without.
+        known = asking.observation(before, _WAIT_SECONDS) if _runs(before) else None
+        if known is not None:
+            # The file may have been changed since the daemon read it; its mode cannot have been.
+            present = replace(before.policy, mode=known.mode)
+            comparison = comparing.compare(known.view, present, after.policy, known.at)
+            return _Looked(comparison=comparison, requests=0, source="daemon", mode=known.mode)
+        with suppress(LeaseHeld):  # one that has started this very moment is asked
             compared = asyncio.run(compare_now(before, after.policy))
-        except LeaseHeld:
-            known = asking.observation(before, _WAIT_SECONDS)
-        else:
             return _Looked(
                 comparison=compared.comparison,
                 requests=compared.requests,
                 source="exchange",
                 mode=before.policy.mode,
             )
-        # None: the daemon has ended meanwhile, and the look is ours.
-        if known is not None:
-            # The file may have been changed since the daemon read it; its mode cannot have been.
-            present = replace(before.policy, mode=known.mode)
-            comparison = comparing.compare(known.view, present, after.policy, known.at)
-            return _Looked(comparison=comparison, requests=0, source="daemon", mode=known.mode)
+
+
+def _runs(settings: Settings) -> bool:
+    with _history(settings) as queries:
+        return queries is not None and queries.lease(datetime.now(UTC)) is not None
 
 
 @contextmanager
@@ -132,7 +135,7 @@ def _history(settings: Settings) -> Iterator[Queries | None]:
         try:
             queries = stack.enter_context(open_queries(settings))
         except StoreUnusable:
-            # What is wrong with one that is there has been told by the look before.
+            # What is wrong with one that is there has been told when the file was checked.
             queries = None
         yield queries
 

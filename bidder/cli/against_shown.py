@@ -107,7 +107,7 @@ def _show_past(past: dict[str, Any]) -> None:
     days = past["days_recorded"]
     what = f"The last {past['days_asked']} days"
     if days < past["days_asked"] - 0.5:
-        span = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"
+        span = _span(days)
         what = f"Of the last {past['days_asked']} days only {span} are recorded. These"
     output.say(f"{what}, replayed with each strategy as configured; USD, without fees:")
     rows = [
@@ -118,6 +118,13 @@ def _show_past(past: dict[str, Any]) -> None:
     output.table(_PAST_COLUMNS, rows)
     paid = (output.amount(past["paid_before"]), output.amount(past["paid_after"]))
     output.say(f"Together: present {paid[0]}, new {paid[1]}.")
+
+
+def _span(days: float) -> str:
+    if days >= 1:
+        return f"{days:.1f} days"
+    minutes = days * 24 * 60
+    return f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.0f} minutes"
 
 
 def _past_row(name: str, each: dict[str, Any]) -> tuple[str, ...]:

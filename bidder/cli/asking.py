@@ -86,6 +86,8 @@ def observation(settings: Settings, wait: float) -> Observation | None:
         finally:
             withdraw_request(engine, settings.account, number, at=datetime.now(UTC))
             forget_outcome(engine, settings.account, number)
+    if request.outcome.startswith(f"{FAILED}no such command"):
+        raise CommandFailed("the running daemon is of an earlier version; restart it")
     if not request.outcome.startswith(DONE):
         raise CommandFailed(request.outcome.removeprefix(FAILED))
     return read(request.outcome.removeprefix(DONE))

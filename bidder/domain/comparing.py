@@ -145,8 +145,8 @@ def compare(view: View, before: Policy, after: Policy, now: datetime) -> Compari
     return Comparison(
         orders=tuple(orders),
         slots=(*_placed(old, new, presumed), *_waiting(old, new)),
-        before=old_view,
-        after=new_view,
+        before=replace(old_view, orders_at=view.orders_at),
+        after=replace(new_view, orders_at=view.orders_at),
         at=now,
     )
 
@@ -170,41 +170,46 @@ def _settled(view: View, now: datetime) -> View:
     for server, seen in view.books.items():
         reads = max(2, seen.outbid_reads) if seen.outbid_reads else 0
         books[server] = replace(seen, at=seen.at if server in held else now, outbid_reads=reads)
-    return replace(view, books=books)
+    # Nor does a rule that only waits for the next read of our orders.
+    return replace(view, books=books, orders_at=now)
 
 
 def _presume(
     old_view: View, before: Policy, new_view: View, after: Policy, now: datetime
 ) -> tuple[View, View, frozenset[ServerId]]:
     """Return both views with an empty book for each server that would have to be looked at first."""
+    held = frozenset(h.order.server for h in old_view.holdings.values())
     presumed: set[ServerId] = set()
     while len(presumed) < _MOST_PRESUMED:
-        asked = {
-            server
-            for view, policy in ((old_view, before), (new_view, after))
-            for decision in foresight.foresee(view, policy, now).undecided
-            if (server := decision.wants_book) is not None
-            and server not in view.books
-            and server in view.marketplace.listings
-            and not any(h.order.server == server for h in old_view.holdings.values())
-        }
-        if not asked:
+        asked = _asked(old_view, before, held, now)
+        old_view, new_view = (replace(v, books={**v.books, **asked}) for v in (old_view, new_view))
+        more = _asked(new_view, after, held, now)
+        old_view, new_view = (replace(v, books={**v.books, **more}) for v in (old_view, new_view))
+        if not asked and not more:
             break
-        presumed |= asked
-        empty = {
-            server: BookSeen(
-                book=Book(
-                    server=server,
-                    floor=old_view.marketplace.listings[server].spot_floor,
-                    presumed=True,
-                ),
-                at=now,
-            )
-            for server in asked
-        }
-        old_view = replace(old_view, books={**old_view.books, **empty})
-        new_view = replace(new_view, books={**new_view.books, **empty})
+        presumed |= asked.keys() | more.keys()
     return old_view, new_view, frozenset(presumed)
+
+
+def _asked(
+    view: View, policy: Policy, held: frozenset[ServerId], now: datetime
+) -> dict[ServerId, BookSeen]:
+    """Return an empty book for each server, save those we are on, that one policy would look at."""
+    found: dict[ServerId, BookSeen] = {}
+    actions: tuple[Decision, ...] = ()
+    while len(found) < _MOST_PRESUMED:
+        seen = foresight.foresee(replace(view, books={**view.books, **found}), policy, now, actions)
+        # What is planned stays planned, so that each slot is thought about once.
+        actions = seen.actions
+        wanted = {d.wants_book for d in seen.undecided if d.wants_book is not None} - held
+        new = [s for s in wanted if s in view.marketplace.listings and s not in {**view.books, **found}]
+        if not new:
+            break
+        for server in new:
+            floor = view.marketplace.listings[server].spot_floor
+            book = Book(server=server, floor=floor, presumed=True)
+            found[server] = BookSeen(book=book, at=now)
+    return found
 
 
 def _fate_of(holding: Holding, seen: Foresight, view: View, policy: Policy, now: datetime) -> Fate:

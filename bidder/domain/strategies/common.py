@@ -110,9 +110,7 @@ def withdraw(position: Position) -> Withdraw:
 
 def recreate(position: Position, **more: Fact) -> Decision:
     """Return the decision to cancel this order so that it is created again lower."""
-    return act(
-        position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, toward=None, **more
-    )
+    return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, toward=None, **more)
 
 
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:

@@ -32,7 +32,7 @@ from bidder.domain.ids import ServerId
 from bidder.domain.money import Price
 from bidder.domain.policy import FixedParams, Mode, Policy, Rails
 from bidder.domain.price_rules import LoweringClock
-from bidder.domain.view import View
+from bidder.domain.view import Created, View
 from bidder.domain.worst_case import worst_case
 
 PRESENT = make_policy()
@@ -168,6 +168,29 @@ def test_a_server_whose_book_nobody_read_is_presumed_to_hold_no_rival() -> None:
     )
     (begun,) = comparing.compare(listed, PRESENT, after, NOW).slots
     assert (begun.verdict, begun.server, begun.presumed) == (Verdict.BEGIN, 202, True)
+
+
+def test_every_slot_of_a_new_strategy_is_told_at_once() -> None:
+    """Also while a rule waits for the next read of our orders, which a comparison need not."""
+    after = make_policy(make_target(), make_target("new", want=3))
+    view = running()
+    listings = [make_listing(server) for server in (202, 303, 405)]
+    listed = make_view(
+        PRESENT,
+        make_listing(floor=usd("2")),
+        *listings,
+        holdings=view.holdings.values(),
+        books=view.books.values(),
+        creations=(Created(server=ServerId(404), at=at(-140)),),
+        orders_at=at(-60),
+    )
+    found = comparing.compare(listed, PRESENT, after, NOW)
+    assert [(c.verdict, c.server) for c in found.slots] == [
+        (Verdict.BEGIN, 202),
+        (Verdict.BEGIN, 303),
+        (Verdict.BEGIN, 405),
+    ]
+    assert found.before.orders_at == at(-60), "how old it is, is told as it is"
 
 
 def test_a_bid_that_only_the_present_policy_would_place_is_skipped() -> None:
