@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bidder.domain.actions import Decision, Reason
+from bidder.domain.apart import apart
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 
@@ -74,13 +75,14 @@ def causes(
                     " nothing here explains it; set `adopt: true`, or cancel it"
                 )
             found.setdefault(key, Alarm(key=key, text=text, at_once=frozen))
-    runway = _runway(view, policy)
+    halves = apart(view, policy.mode)
+    runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")
     if runway is not None:
         found["runway"] = runway
     return tuple(found.values())
 
 
-def _runway(view: View, policy: Policy) -> Alarm | None:
+def _runway(view: View, policy: Policy, where: str) -> Alarm | None:
     """Return the alarm for the wallet that lasts least long at the bids that run now."""
     for currency, wallet in view.wallets.items():
         if wallet.balance is None:
@@ -98,7 +100,7 @@ def _runway(view: View, policy: Policy) -> Alarm | None:
         days = wallet.balance.amount / per_day
         if days * 86400 < int(policy.rails.min_runway.total_seconds()):
             hours = float(days) * 24
-            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids"
+            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids{where}"
             return Alarm(key="runway", text=text, at_once=True)
     return None
 

@@ -48,7 +48,7 @@ def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> li
     decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
-    strange = unexplained(target, view)
+    strange = unexplained(target, view, policy.mode)
     decisions.extend(_unexplained(holding, target) for holding in strange)
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
     allowed -= len(strange)
