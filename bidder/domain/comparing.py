@@ -109,7 +109,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything that two policies make of one view; ``view`` is what each of the two sees in it."""
+    """All that two policies make of one view; ``before`` and ``after`` are what each of them sees."""
 
     orders: tuple[Change, ...]
     slots: tuple[Change, ...]
@@ -216,7 +216,10 @@ def _fate_of(holding: Holding, seen: Foresight, view: View, policy: Policy, now:
     order = holding.order.order
     decision = next((d for d in (*seen.actions, *seen.holds) if d.order == order), None)
     if decision is None:
-        return Fate(course=Course.LEAVE, due=holding.order.ends_at)
+        target = None if holding.target is None else policy.target(holding.target)
+        looked_after = target is not None and target.enabled and order in view.holdings
+        course = Course.KEEP if looked_after else Course.LEAVE
+        return Fate(course=course, due=None if looked_after else holding.order.ends_at)
     due = decision.due
     if decision.action is None and due is not None and now < due <= now + _HORIZON:
         later = next((d for d in planning.plan(view, policy, due) if d.order == order), None)
