@@ -1,17 +1,18 @@
 """The composition root: every part is built here, once, and handed its neighbours by keyword."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import httpx
 from sqlalchemy import Engine
 
 from bidder.app.keeping import Keeper
 from bidder.app.paper import PaperClient
-from bidder.app.preview import Preview, preview
+from bidder.app.preview import Compared, Preview, compare, preview
 from bidder.app.recalling import recalled
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
@@ -27,6 +28,8 @@ from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
 from bidder.store.schema import inspect_schema, require_current, upgrade
 from bidder.store.store import Store
+
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,12 +248,25 @@ def build_servant(settings: Settings, engine: Engine) -> App:
 async def preview_now(settings: Settings) -> Preview:
     """Return what a daemon would do at this moment; sends nothing that changes anything.
 
-    A database that is not there yet is not created: without one there is nothing to remember.
-
     Raises:
         LeaseHeld: a daemon trades this account and has the requests for itself.
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
+    """
+    return await _looking(settings, lambda t: preview(t.view, t.policy, client=t.client, clock=t.clock))
+
+
+async def compare_now(settings: Settings, after: Policy) -> Compared:
+    """Return what a daemon with another policy would do otherwise at this moment; as ``preview_now``."""
+    return await _looking(
+        settings, lambda t: compare(t.view, t.policy, after, client=t.client, clock=t.clock)
+    )
+
+
+async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]]) -> _Seen:
+    """Return what is seen with a trader that has no means to change anything.
+
+    A database that is not there yet is not created: without one there is nothing to remember.
     """
     token = settings.trading_token()
     engine = open_engine(settings.database_url)
@@ -270,8 +286,7 @@ async def preview_now(settings: Settings) -> Preview:
         )
     limiter = app.trader.client.limiter
     try:
-        trader = app.trader
-        return await preview(trader.view, trader.policy, client=trader.client, clock=app.clock)
+        return await look(app.trader)
     finally:
         app.trader.store.note_requests(
             last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bidder.domain.actions import Decision, Reason
+from bidder.domain.apart import apart
 from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
@@ -80,13 +81,14 @@ def causes(
                 )
             waits = (decision.target, decision.server) if frozen else None
             found.setdefault(key, Alarm(key=key, text=text, at_once=frozen, frozen=waits))
-    runway = _runway(view, policy)
+    halves = apart(view, policy.mode)
+    runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")
     if runway is not None:
         found["runway"] = runway
     return tuple(found.values())
 
 
-def _runway(view: View, policy: Policy) -> Alarm | None:
+def _runway(view: View, policy: Policy, where: str) -> Alarm | None:
     """Return the alarm for the wallet that lasts least long at the bids that run now."""
     for currency, wallet in view.wallets.items():
         if wallet.balance is None:
@@ -104,7 +106,7 @@ def _runway(view: View, policy: Policy) -> Alarm | None:
         days = wallet.balance.amount / per_day
         if days * 86400 < int(policy.rails.min_runway.total_seconds()):
             hours = float(days) * 24
-            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids"
+            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids{where}"
             return Alarm(key="runway", text=text, at_once=True)
     return None
 

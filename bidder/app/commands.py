@@ -6,10 +6,11 @@ An outcome starts with ``done:`` or ``failed:``; whoever posted the command read
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from bidder.app import snapshot
+from bidder.app import observation, snapshot
 from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.domain.ids import OrderId, on_paper, spelled
 from bidder.domain.policy import Mode
@@ -45,7 +46,7 @@ class Heard:
     finished: tuple[tuple[Request, str], ...] = ()
 
 
-def hear(requests: Iterable[Request], view: View, mode: Mode) -> Heard:
+def hear(requests: Iterable[Request], view: View, mode: Mode, now: datetime) -> Heard:
     """Return what the commands ask of the present view."""
     withdrawals: list[Decision] = []
     errands: list[Request] = []
@@ -68,6 +69,8 @@ def hear(requests: Iterable[Request], view: View, mode: Mode) -> Heard:
                 outcome, decisions = _cancel_all(view)
                 withdrawals += decisions
                 finished += [(request, outcome)] if outcome is not None else []
+            case "observe":
+                finished.append((request, _observed(view, mode, now)))
             case kind if kind in ERRANDS:
                 errands.append(request)
             case other:
@@ -113,6 +116,12 @@ async def _answer(request: Request, client: ExchangeClient) -> Any:
                 spot=Decimal(argument["spot"]),
             )
             return []
+
+
+def _observed(view: View, mode: Mode, now: datetime) -> str:
+    if view.completed_at is None or view.marketplace_at is None:
+        return FAILED + "the daemon has only just started and has not read the market yet; try again"
+    return DONE + observation.written(observation.Observation(at=now, mode=mode, view=view))
 
 
 def _cancel(request: Request, view: View, mode: Mode) -> tuple[str | None, Decision | None]:

@@ -27,12 +27,12 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
 from bidder.app.keeping import Keeper
-from bidder.app.repeats import Repeats
 from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
 from bidder.clock import Clock
 from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.errors import BidderError, LeaseLost, StoreFailed
+from bidder.repeats import Repeats
 from bidder.store.lease import LEASE_HEARTBEAT, Lease
 
 log = structlog.get_logger("bidder")
@@ -187,13 +187,10 @@ class Daemon:
 
     async def _heartbeat(self) -> None:
         try:
-            self._keeper.beat()
+            self._keeper.heartbeat()
         except LeaseLost as exc:
             log.error("lease.lost", error=str(exc))
             self._fail(exc)
-        except StoreFailed as exc:
-            held = round(self._keeper.seconds_since_renewed(), 1)
-            log.warning("lease.renewal_failed", error=str(exc), seconds_since_renewed=held)
 
     async def _housekeeping(self) -> None:
         slices, more = 0, True

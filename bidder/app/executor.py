@@ -13,7 +13,7 @@ from bidder.app.report import Acted, Result
 from bidder.clock import Clock
 from bidder.domain import fold
 from bidder.domain.actions import Action, Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
-from bidder.domain.intents import Intent, IntentKind, IntentState
+from bidder.domain.intents import Intent, IntentState, kind_of
 from bidder.domain.view import View
 from bidder.errors import (
     CurrencyNotAllowed,
@@ -145,21 +145,6 @@ class Executor:
             intent, IntentState.DONE, at=now, holdings=view.holdings.values(), rules=view.rules
         )
         return view, _acted(decision, Result.OK, intent)
-
-
-def kind_of(action: Action) -> IntentKind:
-    """Return the kind of intent that an action is written down as."""
-    match action:
-        case PlaceBid():
-            return IntentKind.PLACE
-        case RentOnDemand():
-            return IntentKind.RENT
-        case Reprice():
-            return IntentKind.REPRICE
-        case Withdraw():
-            return IntentKind.WITHDRAW
-        case _:
-            assert_never(action)
 
 
 def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -> View:

@@ -9,11 +9,18 @@ calendar may be set back.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from bidder.clock import Clock
 from bidder.errors import LeaseLost, StoreFailed
+from bidder.repeats import Repeats
 from bidder.store.lease import LEASE_TTL, Lease
 
 _OVERDUE = LEASE_TTL / 2
+# Renewed without a failure for so long, the trouble is over.
+_STEADY = timedelta(minutes=10)
+
+log = structlog.get_logger("bidder")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +31,7 @@ class Keeper:
     clock: Clock
     _renewed_at: float = field(init=False)
     _renewed_on: datetime = field(init=False)
+    _failing: Repeats = field(default_factory=Repeats)
 
     def __post_init__(self) -> None:
         """Begin with a lease that has just been taken."""
@@ -45,6 +53,29 @@ class Keeper:
                 raise LeaseLost(f"the lease could not be renewed for {held:.0f} seconds: {exc}") from exc
             raise
         self._note()
+
+    def heartbeat(self) -> None:
+        """Hold on to the lease; a database that fails is said, ever less often while it keeps failing.
+
+        Raises:
+            LeaseLost: as ``beat`` says.
+        """
+        try:
+            self.beat()
+        except StoreFailed as exc:
+            if self._failing.again(self.clock.now()):
+                log.warning(
+                    "lease.renewal_failed",
+                    error=str(exc),
+                    seconds_since_renewed=round(self.seconds_since_renewed(), 1),
+                    unsaid=self._failing.said(),
+                )
+            return
+        # A database that fails now and then for days is one trouble, not a new one each time.
+        over = self._failing.over(self.clock.now(), after=_STEADY)
+        if over is not None:
+            seconds = round(over[1].total_seconds())
+            log.info("lease.renewal_recovered", failures=over[0], seconds=seconds)
 
     def before_pass(self) -> None:
         """Make sure of the lease where a heartbeat was missed; raises what ``beat`` raises."""

@@ -3,26 +3,25 @@
 Each bid that would be placed is then taken for placed, so that the next empty slot is planned too.
 """
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from bidder.app.executor import kind_of
 from bidder.app.observe import observe
 from bidder.app.report import Observed, Result
-from bidder.app.trading import Plan
 from bidder.clock import Clock
-from bidder.domain import fold, planning
-from bidder.domain.actions import Decision, Reprice, Withdraw
+from bidder.domain import comparing, fold, foresight, planning
+from bidder.domain.actions import Decision
 from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, ReadWallets
+from bidder.domain.comparing import Comparison
+from bidder.domain.foresight import Foresight
 from bidder.domain.ids import ServerId
-from bidder.domain.intents import Intent
+from bidder.domain.planning import Plan
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import Unreachable
 from bidder.exchange.client import ExchangeClient
 
-# One plan rests on one look, however long the look takes at one request per second.
-_ONE_LOOK = timedelta(hours=1)
 _MOST_BOOKS = 120
 # A book is read a second time where two reads must agree before a raise.
 _READS_OF_A_BOOK = 2
@@ -39,6 +38,14 @@ class Preview:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What two policies make of one look at the market; ``requests`` is what the look took."""
+
+    comparison: Comparison
+    requests: int
+
+
 async def preview(
     view: View,
     policy: Policy,
@@ -53,13 +60,45 @@ async def preview(
         InvalidToken: the exchange refused the token.
         Unreachable: a read that everything rests on got no usable answer.
     """
-    policy = replace(policy, pace=replace(policy.pace, book_stale_after=_ONE_LOOK))
+    looking = await _looked(view, policy, client=client, clock=clock, decide=decide)
+    seen = await looking.foresee()
+    return Preview(
+        actions=seen.actions,
+        holds=seen.holds,
+        view=looking.view,
+        requests=looking.requests,
+        at=clock.now(),
+    )
+
+
+async def compare(
+    view: View, before: Policy, after: Policy, *, client: ExchangeClient, clock: Clock
+) -> Compared:
+    """Read what the decisions of both policies need, and return what the new one does otherwise.
+
+    Raises:
+        InvalidToken: the exchange refused the token.
+        Unreachable: a read that everything rests on got no usable answer.
+    """
+    looking = await _looked(view, before, client=client, clock=clock, decide=planning.plan)
+    await looking.foresee()
+    looking.follow(after)
+    await looking.foresee()
+    looking.follow(before)
+    comparison = comparing.compare(looking.view, before, after, clock.now())
+    return Compared(comparison=comparison, requests=looking.requests)
+
+
+async def _looked(
+    view: View, policy: Policy, *, client: ExchangeClient, clock: Clock, decide: Plan
+) -> "_Looking":
+    policy = comparing.one_look(policy)
     looking = _Looking(view=view, policy=policy, client=client, clock=clock, decide=decide)
     for read in (ReadOrders(completed=True), ReadWallets(), ReadMarketplace()):
         await looking.read(read)
     for holding in [h for h in looking.view.holdings.values() if h.ours]:
         await looking.book(holding.order.server)
-    return await looking.plan()
+    return looking
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +109,8 @@ class _Looking:
     clock: Clock
     decide: Plan
     requests: int = 0
+    most_requests: int = _MOST_BOOKS
+    reads: dict[ServerId, int] = field(default_factory=dict)
 
     async def read(self, read: Read) -> None:
         observed = await self._observe(read)
@@ -86,60 +127,32 @@ class _Looking:
         self.requests += 1
         return observed
 
-    async def plan(self) -> Preview:
-        planned: list[Decision] = []
-        reads: dict[ServerId, int] = {}
-        while True:
-            decisions = self.decide(_with(self.view, planned), self.policy, self.clock.now())
-            fresh = [d for d in decisions if d.action is not None]
-            if fresh:
-                planned.append(fresh[0])
-                continue
-            wanted = self._wanted(decisions, reads)
-            if wanted is None or self.requests >= _MOST_BOOKS:
-                break
-            reads[wanted] = reads.get(wanted, 0) + 1
-            await self.book(wanted)
-        bids = {d.server for d in planned}
-        holds = tuple(d for d in decisions if d.server is None or d.server not in bids)
-        return Preview(
-            actions=tuple(planned),
-            holds=holds,
-            view=self.view,
-            requests=self.requests,
-            at=self.clock.now(),
-        )
+    def follow(self, policy: Policy) -> None:
+        """Go on looking for another policy."""
+        policy = comparing.one_look(policy)
+        self.view = fold.policy_changed(self.view, self.policy, policy)
+        self.policy = policy
+        self.most_requests = self.requests + _MOST_BOOKS
 
-    def _wanted(self, decisions: tuple[Decision, ...], reads: dict[ServerId, int]) -> ServerId | None:
-        """Return the next server whose book would decide something."""
+    async def foresee(self) -> Foresight:
+        """Read one book after the other for as long as one would decide something."""
+        seen = self._foreseen(())
+        while True:
+            wanted = self._wanted(seen)
+            if wanted is None or self.requests >= self.most_requests:
+                return seen
+            self.reads[wanted] = self.reads.get(wanted, 0) + 1
+            await self.book(wanted)
+            seen = self._foreseen(seen.actions)
+
+    def _foreseen(self, planned: Sequence[Decision]) -> Foresight:
         now = self.clock.now()
-        for decision in decisions:
+        return foresight.foresee(self.view, self.policy, now, planned, decide=self.decide)
+
+    def _wanted(self, seen: Foresight) -> ServerId | None:
+        """Return the next server whose book would decide something."""
+        for decision in seen.undecided:
             server = decision.wants_book
-            if server is None or (decision.due is not None and decision.due > now):
-                continue
-            if reads.get(server, 0) < _READS_OF_A_BOOK:
+            if server is not None and self.reads.get(server, 0) < _READS_OF_A_BOOK:
                 return server
         return None
-
-
-def _with(view: View, planned: list[Decision]) -> View:
-    """Return the view as it would be once these actions were under way."""
-    for number, decision in enumerate(planned, start=1):
-        action = decision.action
-        if action is None:
-            continue
-        opened_at = view.orders_at
-        assert opened_at is not None
-        intent = Intent(
-            id=-number,
-            kind=kind_of(action),
-            server=action.server,
-            target=action.target,
-            order=action.order if isinstance(action, Reprice | Withdraw) else None,
-            price=None if isinstance(action, Withdraw) else action.price,
-            previous_price=None,
-            known_orders=fold.known_orders(view, action.server),
-            opened_at=opened_at,
-        )
-        view = fold.opened(view, intent, opened_at)
-    return view

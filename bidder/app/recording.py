@@ -7,7 +7,6 @@ from typing import TypeVar
 import structlog
 
 from bidder.app import snapshot
-from bidder.app.repeats import Repeats
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
@@ -16,6 +15,7 @@ from bidder.domain.intents import Settled
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.exchange.limiter import Limiter
+from bidder.repeats import Repeats
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 from bidder.store.store import Store
 

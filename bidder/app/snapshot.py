@@ -11,10 +11,11 @@ from typing import Any
 from bidder.app.report import PassReport
 from bidder.domain import exposure, guard, price_rules
 from bidder.domain.actions import Decision
+from bidder.domain.apart import apart
 from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import Mode, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
@@ -25,6 +26,7 @@ from bidder.store.records import DecisionRecord
 def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> dict[str, Any]:
     """Return the snapshot of one moment."""
     now = report.at
+    halves, paper = apart(view, policy.mode), policy.mode is Mode.PAPER
     return {
         "at": moment(now),
         "mode": policy.mode.value,
@@ -62,8 +64,10 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
             "raise_starts_clock": view.rules.raised,
             "steps_learnt": len(view.steps),
         },
-        "committed_usd_per_day": _committed(view),
-        "if_unattended": unattended(view, policy, now),
+        "committed_usd_per_day": _committed(halves.live),
+        "if_unattended": unattended(halves.live, policy, now),
+        "paper_committed_usd_per_day": _committed(halves.paper) if paper else None,
+        "paper_if_unattended": unattended(halves.paper, policy, now) if paper else None,
         "last_orders_read": moment(view.orders_at),
         "last_marketplace_read": moment(view.marketplace_at),
         "servers_known": len(view.marketplace.listings),

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from bidder.app.report import PassReport
 from bidder.domain import selection
-from bidder.domain.policy import Policy
+from bidder.domain.ids import on_paper
+from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 
 
@@ -14,11 +15,14 @@ from bidder.domain.view import Holding, View
 class Summary:
     """One moment. Amounts are in USD per day without fees; None where a rate is missing.
 
+    With ``paper`` all that is held, paid and saved is so on paper only, and the ``strangers`` are the
+    account's real orders: none of theirs is in any other figure.
     ``waiting`` are bids that stand but do not run. ``on_demand_usd`` is what the running servers
     would cost on demand; it counts those for which such a price is known, as ``compared_usd`` does.
     """
 
     mode: str
+    paper: bool
     paused: bool
     settled: bool
     want: int
@@ -38,11 +42,13 @@ class Summary:
 
 def summarise(view: View, policy: Policy) -> Summary:
     """Return the figures of what is known now."""
-    ours = [holding for holding in view.holdings.values() if holding.ours]
+    paper = policy.mode is Mode.PAPER
+    ours = [h for number, h in view.holdings.items() if h.ours and on_paper(number) is paper]
     running = [holding for holding in ours if holding.runs]
     compared, on_demand = _against_on_demand(running, view, policy)
     return Summary(
         mode=policy.mode.value,
+        paper=paper,
         paused=view.paused,
         settled=view.orders_at is not None and view.completed_at is not None,
         want=sum(target.want for target in policy.targets if target.enabled),
@@ -63,10 +69,16 @@ def line(summary: Summary, report: PassReport) -> str:
         return "starting: our orders are not read yet" + (f" ({problem})" if problem else "")
     paying = "?" if summary.paying_usd is None else f"{summary.paying_usd:.2f}"
     doing = "paused" if summary.paused else summary.mode
-    parts = [
-        f"{doing}: holds {summary.held} of {summary.want} servers",
-        f"pays {paying} USD per day",
-    ]
+    if summary.paper:
+        parts = [
+            f"{doing}: holds {summary.held} of {summary.want} servers on paper",
+            f"would pay {paying} USD per day",
+        ]
+    else:
+        parts = [
+            f"{doing}: holds {summary.held} of {summary.want} servers",
+            f"pays {paying} USD per day",
+        ]
     if summary.waiting:
         parts.append(f"{summary.waiting} bids wait")
     if summary.in_doubt:

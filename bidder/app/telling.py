@@ -5,7 +5,7 @@ the daemon started is no news: its first reading is taken in silence.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,11 +13,11 @@ from bidder.app.alarms import Alarm
 from bidder.app.report import PassReport, Result
 from bidder.domain import guard
 from bidder.domain.actions import Fact, Reason, Withdraw
-from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.ids import OrderId, ServerId, on_paper, spelled
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.notices import Event, Level, Notice
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.errors import BidderError, InvalidToken, NoRate
 
@@ -73,7 +73,7 @@ class Teller:
             *self._reach(report.at, policy, unreachable=unreachable),
             *self._summary(report.at, view, policy),
         ]
-        return tuple(found)
+        return tuple(found) if policy.mode is Mode.LIVE else tuple(map(_marked, found))
 
     def _positions(self, now: datetime, view: View) -> Iterator[Notice]:
         if view.holdings is not self._holdings:
@@ -128,7 +128,7 @@ class Teller:
                 event=Event.ENDED,
                 level=Level.INFO if order.expired else Level.WARNING,
                 at=report.at,
-                title=f"order {order.order} on server {order.server} has ended",
+                title=f"order {spelled(order.order)} on server {order.server} has ended",
                 text=f"{target}: {cause}; it cost {order.spend} without fees",
                 key=str(order.order),
                 facts=_order_facts(order, target),
@@ -213,6 +213,14 @@ def reload_refused(reason: str, at: datetime) -> Notice:
     )
 
 
+def _marked(notice: Notice) -> Notice:
+    """Return a paper daemon's notice, marked: nobody must take what is on paper for his server."""
+    if notice.event is Event.UNREACHABLE:
+        return notice
+    facts = {**notice.facts, "paper": True}
+    return replace(notice, title=f"ON PAPER: {notice.title}", facts=facts)
+
+
 def _reachable(order: OwnOrder) -> bool:
     return bool(order.access.pub_cluster)
 
@@ -292,7 +300,7 @@ def _settled(report: PassReport) -> Iterator[Notice]:
         if verdict.settled is not Settled.AMBIGUOUS:
             continue
         intent = verdict.intent
-        orders = ", ".join(map(str, verdict.orders))
+        orders = ", ".join(map(spelled, verdict.orders))
         yield Notice(
             event=Event.AMBIGUOUS,
             level=Level.URGENT,
@@ -323,7 +331,7 @@ def _moved(report: PassReport) -> Iterator[Notice]:
         event=Event.MOVED if moved else Event.ENDED,
         level=Level.INFO,
         at=report.at,
-        title=f"order {action.order} on server {action.server} was given up{where}",
+        title=f"order {spelled(action.order)} on server {action.server} was given up{where}",
         text=f"{action.target}: {reason}",
         key=str(action.order),
         facts={**decision.facts, "order": action.order, "server": action.server, "reason": reason},
@@ -353,7 +361,8 @@ def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
     for holding in view.holdings.values():
         price = holding.order.price
         runs = holding.active or holding.order.kind is OrderKind.ON_DEMAND
-        if not holding.ours or not runs or not view.rates.knows(price.currency):
+        ours = holding.ours and on_paper(holding.order.order) is (policy.mode is Mode.PAPER)
+        if not ours or not runs or not view.rates.knows(price.currency):
             continue
         tally.held += seconds
         paid = view.rates.to_usd(price)

@@ -4,7 +4,6 @@ A pass looks, decides, does the most urgent thing that the request budget allows
 rest. When the last look already shows something to do, the pass does that and looks again next time.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -33,8 +32,6 @@ _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
 _CANCEL_AGAIN = timedelta(seconds=60)
 _LONGEST_SLEEP = timedelta(seconds=2)
-# What decides: the strategies, or who stands in for them.
-Plan = Callable[[View, Policy, datetime], tuple[Decision, ...]]
 # The calendar may differ from the count of seconds by this much before it has been set, or the
 # machine has slept.
 _STEADY = timedelta(seconds=5)
@@ -50,7 +47,7 @@ class Trader:
     store: Store
     clock: Clock
     policy: Policy
-    plan: Plan = planning.plan
+    plan: planning.Plan = planning.plan
     view: View = field(default_factory=View)
     decisions: tuple[Decision, ...] = ()
     pass_id: int = 0
@@ -148,7 +145,7 @@ class Trader:
         self._commands_at = self.clock.monotonic()
         now = self.clock.now()
         waiting = self._give_up(self.store.open_requests(), now)
-        heard = commands.hear(waiting, self.view, self.policy.mode)
+        heard = commands.hear(waiting, self.view, self.policy.mode, now)
         if heard.paused is not None and heard.paused != self.view.paused:
             self.store.set_paused(paused=heard.paused, at=now, note="command")
             self.view = replace(self.view, paused=heard.paused)

@@ -43,7 +43,10 @@ _MOST_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one strategy came to; money in the trace's currency, ``mean_price`` per hour running."""
+    """What one strategy came to; money in the trace's currency, ``mean_price`` per hour running.
+
+    ``paid`` are the bids while running, without fees.
+    """
 
     strategy: str
     utility: float
@@ -52,6 +55,7 @@ class Run:
     restarts: int
     creations: int
     requests: int
+    paid: float = 0.0
     periods: tuple[Period, ...] = ()
 
 
@@ -65,20 +69,23 @@ def play(
     keep_periods: bool = False,
     on_demand: Decimal | None = None,
     past: Sequence[Decimal] = (),
+    ceiling: Decimal | None = None,
 ) -> Run:
     """Run a strategy over rival prices per hour on the grid, the first at ``start``.
 
     ``past`` are the prices on the grid before it: what the daemon's history would have shown.
+    ``ceiling`` per hour is the value where none is named.
     Raises RuleBroken where the exchange would have refused.
     """
-    return _Play(name, params, points, start, terms, on_demand, past, keep_periods=keep_periods).run()
+    policy = policy_for(params, terms, ceiling)
+    return _Play(name, policy, points, start, terms, on_demand, past, keep_periods=keep_periods).run()
 
 
 class _Play:
     def __init__(
         self,
         name: str,
-        params: StrategyParams,
+        policy: Policy,
         points: Sequence[Decimal],
         start: datetime,
         terms: Terms,
@@ -90,7 +97,7 @@ class _Play:
         self.name, self.points, self.start, self.terms = name, points, start, terms
         self.end = start + len(points) * terms.grid
         self.floor = _per_day(min(points))
-        self.policy = policy_for(params, terms)
+        self.policy = policy
         self.auction = Auction(terms=terms, now=start, rival=points[0], keep_periods=keep_periods)
         self.next_order = 2
         self.view = self._opening_view(on_demand)
@@ -155,6 +162,7 @@ class _Play:
             restarts=done.starts,
             creations=done.creations,
             requests=done.requests,
+            paid=done.paid,
             periods=tuple(done.periods),
         )
 
@@ -223,14 +231,15 @@ class _Play:
         )
 
 
-def policy_for(params: StrategyParams, terms: Terms) -> Policy:
-    """Return the policy of a backtest: one server, bids up to its value, no rail in the way."""
+def policy_for(params: StrategyParams, terms: Terms, ceiling: Decimal | None = None) -> Policy:
+    """Return the policy of a backtest: one server, bids up to its ceiling, no rail in the way."""
     ticks = max(1, int((terms.tick * _HOURS / quantum(TRACE)).to_integral_value(ROUND_CEILING)))
     worth = _per_day(terms.value)
     target = Target(
         name=_TARGET,
         want=1,
-        ceiling=Ceiling(price=worth),
+        ceiling=Ceiling(price=worth if ceiling is None else _per_day(ceiling)),
+        value=Ceiling(price=worth),
         launch=Launch(image="backtest"),
         requirements=Requirements(),
         params=params,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bidder.app.commands import DONE, ERRANDS, FAILED
+from bidder.app.observation import Observation, read
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings
 from bidder.errors import LeaseHeld, Unreachable
-from bidder.store.commands import post_request, withdraw_request
+from bidder.store.commands import forget_outcome, post_request, withdraw_request
 from bidder.store.queries import Queries
-from bidder.wiring import App, build_servant, open_database
+from bidder.wiring import App, build_servant, open_current, open_database
 
 _LOOK_EVERY = 0.2
 # A daemon may end while we wait for it; then the command is ours to carry out.
@@ -62,6 +63,34 @@ def ask(
         return answer
     rest = "it stays posted" if keep_posted else "it was taken back"
     raise CommandFailed(f"the command was not carried out within {wait:g} seconds; {rest}")
+
+
+def observation(settings: Settings, wait: float) -> Observation | None:
+    """Return what the running daemon knows; None where it ended before it could answer.
+
+    Raises:
+        CommandFailed: it did not answer within ``wait`` seconds, or has nothing to tell yet.
+    """
+    with open_current(settings) as engine:
+        queries = Queries(engine, settings.account)
+        now = datetime.now(UTC)
+        number = post_request(engine, settings.account, "observe", at=now)
+        deadline = time.monotonic() + wait
+        try:
+            while (request := queries.request(number)) is None or request.outcome is None:
+                if time.monotonic() >= deadline:
+                    raise CommandFailed(f"the running daemon has not answered within {wait:g} seconds")
+                if queries.lease(datetime.now(UTC)) is None:
+                    return None
+                time.sleep(_LOOK_EVERY)
+        finally:
+            withdraw_request(engine, settings.account, number, at=datetime.now(UTC))
+            forget_outcome(engine, settings.account, number)
+    if request.outcome.startswith(f"{FAILED}no such command"):
+        raise CommandFailed("the running daemon is of an earlier version; restart it")
+    if not request.outcome.startswith(DONE):
+        raise CommandFailed(request.outcome.removeprefix(FAILED))
+    return read(request.outcome.removeprefix(DONE))
 
 
 @dataclass(slots=True, kw_only=True)

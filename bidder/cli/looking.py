@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +17,11 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to s
 def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Validate a configuration: every mistake at once, with line, key, value and remedy."""
     from bidder.cli import output, shapes
-    from bidder.cli.opening import read_settings, say_warnings
+    from bidder.cli.opening import read_checked, say_warnings
     from bidder.errors import BadInput
-    from bidder.wiring import build_notifiers, inspect_database
 
     try:
-        settings = read_settings(config)
-        build_notifiers(settings)
-        inspect_database(settings)
+        settings = read_checked(config)
     except BadInput as exc:
         if as_json:
             output.say_json(shapes.check_failed(str(config), tuple(str(exc).splitlines())))
@@ -47,11 +45,21 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     return ExitCode.DONE
 
 
-def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def plan(
+    config: ConfigFile = DEFAULT_CONFIG,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="NEW", help="A new configuration: what would it do otherwise?"),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
     """Read the market once and print what would be done now; sends nothing that changes anything.
 
-    Beside a running daemon the answer is the daemon's own latest decisions.
+    Beside a running daemon the answer is the daemon's own latest decisions. With --against it is what
+    NEW would do otherwise than the present configuration, from what the daemon saw last.
     """
+    if against is not None:
+        return _plan_against(config, against, as_json)
     from bidder.cli import output, pictures, shapes
     from bidder.cli.opening import read_settings, say_warnings
     from bidder.errors import LeaseHeld
@@ -79,6 +87,17 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     output.table(
         pictures.DECISION_COLUMNS, map(pictures.decision_row, document["holds"]), title="Left as it is"
     )
+    return ExitCode.DONE
+
+
+def _plan_against(config: Path, new: Path, as_json: bool) -> int:
+    from bidder.cli import against, against_shown, output
+
+    document = against.compare(config, new)
+    if as_json:
+        output.say_json(document)
+    else:
+        against_shown.show(document)
     return ExitCode.DONE
 
 

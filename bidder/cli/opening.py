@@ -25,6 +25,20 @@ def read_settings(config: Path, *, for_daemon: bool = False) -> Settings:
     return settings
 
 
+def read_checked(config: Path) -> Settings:
+    """Return the settings after everything has been tried that `bidder check` tries.
+
+    Raises:
+        BadInput: the configuration, a receiver of notices or the database cannot be used.
+    """
+    from bidder.wiring import build_notifiers, inspect_database
+
+    settings = read_settings(config)
+    build_notifiers(settings)
+    inspect_database(settings)
+    return settings
+
+
 def say_warnings(settings: Settings) -> None:
     """Print what the owner should know but that stops nothing."""
     for warning in settings.warnings:

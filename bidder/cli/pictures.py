@@ -110,7 +110,7 @@ def server_period_row(period: dict[str, Any]) -> tuple[str, ...]:
     """Return one server's hour or day as a row; prices as lowest, median, highest."""
     return (
         output.when(period["at"]),
-        str(period["server"]),
+        str(period["server"]) + _marked(period),
         *(_spread(period[which]) for which in ("rival_usd", "floor_usd", "bid_usd")),
         *(_percent(period[which]) for which in ("online_share", "rented_share", "held_share")),
         period["spend_usd"],
@@ -121,13 +121,17 @@ def target_period_row(period: dict[str, Any]) -> tuple[str, ...]:
     """Return one strategy's hour or day as a row."""
     return (
         output.when(period["at"]),
-        period["target"],
+        period["target"] + _marked(period),
         f"{period['held_seconds'] / 3600:.2f}",
         str(period["restarts"]),
         period["spend_usd"],
         output.text(period["paid_usd_per_day"]),
         output.text(period["on_demand_usd_per_day"]),
     )
+
+
+def _marked(period: dict[str, Any]) -> str:
+    return " (paper)" if period["mode"] == "paper" else ""
 
 
 def _spread(prices: dict[str, str] | None) -> str:
@@ -138,6 +142,11 @@ def _spread(prices: dict[str, str] | None) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
+
+
+def _most(unattended: dict[str, Any]) -> str:
+    parts = ", ".join(output.amount(each) for each in unattended["by_currency"]) or "nothing"
+    return f"{parts} (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else parts
 
 
 def show_status(document: dict[str, Any]) -> None:
@@ -156,12 +165,15 @@ def show_status(document: dict[str, Any]) -> None:
     )
     if document["mode"] == "paper":
         output.say("PAPER: orders P1, P2, ... exist here only; nothing is sent that changes anything.")
-    unattended = document["if_unattended"]
+        committed = output.amount(document["paper_committed_usd_per_day"])
+        output.say(f"ON PAPER: committed {committed} per day.")
     # None: the database was written by an earlier version, or nobody has passed since.
-    if unattended is not None:
-        parts = ", ".join(output.amount(each) for each in unattended["by_currency"]) or "nothing"
-        worth = f" (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else ""
-        output.say(f"If the daemon died now, at most {parts}{worth} could still be spent.")
+    if document["if_unattended"] is not None:
+        most = _most(document["if_unattended"])
+        output.say(f"If the daemon died now, at most {most} could still be spent.")
+    if document["paper_if_unattended"] is not None:
+        most = _most(document["paper_if_unattended"])
+        output.say(f"ON PAPER: if the daemon died now, at most {most}.")
     for alarm in document["alarms"]:
         output.say(f"! {alarm}")
     rows: list[tuple[str, ...]] = []
@@ -205,7 +217,7 @@ def show_status(document: dict[str, Any]) -> None:
     )
     for stranger in document["strangers"]:
         output.say(
-            f"Not ours: order {stranger['order']} on server {stranger['server']},"
+            f"Not ours: order {spelled(stranger['order'])} on server {stranger['server']},"
             f" {output.amount(stranger['bid'])} per day."
         )
     for total in document["spend"]:

@@ -43,6 +43,8 @@ _PASS = (
     "rules",
     "committed_usd_per_day",
     "if_unattended",
+    "paper_committed_usd_per_day",
+    "paper_if_unattended",
     "last_orders_read",
     "last_marketplace_read",
     "servers_known",
@@ -177,6 +179,7 @@ def server_period(period: ServerPeriod) -> dict[str, Any]:
     seen = period.summary
     return {
         "at": snapshot.moment(period.at),
+        "mode": period.mode.value,
         "server": period.server,
         "known_seconds": seen.known.total_seconds(),
         "online_share": _share(seen.online, seen.known),
@@ -194,6 +197,7 @@ def target_period(period: TargetPeriod) -> dict[str, Any]:
     held = period.held
     return {
         "at": snapshot.moment(period.at),
+        "mode": period.mode.value,
         "target": period.target,
         "held_seconds": held.held.total_seconds(),
         "restarts": held.restarts,

@@ -115,7 +115,8 @@ class Decision:
     ``action`` None means hold. ``due`` is when a held decision changes by itself (a clock opens, a
     wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
     ``wants_book`` names the server whose fresh book would let this be decided, from ``due`` on where
-    that is set; ``wants_orders`` says the same of our orders.
+    that is set; ``wants_orders`` says the same of our orders. ``toward`` is where a walk down leads,
+    of which the action is the first step and a hold the wait for it.
     """
 
     target: str | None
@@ -127,4 +128,5 @@ class Decision:
     urgency: int = 0
     wants_book: ServerId | None = None
     wants_orders: bool = False
+    toward: Price | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)

@@ -4,12 +4,12 @@ Prices are in USD per day, exact; a median is a price that stood there, never a 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
 
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, on_paper
 
 # Wide enough that a year of microseconds times any price stays exact.
 _EXACT = Context(prec=120)
@@ -107,6 +107,16 @@ class Held:
             on_demand=_EXACT.add(self.on_demand, other.on_demand),
             compared=self.compared + other.compared,
         )
+
+
+def seen_in(stretch: Stretch, *, paper: bool) -> Stretch:
+    """Return a stretch as it is without our orders on paper, or with no others of ours than those."""
+    if stretch.order is None:
+        return stretch
+    if on_paper(stretch.order) is paper:
+        # Who has a server on paper has it there, whoever has it in truth.
+        return replace(stretch, rented=stretch.rented or stretch.held)
+    return replace(stretch, held=False, order=None, bid=None)
 
 
 def summarise(stretches: Sequence[Stretch]) -> ServerSummary:

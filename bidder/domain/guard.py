@@ -128,7 +128,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         _forbidden_currency(action.server, action.price.currency, target, view)
         or _above_ceiling(action.server, action.price, target, view)
         or (_above_on_demand(action.server, action.price, target, view, policy) if spot else None)
-        or _enough(target, view, now)
+        or _enough(target, view, policy, now)
         or _too_many(view, policy)
         or _churn(action.server, view, policy, now)
         or _forgotten(view)
@@ -156,13 +156,13 @@ def _above_on_demand(server: ServerId, price: Price, target: Target, view: View,
     return (Reason.ON_DEMAND_CHEAPER, {"on_demand": str(cap)}) if cap < price else None
 
 
-def _enough(target: Target, view: View, now: datetime) -> Stop:
+def _enough(target: Target, view: View, policy: Policy, now: datetime) -> Stop:
     """Stop a creation that would make more live orders than wanted, save a renewal's one."""
     held = view.holdings_of(target.name)
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
     ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
     most = target.want + (1 if target.renewal.overlap and ending else 0)
-    live = len(held) + len(unexplained(target, view)) + pending
+    live = len(held) + len(unexplained(target, view, policy.mode)) + pending
     if live < most:
         return None
     return Reason.RAIL, {"rail": "want", "want": target.want, "live": live}

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
+from bidder.domain.actions import Action, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import OrderKind, OrdersAnswer, OwnOrder
 from bidder.domain.money import Price
@@ -30,6 +32,21 @@ class IntentKind(StrEnum):
     RENT = "rent"
     REPRICE = "reprice"
     WITHDRAW = "withdraw"
+
+
+def kind_of(action: Action) -> IntentKind:
+    """Return the kind of intent that an action is written down as."""
+    match action:
+        case PlaceBid():
+            return IntentKind.PLACE
+        case RentOnDemand():
+            return IntentKind.RENT
+        case Reprice():
+            return IntentKind.REPRICE
+        case Withdraw():
+            return IntentKind.WITHDRAW
+        case _:
+            assert_never(action)
 
 
 class IntentState(StrEnum):

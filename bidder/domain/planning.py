@@ -6,6 +6,7 @@ and forgets the rest.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,10 @@ from bidder.domain.view import Holding, View
 _SOON = timedelta(seconds=5)
 
 
+# What decides: the strategies, or who stands in for them.
+Plan = Callable[[View, Policy, datetime], tuple[Decision, ...]]
+
+
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     """Return every decision of this moment, most urgent action first, after the owner's rails."""
     decisions: list[Decision] = []
@@ -34,7 +39,7 @@ def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     for target in policy.targets:
         if target.enabled:
             held = by_target.get(target.name, ())
-            strange = unexplained(target, view) if None in by_target else ()
+            strange = unexplained(target, view, policy.mode) if None in by_target else ()
             decisions.extend(_for_target(target, held, strange, crowded, view, policy, now))
     guarded = [guard.apply(decision, view, policy, now) for decision in decisions]
     return tuple(sorted(guarded, key=lambda d: (d.action is None, -d.urgency)))

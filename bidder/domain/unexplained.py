@@ -8,12 +8,17 @@ have come from a target's own launch fills one of its slots, untouched, until a 
 
 from bidder.domain import selection
 from bidder.domain.market import OrderKind
-from bidder.domain.policy import Target
+from bidder.domain.policy import Mode, Target
 from bidder.domain.view import Holding, View
 
 
-def unexplained(target: Target, view: View) -> tuple[Holding, ...]:
-    """Return the orders of nobody that ``target`` would have placed just so."""
+def unexplained(target: Target, view: View, mode: Mode) -> tuple[Holding, ...]:
+    """Return the orders of nobody that ``target`` would have placed just so.
+
+    On paper there are none: what is real was not placed there, and is never taken up.
+    """
+    if mode is Mode.PAPER:
+        return ()
     return tuple(h for h in view.holdings.values() if h.target is None and _alike(h, target, view))
 
 

@@ -114,7 +114,8 @@ class View:
     """What is known. Everything is per account.
 
     ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
-    be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
+    be over, so that a creation is never mistaken for one of them, and ``unlisted_since`` from when on
+    the exchange, asked for ended ones as well, has listed them no more; of the ``unbooked`` ones the
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
     targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
@@ -144,6 +145,7 @@ class View:
     raises: tuple[Raised, ...] = ()
     creation_fee_usd: Decimal = Decimal(0)
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
+    unlisted_since: Mapping[OrderId, datetime] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
     revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
     recalled_at: datetime | None = None

@@ -7,12 +7,15 @@ not taken by then is lost, and counted.
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
 from bidder.domain.notices import Notice, Receiver
 from bidder.notify.outbox import Outbox
 from bidder.notify.sending import Notifier, Undelivered
+from bidder.repeats import Repeats
 
 log = structlog.get_logger("bidder")
 
@@ -42,11 +45,47 @@ class Courier:
         return lost
 
 
+@dataclass(slots=True)
+class Mishaps:
+    """What the log is told of one receiver's failures: fewer and fewer lines while they last.
+
+    ``place`` is where the receiver stands in the configuration; an address is a secret.
+    """
+
+    place: str
+    _repeats: Repeats = field(default_factory=Repeats)
+
+    def failed(self, notice: Notice, error: str, again_in_seconds: float | None, now: datetime) -> None:
+        """Note that a message did not get there; ``again_in_seconds`` None: it is given up."""
+        if self._repeats.again(now):
+            log.warning(
+                "notice.failed",
+                receiver=self.place,
+                notice=notice.event.value,
+                error=error,
+                again_in_seconds=again_in_seconds,
+                unsaid=self._repeats.said(),
+            )
+
+    def sent(self, lost: int, now: datetime) -> None:
+        """Note that a message got there; ``lost`` are all that ever did not."""
+        over = self._repeats.over(now)
+        if over is not None:
+            log.info(
+                "notices.recovered",
+                receiver=self.place,
+                failures=over[0],
+                seconds=round(over[1].total_seconds()),
+                lost=lost,
+            )
+
+
 class _Round:
     """One receiver's thread and its outbox."""
 
     def __init__(self, receiver: Receiver, notifier: Notifier) -> None:
         self.outbox = Outbox(receiver)
+        self._mishaps = Mishaps(receiver.place)
         self._notifier = notifier
         self._wakened = threading.Condition()
         self._ending = False
@@ -75,7 +114,6 @@ class _Round:
             self._send(notice)
 
     def _send(self, notice: Notice) -> None:
-        place = self.outbox.receiver.place
         error = ""
         try:
             self._notifier.send(notice)
@@ -87,12 +125,9 @@ class _Round:
             now = time.monotonic()
             if not error:
                 self.outbox.sent(now)
-                return
-            again = self.outbox.failed(now)
-        log.warning(
-            "notice.failed",
-            receiver=place,
-            notice=notice.event.value,
-            error=error,
-            again_in_seconds=again,
-        )
+            again = self.outbox.failed(now) if error else None
+            lost = self.outbox.lost
+        if error:
+            self._mishaps.failed(notice, error, again, datetime.now(UTC))
+        else:
+            self._mishaps.sent(lost, datetime.now(UTC))

@@ -35,6 +35,14 @@ def withdraw_request(engine: Engine, account: AccountName, request: int, *, at: 
         return finish(connection, account, request, outcome="withdrawn", at=at)
 
 
+def forget_outcome(engine: Engine, account: AccountName, request: int) -> None:
+    """Drop what a command brought: whoever posted it has it, and it is long."""
+    table = tables.requests
+    mine = (table.c.account == account) & (table.c.id == request)
+    with transaction(engine, writing=True) as connection:
+        connection.execute(update(table).where(mine).values(outcome="fetched"))
+
+
 def waiting(connection: Connection, account: AccountName) -> tuple[Request, ...]:
     """Return the commands that nobody has carried out yet, oldest first."""
     found = connection.execute(_WAITING, {"whose": account}).all()

@@ -8,13 +8,14 @@ Orders and what they cost are kept for good: they are few, and they are the acco
 """
 
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, select
 
 from bidder.domain.digest import Span
-from bidder.domain.policy import Retention
-from bidder.store import summaries, tables
+from bidder.domain.policy import Mode, Retention
+from bidder.store import rows, summaries, tables
 
 # The breakers look back a day and learnt steps two weeks, whatever the owner keeps of the rest.
 _INTENTS_AT_LEAST = timedelta(days=2)
@@ -92,9 +93,10 @@ def _past(
     for span, kept in ((Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
         if kept is None:
             continue
-        for table in (tables.server_summaries, tables.target_summaries):
+        for table, mode in product((tables.server_summaries, tables.target_summaries), Mode):
+            text = rows.span_text(span, mode)
             old = select(table.c.at, table.c.span).where(
-                table.c.account == account, table.c.span == span.value, table.c.at < now - kept
+                table.c.account == account, table.c.span == text, table.c.at < now - kept
             )
             found.append((table, old))
     return found

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, select
 
 from bidder.domain.digest import Span
 from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
@@ -16,6 +16,7 @@ from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
+from bidder.domain.price_rules import ClockRules
 from bidder.store import recording, rows, tables
 from bidder.store.engine import transaction
 from bidder.store.lease import Holder, held_until
@@ -188,17 +189,19 @@ class Queries:
     ) -> tuple[ServerPeriod, ...]:
         """Return the latest summaries of servers, oldest first."""
         table = tables.server_summaries
-        statement = select(table).where(table.c.account == self._account, table.c.span == span.value)
+        statement = select(table).where(table.c.account == self._account, _of(span, table))
         if server is not None:
             statement = statement.where(table.c.server_id == server)
-        found = self._rows(statement.order_by(table.c.at.desc(), table.c.server_id.desc()).limit(limit))
+        newest = (table.c.at.desc(), table.c.server_id.desc(), table.c.span.desc())
+        found = self._rows(statement.order_by(*newest).limit(limit))
         return tuple(rows.server_period_of(row) for row in reversed(found))
 
     def target_periods(self, span: Span, *, limit: int = 1000) -> tuple[TargetPeriod, ...]:
         """Return the latest summaries of targets, oldest first."""
         table = tables.target_summaries
-        statement = select(table).where(table.c.account == self._account, table.c.span == span.value)
-        found = self._rows(statement.order_by(table.c.at.desc(), table.c.target.desc()).limit(limit))
+        statement = select(table).where(table.c.account == self._account, _of(span, table))
+        newest = (table.c.at.desc(), table.c.target.desc(), table.c.span.desc())
+        found = self._rows(statement.order_by(*newest).limit(limit))
         return tuple(rows.target_period_of(row) for row in reversed(found))
 
     def wallets(self) -> tuple[Wallet, ...]:
@@ -211,6 +214,15 @@ class Queries:
         """Return the rates as last seen."""
         with transaction(self._engine, writing=False) as connection:
             return Rates(recording.stored_rates(connection, self._account))
+
+    def learnt(self) -> tuple[ClockRules, Decimal]:
+        """Return what was learnt of the lowering clock, and what a creation costs in USD; 0: unknown."""
+        table = tables.clock_rules
+        row = next(iter(self._rows(select(table).where(table.c.account == self._account))), None)
+        state = self._state()
+        fee = None if state is None else state.creation_fee_usd
+        rules = ClockRules() if row is None else ClockRules(creation=row.creation, raised=row.raised)
+        return rules, fee or Decimal(0)
 
     def spend_totals(self) -> tuple[SpendTotal, ...]:
         """Return what all orders have cost, per mode, target and currency, to the last digit."""
@@ -268,6 +280,11 @@ class Queries:
     def _rows(self, statement: Select[Any]) -> list[Row[Any]]:
         with transaction(self._engine, writing=False) as connection:
             return list(connection.execute(statement))
+
+
+def _of(span: Span, table: Any) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = table.c.span.in_([rows.span_text(span, mode) for mode in Mode])
+    return found
 
 
 def _lease_of(row: Row[Any]) -> LeaseRecord:

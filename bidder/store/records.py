@@ -265,9 +265,13 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerPeriod:
-    """One server's hour or day, as it is kept when the raw history is gone."""
+    """One server's hour or day, as it is kept when the raw history is gone.
+
+    With ``mode`` paper our orders in it are those on paper, else the real ones.
+    """
 
     span: Span
+    mode: Mode
     at: datetime
     server: ServerId
     summary: ServerSummary
@@ -275,9 +279,10 @@ class ServerPeriod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPeriod:
-    """One target's hour or day."""
+    """One target's hour or day, for real or on paper."""
 
     span: Span
+    mode: Mode
     at: datetime
     target: str
     held: Held

@@ -271,6 +271,19 @@ def request_of(row: Row[Any]) -> Request:
     )
 
 
+_ON_PAPER = "paper-"
+
+
+def span_text(span: Span, mode: Mode) -> str:
+    """Return how the span of a summary is stored: what was on paper has rows of its own."""
+    return f"{_ON_PAPER}{span.value}" if mode is Mode.PAPER else span.value
+
+
+def _span_of(text: str) -> tuple[Span, Mode]:
+    mode = Mode.PAPER if text.startswith(_ON_PAPER) else Mode.LIVE
+    return Span(text.removeprefix(_ON_PAPER)), mode
+
+
 def server_period_of(row: Row[Any]) -> ServerPeriod:
     """Return the server's hour or day in a row."""
     values = row._mapping  # noqa: SLF001 - public, named so that no column hides it
@@ -289,7 +302,8 @@ def server_period_of(row: Row[Any]) -> ServerPeriod:
         bid=spread("bid"),
         spend=row.spend,
     )
-    return ServerPeriod(span=Span(row.span), at=row.at, server=ServerId(row.server_id), summary=summary)
+    span, mode = _span_of(row.span)
+    return ServerPeriod(span=span, mode=mode, at=row.at, server=ServerId(row.server_id), summary=summary)
 
 
 def held_of(row: Row[Any]) -> Held:
@@ -305,4 +319,5 @@ def held_of(row: Row[Any]) -> Held:
 
 def target_period_of(row: Row[Any]) -> TargetPeriod:
     """Return the target's hour or day in a row."""
-    return TargetPeriod(span=Span(row.span), at=row.at, target=row.target, held=held_of(row))
+    span, mode = _span_of(row.span)
+    return TargetPeriod(span=span, mode=mode, at=row.at, target=row.target, held=held_of(row))

@@ -5,21 +5,24 @@ together, so that a crash between two slices repeats nothing and leaves nothing 
 only when what was seen in it can no longer change.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
-from bidder.domain.digest import Held, Span, Stretch, cost, held_by_order, summarise
-from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.digest import Held, Span, Stretch, cost, held_by_order, seen_in, summarise
+from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import Mode
 from bidder.store import rows, tables
 from bidder.store.recording import GAP
 from bidder.store.records import BookRecord
 
 _SERVERS_PER_SLICE = 10
+# What is held on paper is never added to what is held.
+_Target = tuple[Mode, str]
 # Later than this nothing is added to a period any more: a book is confirmed or known to be lost.
 _SETTLED_AFTER = 2 * GAP
 
@@ -37,7 +40,7 @@ def advance(connection: Connection, account: str, span: Span, now: datetime) -> 
         _begin_period(connection, account, span, begin, end)
     servers = _servers(connection, account, begin, end, after=cursor)
     rates = RatesOverTime(connection, account, begin, end)
-    targets: dict[str, Held] = {}
+    targets: dict[_Target, Held] = {}
     for server in servers:
         books = _books(connection, account, server, begin, end)
         _summarise_server(connection, account, span, begin, end, server, books, rates, targets)
@@ -104,12 +107,15 @@ def stretches(
             continue
         known = rates.at(since)
         runs = book.active_order is not None
+        # Behind an order on paper that runs there, a rival runs in truth.
+        paper = book.active_order is not None and on_paper(book.active_order)
+        taken = book.rivals > 0 if paper else runs
         floors = [known.to_usd(price) for price in book.floor.values() if known.knows(price.currency)]
         yield Stretch(
             begin=since,
             end=until,
             online=book.exists and book.online,
-            rented=runs or bool(book.rented),
+            rented=taken or bool(book.rented),
             held=runs and book.active_order == book.our_order,
             order=book.our_order,
             rival=_usd(book.best_rival, known),
@@ -132,16 +138,40 @@ def _summarise_server(
     server: ServerId,
     books: list[BookRecord],
     rates: RatesOverTime,
-    targets: dict[str, Held],
+    targets: dict[_Target, Held],
 ) -> None:
-    seen = list(stretches(books, rates, begin, end))
-    if not seen:
+    """Write a server's period: without what was on paper, and once more with it where anything was."""
+    whole = list(stretches(books, rates, begin, end))
+    if not whole:
         return
+    papers = any(s.order is not None and on_paper(s.order) for s in whole)
+    for mode in (Mode.LIVE, Mode.PAPER) if papers else (Mode.LIVE,):
+        seen = [seen_in(stretch, paper=mode is Mode.PAPER) for stretch in whole]
+        _write_server(connection, account, span, mode, begin, server, seen)
+        ran_before = seen[0].order if seen[0].held and books[0].at < begin else None
+        by_order = held_by_order(seen, ran_before=ran_before)
+        named = _targets_of(connection, account, by_order)
+        for order, held in by_order.items():
+            target = named.get(order)
+            if target is not None:
+                key = (mode, target)
+                targets[key] = targets.get(key, Held()).plus(held)
+
+
+def _write_server(
+    connection: Connection,
+    account: str,
+    span: Span,
+    mode: Mode,
+    begin: datetime,
+    server: ServerId,
+    seen: Sequence[Stretch],
+) -> None:
     found = summarise(seen)
     spreads = {"rival": found.rival, "floor": found.floor, "bid": found.bid}
     values = {
         "account": account,
-        "span": span.value,
+        "span": rows.span_text(span, mode),
         "at": begin,
         "server_id": server,
         "known": found.known,
@@ -156,13 +186,6 @@ def _summarise_server(
         },
     }
     rows.upsert(connection, tables.server_summaries, values)
-    ran_before = seen[0].order if seen[0].held and books[0].at < begin else None
-    by_order = held_by_order(seen, ran_before=ran_before)
-    named = _targets_of(connection, account, by_order)
-    for order, held in by_order.items():
-        target = named.get(order)
-        if target is not None:
-            targets[target] = targets.get(target, Held()).plus(held)
 
 
 def _begin_period(
@@ -170,7 +193,8 @@ def _begin_period(
 ) -> None:
     """Start the period's targets from what was rented on demand, of which no book tells."""
     table = tables.target_summaries
-    here = (table.c.account == account) & (table.c.span == span.value) & (table.c.at == begin)
+    texts = [rows.span_text(span, mode) for mode in Mode]
+    here = (table.c.account == account) & table.c.span.in_(texts) & (table.c.at == begin)
     connection.execute(delete(table).where(here))
     orders = tables.orders
     found = connection.execute(
@@ -183,7 +207,7 @@ def _begin_period(
         )
     ).all()
     rates = RatesOverTime(connection, account, begin, end) if found else None
-    targets: dict[str, Held] = {}
+    targets: dict[_Target, Held] = {}
     for row in found:
         assert rates is not None
         since = max(row.created_at, begin)
@@ -200,21 +224,23 @@ def _begin_period(
             on_demand=spend,
             compared=until - since,
         )
-        targets[row.target] = targets.get(row.target, Held()).plus(held)
+        key = (Mode(row.mode), row.target)
+        targets[key] = targets.get(key, Held()).plus(held)
     _add_to_targets(connection, account, span, begin, targets)
 
 
 def _add_to_targets(
-    connection: Connection, account: str, span: Span, begin: datetime, targets: Mapping[str, Held]
+    connection: Connection, account: str, span: Span, begin: datetime, targets: Mapping[_Target, Held]
 ) -> None:
     table = tables.target_summaries
-    for target, more in targets.items():
-        here = (table.c.account == account) & (table.c.span == span.value) & (table.c.at == begin)
+    for (mode, target), more in targets.items():
+        text = rows.span_text(span, mode)
+        here = (table.c.account == account) & (table.c.span == text) & (table.c.at == begin)
         row = connection.execute(select(table).where(here, table.c.target == target)).first()
         held = more if row is None else rows.held_of(row).plus(more)
         values = {
             "account": account,
-            "span": span.value,
+            "span": text,
             "at": begin,
             "target": target,
             "spend": held.spend,

@@ -219,6 +219,7 @@ servers = Table(
     Column("seen_at", Moment(), nullable=False),
 )
 
+# A span is ``hour`` or ``day``; what was on paper has rows of its own, ``paper-hour`` and ``paper-day``.
 server_summaries = Table(
     "server_summaries",
     metadata,

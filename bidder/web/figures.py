@@ -1,7 +1,7 @@
 """The figures of one moment, as gauges: from the same snapshot that ``bidder status`` shows."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
 from bidder.domain.intents import IntentState
 from bidder.domain.money import Currency, Rates
+from bidder.domain.policy import Mode
+from bidder.store.records import SpendTotal
 from bidder.web.source import Moment, Source
 
 
@@ -24,13 +26,25 @@ def figures(source: Source) -> Iterator[Metric]:
         source.daemon.stalled_seconds(),
     )
     yield _one("bidder_intents_in_doubt", "Requests whose outcome is not settled.", summary.in_doubt)
+    named = prefix(paper=summary.paper)
     yield _one(
-        "bidder_paying_usd_per_day", "What runs now costs so much, without fees.", summary.paying_usd
+        f"{named}_paying_usd_per_day", "What runs now costs so much, without fees.", summary.paying_usd
     )
-    yield _one("bidder_saving_usd_per_day", "What runs now saves against on-demand.", summary.saving_usd)
-    yield from _spend(source)
+    yield _one(
+        f"{named}_saving_usd_per_day", "What runs now saves against on-demand.", summary.saving_usd
+    )
+    for mode in Mode:
+        yield from _spend(mode, [total for total in source.spend() if total.mode is mode])
     if source.moment is not None:
         yield from _of_moment(source.moment, source)
+
+
+def prefix(*, paper: bool) -> str:
+    """Return what the names of figures of money and orders start with.
+
+    Names of their own, and not a label: whoever sums up a figure must never add paper to money.
+    """
+    return "bidder_paper" if paper else "bidder"
 
 
 def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
@@ -50,12 +64,17 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
     assert picture is not None
     budget = picture["requests"]["budget_use"]
     yield _one("bidder_request_budget_use_ratio", "Share of one request per second in use.", budget)
-    committed = picture["committed_usd_per_day"]
-    yield _one(
-        "bidder_committed_usd_per_day",
-        "All bids together, if all ran.",
-        None if committed is None else Decimal(committed["amount"]),
-    )
+    paper = policy.mode is Mode.PAPER
+    for named, key in (
+        ("bidder", "committed_usd_per_day"),
+        *([("bidder_paper", "paper_committed_usd_per_day")] if paper else []),
+    ):
+        committed = picture[key]
+        yield _one(
+            f"{named}_committed_usd_per_day",
+            "All bids together, if all ran.",
+            None if committed is None else Decimal(committed["amount"]),
+        )
     reasons = Counter(decision.reason.value for decision in report.decisions)
     decisions = GaugeMetricFamily(
         "bidder_decisions", "Decisions of the latest pass, by reason.", labels=["reason"]
@@ -63,7 +82,7 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
     for reason, count in reasons.items():
         decisions.add_metric([reason], count)
     yield decisions
-    yield from _positions(picture, view.rates)
+    yield from _positions(picture, view.rates, prefix(paper=paper))
     balances = GaugeMetricFamily("bidder_wallet_balance", "Balance.", labels=["currency"])
     for wallet in view.wallets.values():
         if wallet.balance is not None:
@@ -71,13 +90,15 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
     yield balances
 
 
-def _positions(picture: dict[str, Any], rates: Rates) -> Iterator[Metric]:
+def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Metric]:
     wanted = GaugeMetricFamily("bidder_servers_wanted", "Servers wanted.", labels=["target"])
     positions = GaugeMetricFamily(
-        "bidder_positions", "Orders, by whether they run.", labels=["target", "state"]
+        f"{named}_positions", "Orders, by whether they run.", labels=["target", "state"]
     )
     prices = {
-        name: GaugeMetricFamily(f"bidder_{name}_usd_per_day", text, labels=["target", "server", "order"])
+        name: GaugeMetricFamily(
+            f"{named}_{name}_usd_per_day", text, labels=["target", "server", "order"]
+        )
         for name, text in (
             ("bid", "Our bid."),
             ("rival", "The best rival's bid on the same server."),
@@ -100,14 +121,14 @@ def _positions(picture: dict[str, Any], rates: Rates) -> Iterator[Metric]:
     yield from prices.values()
 
 
-def _spend(source: Source) -> Iterator[Metric]:
-    labels = ["target", "currency"]
+def _spend(mode: Mode, totals: Sequence[SpendTotal]) -> Iterator[Metric]:
+    labels, named = ["target", "currency"], prefix(paper=mode is Mode.PAPER)
     spend = GaugeMetricFamily(
-        "bidder_spend", "Spent by live and ended orders, without fees.", labels=labels
+        f"{named}_spend", "Spent by live and ended orders, without fees.", labels=labels
     )
-    fees = GaugeMetricFamily("bidder_fees", "The exchange's percentage on that.", labels=labels)
-    created = GaugeMetricFamily("bidder_creation_fees", "Paid for creating orders.", labels=labels)
-    for total in source.spend():
+    fees = GaugeMetricFamily(f"{named}_fees", "The exchange's percentage on that.", labels=labels)
+    created = GaugeMetricFamily(f"{named}_creation_fees", "Paid for creating orders.", labels=labels)
+    for total in totals:
         target = total.target or ""
         spend.add_metric([target, total.spend.currency.short], float(total.spend.amount))
         fees.add_metric([target, total.fees.currency.short], float(total.fees.amount))

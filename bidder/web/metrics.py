@@ -11,7 +11,7 @@ from prometheus_client.core import Metric
 from bidder.app.report import PassReport
 from bidder.domain.actions import Decision, Reason, Reprice
 from bidder.domain.ids import OrderId
-from bidder.web.figures import figures
+from bidder.web.figures import figures, prefix
 from bidder.web.source import Source
 
 _PASS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80)
@@ -74,8 +74,10 @@ class Metrics:
             registry=self.registry,
         )
         self._alarms = Counter("bidder_alarms_raised", "Alarms raised.", registry=self.registry)
+        # Who traded on paper until now starts anew to trade for real: the mode takes a restart.
+        named = prefix(paper=source.summary().paper)
         self._saved = Counter(
-            "bidder_saved_usd", "Saved against on-demand since the start.", registry=self.registry
+            f"{named}_saved_usd", "Saved against on-demand since the start.", registry=self.registry
         )
         self._pass_seconds = self._histogram("bidder_pass_seconds", "Time of a pass.", _PASS_SECONDS)
         self._commit_seconds = self._histogram(

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bidder.domain.ids import spelled
 from bidder.web.metrics import Metrics
 from bidder.web.source import Source
 
@@ -107,6 +108,7 @@ def _page() -> Callable[..., str]:
         lstrip_blocks=True,
     )
     environment.filters["amount"] = _amount
+    environment.filters["spelled"] = spelled
     return environment.get_template("status.html").render
 
 

@@ -25,6 +25,13 @@ class Desk:
         assert "Traceback" not in ran.err
         return ran
 
+    def against(self, new: Path) -> Any:
+        """Compare with a new configuration; the document agrees with the documentation."""
+        document = self.run("plan", "--against", str(new), "--json").document
+        assert disagreements(document, "plan --against") == []
+        self.seen.add("plan --against")
+        return document
+
     def json(self, name: str, *arguments: str, code: int = 0) -> Any:
         """Run a command with --json; return its document, which agrees with the documentation."""
         document = self.run(*name.split(), *arguments, "--json", code=code).document
@@ -48,7 +55,19 @@ def test_a_day_at_the_desk(tmp_path: Path) -> None:
 
 
 COMMANDS = {
-    *("check", "plan", "health", "status", "orders", "history", "explain", "cancel", "pause", "resume"),
+    *(
+        "check",
+        "plan",
+        "plan --against",
+        "health",
+        "status",
+        "orders",
+        "history",
+        "explain",
+        "cancel",
+        "pause",
+        "resume",
+    ),
     *("wallets", "servers list", "servers config", "servers set", "demo", "chaos"),
 }
 
@@ -63,7 +82,36 @@ def _before_the_first_start(desk: Desk) -> None:
     assert [action["action"] for action in plan["actions"]] == ["place"] * 5
     assert len({action["server"] for action in plan["actions"]}) == 5
     assert all(action["facts"]["ceiling"] for action in plan["actions"])
+    compared = desk.against(desk.config)
+    assert (compared["source"], compared["counts"]) == ("exchange", {"unchanged": 5})
+    assert compared["history"]["from"] is None
     assert not (desk.config.parent / "bidder.db").exists(), "a plan leaves nothing behind"
+    _bad_news(desk)
+
+
+def _changed(desk: Desk, name: str, *changes: tuple[str, str]) -> Path:
+    """Write the desk's configuration, changed, beside it."""
+    text = desk.config.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = desk.config.with_name(name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _bad_news(desk: Desk) -> None:
+    """What is wrong with either file is told with that file's name."""
+    bad = _changed(desk, "bad.yaml", ("want: 3", "want: many"))
+    told = desk.run("plan", "--against", str(bad), code=2).err
+    assert told.startswith(f"error: {bad}:")
+    assert "strategies[1].want" in told
+    both = bidder("plan", "-c", str(bad), "--against", str(desk.config.with_name("none.yaml")))
+    assert both.code == 2
+    assert [line.split(":")[1].strip() for line in both.err.splitlines()] == [
+        str(bad),
+        str(desk.config.with_name("none.yaml")),
+    ]
 
 
 def _beside_the_daemon(desk: Desk, root: str) -> None:
@@ -99,6 +147,15 @@ def _beside_the_daemon(desk: Desk, root: str) -> None:
     assert {book["server"] for book in books} == {first["server"]}
     assert desk.json("history", "--limit", "3")["books"]
     assert desk.json("plan")["source"] == "daemon"
+    new = _changed(desk, "new.yaml", ("want: 2", "want: 1"), ("mode: live", "mode: live\nadopt: true"))
+    compared = desk.against(new)
+    assert (compared["source"], compared["requests"]) == ("daemon", 0)
+    ended = [each for each in compared["changes"] if each["verdict"] == "end"]
+    assert [each["target"] for each in ended] == ["ada"]
+    assert compared["needs_restart"] == []
+    shown = desk.run("plan", "--against", str(_changed(desk, "p.yaml", ("mode: live", "mode: paper"))))
+    assert "A reload would be refused: mode changed" in shown.out
+    assert "what the running daemon knew" in shown.out
     wallets = desk.json("wallets")
     assert wallets["source"] == "daemon"
     assert {wallet["currency"] for wallet in wallets["wallets"]} >= {"BTC", "CLORE"}

@@ -5,13 +5,13 @@ can no longer explain its absence.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain import selection
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.policy import Policy
@@ -24,6 +24,12 @@ from bidder.domain.view import Holding, View
 _SURELY_GONE = timedelta(seconds=100)
 # An ended order that is still listed as running after this long was not ended after all.
 _SURELY_BACK = timedelta(seconds=100)
+
+
+# An ended order is forgotten when the exchange, asked for ended ones as well, has left it out for so
+# long: while it may be listed, a new creation on its server must not be taken for it. A restart looks
+# back just as far.
+_FORGOTTEN_AFTER = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,9 @@ def orders(
     unbooked = {h.order.order for h in ended if not h.order.expired}
     over = {o.order: o.server for o in listed.values() if o.expired}
     over.update({h.order.order: h.order.server for h in ended})
+    gone = {o: s for o, s in {**view.ended, **over}.items() if o not in held}
+    unlisted = _unlisted_since(view, gone, listed, read)
+    forgotten = _forgotten(unlisted, gone, settled.intents, read)
     folded = replace(
         view,
         holdings=held,
@@ -59,8 +68,9 @@ def orders(
         orders_at=read.started_at,
         completed_at=read.started_at if read.completed else view.completed_at,
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
-        ended={o: s for o, s in {**view.ended, **over}.items() if o not in held},
-        unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
+        ended={o: s for o, s in gone.items() if o not in forgotten},
+        unlisted_since={o: since for o, since in unlisted.items() if o not in forgotten},
+        unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten,
         creation_fee_usd=_creation_fee(view, listed.values()),
     )
     return OrdersFolded(
@@ -196,6 +206,33 @@ def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
         # Nobody saw when it was carried out, only that it was by now.
         clock=holding.clock.after(event, now),
         outbid_since=holding.outbid_since if lowered else None,
+    )
+
+
+def _unlisted_since(
+    view: View, gone: Mapping[OrderId, ServerId], listed: Mapping[OrderId, OwnOrder], read: OrdersRead
+) -> dict[OrderId, datetime]:
+    """Return since when each ended order is listed no more; a read of live ones alone tells nothing."""
+    before = {o: at for o, at in view.unlisted_since.items() if o in gone and o not in listed}
+    if not read.completed:
+        return before
+    return {o: before.get(o, read.started_at) for o in gone if o not in listed}
+
+
+def _forgotten(
+    unlisted: Mapping[OrderId, datetime],
+    gone: Mapping[OrderId, ServerId],
+    intents: Iterable[Intent],
+    read: OrdersRead,
+) -> frozenset[OrderId]:
+    """Return the ended orders that nothing can be mistaken for any more."""
+    if not read.completed:
+        return frozenset()
+    needed = {intent.server for intent in intents}
+    return frozenset(
+        order
+        for order, since in unlisted.items()
+        if read.started_at - since > _FORGOTTEN_AFTER and gone[order] not in needed
     )
 
 

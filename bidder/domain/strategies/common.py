@@ -48,6 +48,7 @@ def hold(
     wants_book: bool = False,
     wants_orders: bool = False,
     urgency: int = 0,
+    toward: Price | None = None,
     **more: Fact,
 ) -> Decision:
     """Return the decision to leave this bid as it is."""
@@ -60,11 +61,20 @@ def hold(
         wants_book=position.holding.order.server if wants_book else None,
         wants_orders=wants_orders,
         urgency=urgency,
+        toward=toward,
         facts={**facts_of(position), **more},
     )
 
 
-def act(position: Position, reason: Reason, action: Action, *, urgency: int, **more: Fact) -> Decision:
+def act(
+    position: Position,
+    reason: Reason,
+    action: Action,
+    *,
+    urgency: int,
+    toward: Price | None = None,
+    **more: Fact,
+) -> Decision:
     """Return the decision to carry out ``action`` for this bid."""
     return Decision(
         target=position.target.name,
@@ -73,6 +83,7 @@ def act(position: Position, reason: Reason, action: Action, *, urgency: int, **m
         server=position.holding.order.server,
         order=position.holding.order.order,
         urgency=urgency,
+        toward=toward,
         facts={**facts_of(position), **more},
     )
 
@@ -99,7 +110,7 @@ def withdraw(position: Position) -> Withdraw:
 
 def recreate(position: Position, **more: Fact) -> Decision:
     """Return the decision to cancel this order so that it is created again lower."""
-    return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, **more)
+    return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, toward=None, **more)
 
 
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
@@ -198,26 +209,33 @@ def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> De
             urgency=URGENT_CEILING,
             excess=str(excess),
         )
+    aim = ceiling if wanted is None else min(wanted, ceiling)
     if position.opens_at is not None and now < position.opens_at:
         if position.holding.active is False:
             # It costs nothing while it waits, but it could win at a forbidden price.
             return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)
-        return hold(position, Reason.ABOVE_CEILING, due=position.opens_at)
-    aim = ceiling
-    if wanted is not None and wanted < ceiling:
-        aim = wanted
+        return hold(position, Reason.ABOVE_CEILING, due=position.opens_at, toward=aim)
     price = aim if position.lowest is None or aim > position.lowest else position.lowest
     if price > ceiling:
         return act(position, Reason.ABOVE_CEILING, withdraw(position), urgency=URGENT_CEILING)
-    return act(position, Reason.ABOVE_CEILING, reprice(position, price), urgency=URGENT_CEILING)
+    return act(
+        position, Reason.ABOVE_CEILING, reprice(position, price), urgency=URGENT_CEILING, toward=aim
+    )
 
 
 def walk_down(position: Position, wanted: Price, reason: Reason, now: datetime) -> Decision:
     """Return the lowering toward ``wanted``, or the wait for its clock."""
     opens_at = position.opens_at
     if opens_at is not None and now < opens_at:
-        return hold(position, Reason.CLOCK, due=opens_at, wanted=str(wanted))
+        return hold(position, Reason.CLOCK, due=opens_at, toward=wanted, wanted=str(wanted))
     price = wanted if position.lowest is None or wanted > position.lowest else position.lowest
     if price >= position.price:
         return hold(position, Reason.WINNING)
-    return act(position, reason, reprice(position, price), urgency=URGENT_LOWER, wanted=str(wanted))
+    return act(
+        position,
+        reason,
+        reprice(position, price),
+        urgency=URGENT_LOWER,
+        toward=wanted,
+        wanted=str(wanted),
+    )

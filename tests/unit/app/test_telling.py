@@ -1,7 +1,9 @@
 """Notices from single passes: budget, outages, alarms, and what a loss is called."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from builders import (
     NOW,
     at,
@@ -22,7 +24,7 @@ from bidder.app.telling import Teller
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.ids import ServerId
 from bidder.domain.notices import Event, Level, Notice
-from bidder.domain.policy import Policy, Rails
+from bidder.domain.policy import Mode, Policy, Rails
 from bidder.domain.view import View
 
 EMPTY = View()
@@ -129,3 +131,19 @@ def test_a_frozen_server_is_an_urgent_alarm_of_its_own() -> None:
     told = passed(Teller(), alarms=alarms)
     assert [(notice.event, notice.level) for notice in told] == [(Event.AMBIGUOUS, Level.URGENT)] * 2
     assert len({notice.key for notice in told}) == 2
+
+
+def test_on_paper_every_notice_of_orders_and_money_is_marked() -> None:
+    """An outage is an outage; the daily summary is of paper orders alone."""
+    policy = replace(make_policy(), mode=Mode.PAPER)
+    holdings = [make_holding(9, price=usd("3")), make_holding(-1, price=usd("2"))]
+    view = make_view(policy, make_listing(), holdings=holdings)
+    teller, found = Teller(), list[Notice]()
+    for minutes in range(12 * 60 + 1):
+        found += passed(teller, view, policy, seconds=60 * minutes)
+    (last,) = found
+    assert (last.event, last.facts["paper"]) == (Event.SUMMARY, True)
+    assert last.title.startswith("ON PAPER: since ")
+    assert float(str(last.facts["paid_usd"])) == pytest.approx(1.0, abs=0.01), "half a day at 2"
+    (told,) = passed(Teller(), view, policy, alarms=(Alarm(key="one:frozen", text="frozen"),))
+    assert told.title == "ON PAPER: frozen"

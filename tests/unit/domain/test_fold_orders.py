@@ -255,6 +255,77 @@ def test_the_final_spend_is_booked_when_the_ended_order_is_listed() -> None:
     assert folded(result.view, read_orders(final, started=10)).booked == ()
 
 
+# --- how long an ended order is remembered
+
+
+def days(count: float) -> float:
+    """Return so many days in seconds."""
+    return count * 86400
+
+
+def over_view(**changes: Any) -> View:
+    """Return a view in which our order 7 was withdrawn and its final spend is still to be read."""
+    gone = {"ended": {ORDER: ServerId(101)}, "unbooked": frozenset({ORDER})}
+    return replace(holding_view(), holdings={}, **{**gone, **changes})
+
+
+def test_what_is_remembered_of_ended_orders_does_not_grow_with_the_months() -> None:
+    """Twenty orders a day, listed for two days after their end: after a year it is some days' worth."""
+    view = holding_view()
+    sizes = []
+    for day in range(365):
+        for number in range(20):
+            order = OrderId(1000 + day * 20 + number)
+            held = make_holding(order, server=1000 + number, first_seen_at=at(days(day)))
+            view = fold.withdrawn(view.with_holding(held), order)
+        listed = [
+            make_order(order, server=server, expired=True)
+            for order, server in view.ended.items()
+            if order >= 1000 + (day - 1) * 20
+        ]
+        view = folded(view, read_orders(make_order(), *listed, started=days(day) + 60)).view
+        assert {order.order for order in listed} <= view.ended.keys(), "what is listed stays known"
+        assert view.unlisted_since.keys() <= view.ended.keys()
+        sizes.append(len(view.ended))
+    assert sizes[20] == sizes[-1] <= 7 * 20
+    assert view.unbooked == frozenset()
+
+
+def test_an_ended_order_that_is_still_listed_is_never_forgotten() -> None:
+    """A new creation on its server would be taken for it."""
+    view, listed = over_view(unbooked=frozenset()), make_order(expired=True)
+    for day in range(30):
+        view = folded(view, read_orders(listed, started=days(day))).view
+    view = replace(view, intents=(make_intent(known=fold.known_orders(view, ServerId(101))),))
+    (verdict,) = intents.settle(view.intents, read_orders(listed, started=days(30)), grace=GRACE)
+    assert verdict.orders == ()
+
+
+def test_reads_of_live_orders_alone_let_nothing_be_forgotten() -> None:
+    """They could not have listed it; nor does one read after a long outage."""
+    view = over_view()
+    for day in range(10):
+        view = folded(view, read_orders(started=days(day), completed=False)).view
+    view = folded(view, read_orders(started=days(11))).view
+    assert ORDER in view.ended
+    assert ORDER in view.unbooked
+    view = folded(view, read_orders(started=days(15))).view
+    assert ORDER not in view.ended
+    assert ORDER not in view.unbooked, "nobody will tell its final spend any more"
+
+
+def test_an_ended_order_is_kept_for_a_request_on_its_server() -> None:
+    """Whatever comes of it is told apart from the order for as long as it is not settled."""
+    view = folded(over_view(), read_orders(started=5)).view
+    asked = make_intent(IntentKind.RENT, server=101, state=IntentState.AMBIGUOUS, known=[7])
+    waiting = replace(view, intents=(asked,))
+    verdicts = [intents.Verdict(intent=asked, settled=intents.Settled.UNKNOWN)]
+    read = read_orders(started=days(4))
+    kept = fold.orders(waiting, read, verdicts, POLICY, read.started_at).view
+    assert ORDER in kept.ended
+    assert ORDER not in folded(view, read).view.ended
+
+
 # --- what an order shows
 
 

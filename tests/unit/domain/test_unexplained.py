@@ -21,7 +21,7 @@ from bidder.app import alarms
 from bidder.domain import guard, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason
 from bidder.domain.market import OrderKind
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
 
 POLICY = make_policy(make_target(want=1))
@@ -54,6 +54,12 @@ def test_a_person_is_told_at_once_which_order_it_is() -> None:
     assert alarm.at_once
     assert "order 7 looks like one of its own" in alarm.text
     assert "adopt: true" in alarm.text
+
+
+def test_on_paper_a_real_order_is_no_paper_order() -> None:
+    """The slot on paper is filled beside it: nothing is ordered, and nobody can adopt it there."""
+    policy = replace(POLICY, mode=Mode.PAPER)
+    assert len(placed(forgotten(policy), policy)) == 1
 
 
 def test_another_image_or_kind_is_a_persons_own_affair() -> None:

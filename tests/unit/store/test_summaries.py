@@ -15,7 +15,7 @@ from bidder.domain.digest import Span, Spread
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import Retention
+from bidder.domain.policy import Mode, Retention
 from bidder.store import tables
 from bidder.store.engine import open_engine, transaction
 from bidder.store.queries import Queries
@@ -197,3 +197,45 @@ def test_book_that_stays_is_one_row(store: Store, queries: Queries, looked_again
     ]
     (held,) = queries.changes(ServerId(107), since=at(10), until=at(20))
     assert held.at == NOW
+
+
+def test_what_was_on_paper_has_a_summary_of_its_own(
+    store: Store, engine: Engine, queries: Queries
+) -> None:
+    """Half an hour on paper, half an hour for real, by one strategy on one server: never added up."""
+    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    Store(engine, ACCOUNT, mode=Mode.PAPER).save_holdings([make_holding(-3, server=107)], at=NOW)
+    bid: dict[str, Any] = {"our_price": usd("2.4"), "on_demand": usd("9.6")}
+    paper = watched(107, 1680, active_order=OrderId(-3), our_order=OrderId(-3), rivals=0, **bid)
+    write(store, *paper, rates=RATES)
+    real = {"active_order": OrderId(7), "our_order": OrderId(7), **bid}
+    for seconds in range(1920, 3600, 240):
+        write(store, make_book(server=107, at=at(seconds), **real))
+    clean(store, NOW + timedelta(days=1.9))
+
+    for span in Span:
+        live, on_paper = queries.server_periods(span)
+        assert (live.mode, on_paper.mode) == (Mode.LIVE, Mode.PAPER)
+        assert live.summary.known == on_paper.summary.known
+        both = live.summary.held + on_paper.summary.held
+        assert timedelta(0) < live.summary.held < both <= live.summary.known
+        assert live.summary.spend > 0
+        assert on_paper.summary.spend > 0
+        assert live.summary.rented == live.summary.held
+        held = {period.mode: period.held for period in queries.target_periods(span)}
+        assert held[Mode.LIVE].held == live.summary.held
+        assert held[Mode.PAPER].held == on_paper.summary.held
+        assert held[Mode.PAPER].spend == on_paper.summary.spend
+
+
+def test_summaries_of_paper_go_when_the_others_go(
+    store: Store, engine: Engine, queries: Queries
+) -> None:
+    """None is kept for longer because of its mode."""
+    Store(engine, ACCOUNT, mode=Mode.PAPER).save_holdings([make_holding(-3, server=107)], at=NOW)
+    mine: dict[str, Any] = {"active_order": OrderId(-3), "our_order": OrderId(-3)}
+    write(store, *watched(107, 600, **mine), rates=RATES)
+    clean(store, NOW + timedelta(days=1.9))
+    assert {period.mode for period in queries.server_periods(Span.DAY)} == set(Mode)
+    clean(store, NOW + timedelta(days=40))
+    assert (rows_in(engine, "server_summaries"), rows_in(engine, "target_summaries")) == (0, 0)

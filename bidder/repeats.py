@@ -18,6 +18,7 @@ class Repeats:
     count: int = 0
     since: datetime | None = None
     unsaid: int = 0
+    _last_at: datetime | None = None
     _said_at: datetime | None = None
     _pause: timedelta = _FIRST
 
@@ -26,6 +27,7 @@ class Repeats:
         if self.since is None:
             self.since = now
         self.count += 1
+        self._last_at = now
         if self.count <= _ONE_BY_ONE:
             self._said_at = now
             return True
@@ -41,8 +43,13 @@ class Repeats:
         unsaid, self.unsaid = self.unsaid, 0
         return unsaid
 
-    def over(self, now: datetime) -> tuple[int, timedelta] | None:
-        """Note that it is over; return how often and for how long, None where nothing was left out."""
+    def over(self, now: datetime, *, after: timedelta = timedelta(0)) -> tuple[int, timedelta] | None:
+        """Note that it is over; return how often and for how long, None where nothing was left out.
+
+        It is not over while the last occurrence is less than ``after`` ago.
+        """
+        if self._last_at is not None and timedelta(0) <= now - self._last_at < after:
+            return None
         count, since = self.count, self.since
         self.count, self.since, self.unsaid, self._said_at, self._pause = 0, None, 0, None, _FIRST
         if since is None or count <= _ONE_BY_ONE:

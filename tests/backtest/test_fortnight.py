@@ -1,0 +1,163 @@
+"""Both configurations on the recorded history: what each would have paid."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from builders import make_policy, make_target, usd
+from sqlalchemy import Engine
+
+from bidder.backtest import fortnight
+from bidder.backtest.fortnight import Fortnight
+from bidder.domain.ids import ServerId
+from bidder.domain.money import Currency, Rates
+from bidder.domain.policy import FixedParams, Per, Policy, Requirements
+from bidder.store.engine import open_engine
+from bidder.store.lease import Lease
+from bidder.store.queries import Queries
+from bidder.store.records import BookRecord, PassRecord, ServerRecord
+from bidder.store.schema import upgrade
+from bidder.store.store import Store
+
+NOW = datetime(2026, 3, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """Yield an empty database in memory."""
+    made = open_engine("sqlite://")
+    upgrade(made)
+    yield made
+    made.dispose()
+
+
+def record(
+    engine: Engine,
+    *,
+    days: int,
+    rival: str = "2",
+    servers: tuple[int, ...] = (1,),
+    gpus: int = 1,
+    on_demand: str | None = None,
+) -> None:
+    """Record the books of some servers for so many days: a rival by day, none by night."""
+    policy = make_policy()
+    lease = Lease(engine, policy.account)
+    store = Store(engine, policy.account, fencing=lease.acquire(NOW - days * DAY))
+    number = 0
+    for half in range(days * 2):
+        at = NOW - days * DAY + half * DAY / 2
+        for server in servers:
+            number += 1
+            store.record_pass(
+                PassRecord(
+                    pass_id=number,
+                    at=at,
+                    books=(
+                        BookRecord(
+                            server=ServerId(server),
+                            at=at,
+                            floor={Currency.USD: usd("1")},
+                            rivals=1 - half % 2,
+                            best_rival=None if half % 2 else usd(rival),
+                            rented=False,
+                            on_demand=None if on_demand is None else usd(on_demand),
+                        ),
+                    ),
+                    servers=(ServerRecord(server=ServerId(server), gpu_model="RTX 3090", gpus=gpus),),
+                    rates=Rates({}),
+                )
+            )
+    lease.release()
+
+
+def replayed(engine: Engine, before: Policy, after: Policy) -> Fortnight:
+    """Return both replays at the end of the record."""
+    queries = Queries(engine, before.account)
+    return fortnight.replay(queries, before, after, listings={}, now=NOW)
+
+
+def test_each_configuration_is_replayed_with_its_own_ceiling(engine: Engine) -> None:
+    """Above the rival it runs day and night, below it by night only."""
+    record(engine, days=20)
+    high, low = make_policy(), make_policy(make_target(ceiling=usd("1.5")))
+    found = replayed(engine, high, low)
+    (rich,), (poor,) = found.before, found.after
+    assert found.days == pytest.approx(14)
+    assert rich.servers == poor.servers == (ServerId(1),)
+    assert rich.share == pytest.approx(1.0, abs=0.05)
+    assert poor.share == pytest.approx(0.5, abs=0.05)
+    assert rich.paid > poor.paid > 0
+    assert rich.price is not None
+    assert poor.price is not None
+    assert Decimal(1) <= poor.price < Decimal("1.6")
+    assert poor.restarts >= 12
+    assert rich.restarts >= 1
+
+
+def test_each_strategy_is_replayed_with_its_own_settings(engine: Engine) -> None:
+    """A fixed price is paid whatever the market asks."""
+    record(engine, days=14)
+    fixed = make_policy(make_target(params=FixedParams(price=usd("3"))))
+    (played,) = replayed(engine, fixed, fixed).before
+    assert played.price is not None
+    assert float(played.price) == pytest.approx(3.0, rel=0.001)
+    assert played.share == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_ceiling_per_gpu_is_that_of_the_recorded_server(engine: Engine) -> None:
+    """Four GPUs at 0.6 each are enough for a rival at 2."""
+    record(engine, days=14, gpus=4)
+    each = make_target(ceiling=usd("0.6"), per=Per.GPU)
+    few = replace(each, ceiling=replace(each.ceiling, price=usd("0.3")))
+    found = replayed(engine, make_policy(each), make_policy(few))
+    assert found.before[0].share == pytest.approx(1.0, abs=0.05)
+    assert found.after[0].share == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_server_is_replayed_for_two_strategies(engine: Engine) -> None:
+    """And who gets fewer than wanted is told so."""
+    record(engine, days=2, servers=(1, 2, 3))
+    policy = make_policy(make_target(want=2), make_target("second", want=2))
+    first, second = replayed(engine, policy, policy).before
+    assert first.servers == (1, 2)
+    assert second.servers == (3,)
+    assert second.problem == "only 1 of 2 servers are recorded"
+
+
+def test_less_than_a_fortnight_is_told(engine: Engine) -> None:
+    """How much there is."""
+    record(engine, days=3)
+    found = replayed(engine, make_policy(), make_policy())
+    assert found.days == pytest.approx(3)
+    assert found.before[0].days == pytest.approx(2.5, abs=0.6)
+
+
+def test_nothing_recorded_is_told(engine: Engine) -> None:
+    """With an empty database, and without any."""
+    policy = make_policy()
+    for queries in (Queries(engine, policy.account), None):
+        found = fortnight.replay(queries, policy, policy, listings={}, now=NOW)
+        assert (found.start, found.days) == (None, 0.0)
+        assert [each.problem for each in found.before] == ["nothing is recorded"]
+
+
+def test_a_strategy_that_no_recorded_server_fits_is_told(engine: Engine) -> None:
+    """It is not replayed on another kind of server."""
+    record(engine, days=2)
+    other = make_policy(make_target(requirements=Requirements(gpu_models=("RTX 4090",))))
+    (played,) = replayed(engine, make_policy(), other).after
+    assert (played.share, played.problem) == (None, "no recorded server fits it")
+
+
+def test_a_floor_that_is_the_hosts_price_on_demand_can_be_won(engine: Engine) -> None:
+    """The floor itself suffices, and hosts often ask the same on demand."""
+    record(engine, days=4, rival="0.5", on_demand="1")
+    policy = make_policy()
+    (played,) = replayed(engine, policy, policy).before
+    assert played.share == pytest.approx(1.0, abs=0.01)
+    assert played.price is not None
+    assert float(played.price) == pytest.approx(1.0, abs=0.001)
