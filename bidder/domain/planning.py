@@ -6,13 +6,14 @@ and forgets the rest.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, moving, price_rules, strategies
+from bidder.domain import guard, moving, price_rules, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
-from bidder.domain.ids import ServerId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.policy import Policy, Target
@@ -21,6 +22,7 @@ from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Holding, View
+from bidder.domain.workloads import Dead
 
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
@@ -29,14 +31,17 @@ _SOON = timedelta(seconds=5)
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     """Return every decision of this moment, most urgent action first, after the owner's rails."""
     decisions: list[Decision] = []
+    dead = workloads.dead(view, policy, now)
     for target in policy.targets:
         if target.enabled:
-            decisions.extend(_for_target(target, view, policy, now))
+            decisions.extend(_for_target(target, view, policy, now, dead))
     guarded = [guard.apply(decision, view, policy, now) for decision in decisions]
     return tuple(sorted(guarded, key=lambda d: (d.action is None, -d.urgency)))
 
 
-def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> list[Decision]:
+def _for_target(
+    target: Target, view: View, policy: Policy, now: datetime, dead: Mapping[OrderId, Dead]
+) -> list[Decision]:
     held = view.holdings_of(target.name)
     open_here = [intent for intent in view.intents if intent.target == target.name]
     decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
@@ -45,7 +50,7 @@ def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> li
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(held, counted - target.want, view)
     crowded = _crowded(view) if held else frozenset()
-    decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
+    decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded, dead) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
     strange = unexplained(target, view)
@@ -105,6 +110,7 @@ def _for_holding(
     now: datetime,
     surplus: frozenset[int],
     crowded: frozenset[ServerId],
+    dead: Mapping[OrderId, Dead],
 ) -> Decision:
     order = holding.order
     base = Decision(target=target.name, reason=Reason.STALE, server=order.server, order=order.order)
@@ -125,6 +131,9 @@ def _for_holding(
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
         return replace(base, reason=Reason.SURPLUS, action=action, urgency=common.URGENT_LEAVE)
+    found = dead.get(order.order)
+    if found is not None and found.kept is None:
+        return workloads.given_up(found)
     if order.kind is OrderKind.ON_DEMAND:
         return replace(base, reason=Reason.WINNING, facts={"price": str(order.price)})
     if _nothing_new(holding, view, policy, now):

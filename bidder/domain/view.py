@@ -15,6 +15,7 @@ from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import AdaptiveParams, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
+from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.stances import USUAL, School, Stance
 
 
@@ -118,7 +119,8 @@ class View:
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
     targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
-    since when.
+    since when. ``pulses`` are what the probes of running orders show, ``replaced`` the orders given up
+    for dead within a day.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -147,6 +149,8 @@ class View:
     revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
+    pulses: Mapping[OrderId, Pulse] = field(default_factory=dict)
+    replaced: tuple[Replaced, ...] = ()
 
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""
