@@ -31,6 +31,7 @@ class Kept(StrEnum):
     """Why an order stays although its workload is dead. The texts are stored and shown."""
 
     REPORT = "report"  # the owner wants to be told, and no more
+    PAUSED = "paused"  # trading is paused by command
     BLIND = "blind"  # it could not be knocked at
     NETWORK = "network"  # nothing else answers either
     BREAKER = "breaker"  # too many were replaced lately
@@ -38,6 +39,7 @@ class Kept(StrEnum):
 
 _KEPT_TEXTS: Mapping[Kept, str] = {
     Kept.REPORT: "only reported, as the probe's `then` says",
+    Kept.PAUSED: "not replaced, because trading is paused",
     Kept.BLIND: "not replaced, because it cannot be probed",
     Kept.NETWORK: "not replaced, because nothing else answers: it may be our network, or the image",
     Kept.BREAKER: f"not replaced, because {MOST_REPLACED} were within a day",
@@ -87,6 +89,8 @@ def dead(view: View, policy: Policy, now: datetime) -> Mapping[OrderId, Dead]:
     for holding, target, pulse, _ in found:
         gone = replaced_lately(target.name, view, now) + going.get(target.name, 0)
         kept = _kept(target, pulse, known, gone=gone, unheard=unheard)
+        if kept is None and view.paused:
+            kept = Kept.PAUSED
         if kept is None:
             going[target.name] = going.get(target.name, 0) + 1
         verdicts[holding.order.order] = Dead(holding=holding, target=target, pulse=pulse, kept=kept)

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from documented import read_table
 from sqlalchemy import Engine
 from virtual import Day, begin
 from workloads import HOST, LOOPBACK, workload
 
 from bidder.app import snapshot
 from bidder.app.telling import Teller
+from bidder.cli import shapes
 from bidder.demo.virtual import build_virtual
 from bidder.domain.actions import PlaceBid, Reason, Withdraw
 from bidder.domain.ids import AccountName, OrderId, ServerId
@@ -116,7 +118,10 @@ async def test_a_death_is_reported_and_so_is_the_return(engine: Engine) -> None:
         (notice,) = await pass_time(day, minutes(0.5), teller)
         assert (notice.event, notice.facts["order"]) == (Event.WORKLOAD_DEAD, order)
         assert "the connection is refused" in notice.text
-        assert (shown(day, order) or {})["state"] == "dead"
+        seen = shown(day, order)
+        assert seen is not None
+        assert seen["state"] == "dead"
+        assert seen.keys() == read_table()["workload"].keys()
 
         await ill.rise()
         (notice,) = await pass_time(day, minutes(0.5), teller)
@@ -126,6 +131,7 @@ async def test_a_death_is_reported_and_so_is_the_return(engine: Engine) -> None:
     assert cancelled(day) == []
     (dead, alive) = Queries(engine, ACCOUNT).workloads(ServerId(server))
     assert (dead.reason, dead.action, dead.order) == ("workload_dead", None, order)
+    assert shapes.workload(dead).keys() == read_table()["died"].keys()
     assert dead.at is not None
     assert dead.at - died_at >= DEAD_AFTER
     assert (alive.reason, alive.order) == ("workload_alive", order)

@@ -135,6 +135,7 @@ def test_a_rental_on_demand_goes_too() -> None:
             {"replaced": (died(1, -80_000), died(2, -60, order=2))},
             Kept.BREAKER,
         ),
+        (PROBE, {7: DEAD, 8: ALIVE}, {"paused": True}, Kept.PAUSED),
         (PROBE, {7: DEAD}, {}, None),
         (PROBE, {7: DEAD, 8: STARTING}, {}, None),
         (PROBE, {7: DEAD, 8: ALIVE}, {"replaced": (died(1, -90_000), died(2, -60, order=2))}, None),
@@ -169,10 +170,9 @@ def test_while_the_exchange_is_silent_too_nothing_is_replaced() -> None:
 
 
 def test_no_order_goes_for_dead_while_its_state_is_in_doubt() -> None:
-    """Paused, an open request, missing from our orders: nothing is cancelled on a guess."""
+    """An open request, missing from our orders: nothing is cancelled on a guess."""
     policy = make_policy(probing())
     pulses = {7: DEAD, 8: ALIVE}
-    assert gone(planning.plan(held(policy, pulses, paused=True), policy, NOW)) == []
     asked = (make_intent(IntentKind.REPRICE, server=7, order=OrderId(7)),)
     assert gone(planning.plan(held(policy, pulses, intents=asked), policy, NOW)) == []
     missing = [make_holding(7, server=7, missing_reads=1), make_holding(8, server=8)]
