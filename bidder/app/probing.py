@@ -6,6 +6,7 @@ say runs; what is found is folded there and decided upon there.
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -22,7 +23,8 @@ log = structlog.get_logger("bidder")
 _LOOK_EVERY = 1.0
 # Where time is scaled the machine still needs some of its own.
 _LEAST_REAL_SECONDS = 0.02
-_MOST_AT_ONCE = 16
+# Each may look up two names, in as many threads.
+_MOST_AT_ONCE = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,11 +69,12 @@ class Prober:
                 continue
             self._due_at[order] = now + probe.every.total_seconds()
             self._under_way[order] = asyncio.create_task(
-                self._probe(order, holding.order.access, probe), name=f"probe-{order}"
+                self._probe(order, holding.order.access, probe, view.pulses[order].began_at),
+                name=f"probe-{order}",
             )
         return len(self._under_way)
 
-    async def _probe(self, order: OrderId, access: Access, probe: Probe) -> None:
+    async def _probe(self, order: OrderId, access: Access, probe: Probe, began_at: datetime) -> None:
         try:
             try:
                 found = await knock(access, probe)
@@ -81,6 +84,9 @@ class Prober:
                 found = Found(outcome=Outcome.BLIND, detail="the probe itself failed")
             sign = Sign(order=order, at=self.clock.now(), outcome=found.outcome, detail=found.detail)
             log.debug("workload.probed", order=order, found=found.outcome.value, detail=found.detail)
-            self.trader.signs.append(sign)
+            now_known = self.trader.view.pulses.get(order)
+            # It may have lost its server and won it back meanwhile: then this was another workload.
+            if now_known is not None and now_known.began_at == began_at:
+                self.trader.signs.append(sign)
         finally:
             del self._under_way[order]

@@ -161,6 +161,11 @@ def settle(store: Store, observed: Observed, *, at: datetime) -> None:
         store.book(observed.booked)
 
 
+def note(store: Store, decision: Decision, *, pass_id: int, at: datetime) -> None:
+    """Store a decision ahead of its pass, which then adds nothing to it; raises StoreFailed."""
+    store.record_pass(PassRecord(pass_id=pass_id, at=at, decisions=(DecisionRecord.of(decision),)))
+
+
 def _said(report: PassReport) -> Iterator[Decision]:
     """Yield what is written down of workloads that died or live again.
 

@@ -273,6 +273,9 @@ class Trader:
         return observed
 
     async def _act(self, decision: Decision) -> Acted:
+        if decision.reason is Reason.WORKLOAD_DEAD:
+            # The breaker counts it by what is written down, also where the process dies right after.
+            recording.note(self.store, decision, pass_id=self.pass_id, at=self.clock.now())
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
         self._note_ordered(acted)

@@ -48,7 +48,7 @@ def _for_target(
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
-    surplus = _surplus(held, counted - target.want, view)
+    surplus = _surplus(held, counted - target.want, view, dead)
     crowded = _crowded(view) if held else frozenset()
     decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded, dead) for h in held)
     creating = len(_creating(open_here))
@@ -89,15 +89,17 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
     )
 
 
-def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int]:
-    """Return the orders that are too many: those that do not run first, then the dearest."""
+def _surplus(
+    held: tuple[Holding, ...], count: int, view: View, dead: Mapping[OrderId, Dead]
+) -> frozenset[int]:
+    """Return the orders that are too many: those that do not run first, then the dead, the dearest."""
     if count <= 0:
         return frozenset()
 
-    def worth(holding: Holding) -> tuple[bool, Decimal]:
+    def worth(holding: Holding) -> tuple[bool, bool, Decimal]:
         rate = holding.order.price
         usd = view.rates.to_usd(rate) if view.rates.knows(rate.currency) else rate.amount
-        return (holding.active is not False, -usd)
+        return (holding.active is not False, holding.order.order not in dead, -usd)
 
     return frozenset(h.order.order for h in sorted(held, key=worth)[:count])
 

@@ -17,6 +17,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # A name with more addresses than these is not tried to its end.
 _MOST_ADDRESSES = 2
+# A resolver that hangs keeps its threads, and the machine does not give us many.
+_MOST_LOOK_UPS = 16
+_look_ups = threading.BoundedSemaphore(_MOST_LOOK_UPS)
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # A gateway carries these to the IPv4 address within (RFC 6052).
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
@@ -70,6 +73,12 @@ async def _resolved(host: str) -> tuple[Address, ...]:
     Rejected: the loop's own thread pool. A resolver that hangs would keep its few threads from the
     rest of the program, and the program from ending.
     """
+    if "%" in host:
+        raise OSError("an address with a scope leads nowhere from outside")
+    with suppress(ValueError):
+        return (ipaddress.ip_address(host),)
+    if not _look_ups.acquire(blocking=False):
+        raise OSError("too many names are being looked up")
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[tuple[Address, ...]] = loop.create_future()
 
@@ -89,10 +98,16 @@ async def _resolved(host: str) -> tuple[Address, ...]:
             found = tuple(ipaddress.ip_address(str(each[4][0])) for each in answers)
         except OSError as exc:
             failure = exc
-        except ValueError as exc:  # a name that IDNA cannot encode, an address with a scope
+        except ValueError as exc:  # a name that IDNA cannot encode
             failure = OSError(str(exc))
+        finally:
+            _look_ups.release()
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, found, failure)
 
-    threading.Thread(target=look_up, name="probe-resolver", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name="probe-resolver", daemon=True).start()
+    except RuntimeError as exc:
+        _look_ups.release()
+        raise OSError("no thread can be started") from exc
     return await answer

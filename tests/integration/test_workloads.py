@@ -5,13 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from documented import read_table
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 from virtual import Day, begin
 from workloads import HOST, LOOPBACK, workload
 
 from bidder.app import snapshot
+from bidder.app.daemon import Daemon
 from bidder.app.telling import Teller
 from bidder.cli import shapes
 from bidder.demo.virtual import build_virtual
@@ -21,9 +24,14 @@ from bidder.domain.notices import Event, Notice
 from bidder.domain.policy import Pace, Policy
 from bidder.domain.probe import Probe, ProbeKind, Then
 from bidder.domain.workloads import Kept
+from bidder.sim.answers import Answer
+from bidder.sim.exchange import Observer
 from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
+from bidder.web.metrics import Metrics
+from bidder.web.pages import make_pages
+from bidder.web.source import Source
 
 ACCOUNT = AccountName("demo")
 DEAD_AFTER = timedelta(seconds=40)
@@ -98,6 +106,24 @@ def shown(day: Day, order: int) -> dict[str, Any] | None:
     return found
 
 
+async def on_the_pages(day: Day) -> tuple[str, dict[str, float]]:
+    """Return the status page, and how many workloads the metrics count in each state."""
+    app = day.app
+    daemon = Daemon(trader=app.trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
+    source = Source(daemon=daemon, spend_totals=lambda: ())
+    source.passed(day.reports[-1])
+    pages = httpx.ASGITransport(make_pages(source, Metrics(source), token=None))
+    async with httpx.AsyncClient(transport=pages, base_url="http://localhost") as http:
+        page, metrics = (await http.get("/")).text, (await http.get("/metrics")).text
+    counted: dict[str, float] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "bidder_workloads":
+                state = sample.labels["state"]
+                counted[state] = counted.get(state, 0) + sample.value
+    return page, counted
+
+
 async def test_a_death_is_reported_and_so_is_the_return(engine: Engine) -> None:
     """Nothing is cancelled where the owner wants to be told; log, status, history and notice agree."""
     day, teller = probing(engine, PROBE), Teller()
@@ -122,6 +148,9 @@ async def test_a_death_is_reported_and_so_is_the_return(engine: Engine) -> None:
         assert seen is not None
         assert seen["state"] == "dead"
         assert seen.keys() == read_table()["workload"].keys()
+        page, counted = await on_the_pages(day)
+        assert "dead</span> (the connection is refused)" in page
+        assert counted == {"dead": 1, "alive": 4, "failing": 0, "starting": 0}
 
         await ill.rise()
         (notice,) = await pass_time(day, minutes(0.5), teller)
@@ -188,6 +217,38 @@ def replace_app(day: Day, app: Any) -> Day:
         deeds=[],
         reports=[],
     )
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class Deadly(Observer):
+    """Kills the daemon at the moment when a cancellation has been carried out."""
+
+    def answered(self, endpoint: str, answer: Answer, at: int) -> None:
+        """Die of it."""
+        if endpoint == "cancel_order":
+            raise Died
+
+
+async def test_a_replacement_counts_also_where_the_daemon_dies_of_it(engine: Engine) -> None:
+    """It is written down before it is sent: the next life knows which server to leave alone."""
+    day = probing(engine, REPLACE)
+    async with workload() as well, workload("hangs_up") as ill:
+        day.exchange.workload = (HOST, well.port)
+        lone = day.policy.targets[2]
+        for listing in day.market.listings.values():
+            if listing.specs.gpu_model in lone.requirements.gpu_models:
+                day.exchange.workloads[listing.server] = (HOST, ill.port)
+        day.exchange.observers.append(Deadly())
+        with pytest.raises(Died):
+            await pass_time(day, minutes(4))
+    day.app.lease.release()
+    again = build_virtual(day.app.trader.policy, day.exchange, engine, day.clock)
+    (replaced,) = again.trader.view.replaced
+    assert replaced.target == lone.name
+    assert replaced.order not in {order["id"] for order in day.live()}
 
 
 async def test_a_launch_that_dies_everywhere_is_not_moved_for_ever(engine: Engine) -> None:

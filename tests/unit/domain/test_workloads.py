@@ -119,6 +119,14 @@ def test_a_rental_on_demand_goes_too() -> None:
     assert gone(planning.plan(view, policy, NOW)) == [7]
 
 
+def test_of_too_many_the_dead_go_first() -> None:
+    """Also where the owner only wants to be told: one of them has to go anyway."""
+    policy = make_policy(probing(want=1, probe=replace(PROBE, then=Then.REPORT)))
+    for dead, alive in ((7, 8), (8, 7)):
+        view = held(policy, {dead: DEAD, alive: ALIVE})
+        assert gone(planning.plan(view, policy, NOW)) == [dead]
+
+
 # --- who stays
 
 
