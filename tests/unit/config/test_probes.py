@@ -55,6 +55,12 @@ def test_every_key_is_taken_up(load: Load) -> None:
     )
 
 
+def test_on_paper_there_is_nothing_to_probe(load: Load) -> None:
+    """A warning, because the owner may mean to go live with it."""
+    assert "on paper there is no workload to probe" in load(probing("{port: 22}")).warnings[0]
+    assert load("mode: live\n" + probing("{port: 22}")).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("probe", "error"),
     [
