@@ -119,16 +119,27 @@ def _kept(
         return Kept.REPORT
     if pulse.blind:
         return Kept.BLIND
-    states = [(other.name, state) for _, other, _, state in known if state is not State.STARTING]
-    here = [state for name, state in states if name == target.name]
-    if unheard or _all_down([state for _, state in states]) or _all_down(here):
+    judged = [each for each in known if each[3] is not State.STARTING]
+    here = [each for each in judged if each[1].name == target.name]
+    if unheard or _without_witness(pulse, judged) or _without_witness(pulse, here):
         return Kept.NETWORK
     return Kept.BREAKER if gone >= MOST_REPLACED else None
 
 
-def _all_down(states: Collection[State]) -> bool:
-    """Return whether several were judged and none of them lives; one alone has no witness but us."""
-    return len(states) > 1 and State.ALIVE not in states
+def _without_witness(dead_one: Pulse, judged: Collection[_Known]) -> bool:
+    """Return whether there are others, and none lives that has answered since this one died.
+
+    One that answered before may be probed so rarely that nobody has noticed its silence yet.
+    """
+    since = dead_one.dead_since
+    lives = any(
+        state is State.ALIVE
+        and since is not None
+        and pulse.alive_at is not None
+        and pulse.alive_at >= since
+        for _, _, pulse, state in judged
+    )
+    return len(judged) > 1 and not lives
 
 
 def _heard(view: View, policy: Policy, now: datetime) -> bool:

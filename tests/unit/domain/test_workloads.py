@@ -137,6 +137,7 @@ def test_of_too_many_the_dead_go_first() -> None:
         (PROBE, {7: BLIND, 8: ALIVE}, {}, Kept.BLIND),
         (PROBE, {7: DEAD, 8: replace(ALIVE, dead_since=at(-60))}, {}, Kept.NETWORK),
         (PROBE, {7: DEAD, 8: BLIND}, {}, Kept.NETWORK),
+        (PROBE, {7: DEAD, 8: replace(ALIVE, alive_at=at(-641))}, {}, Kept.NETWORK),
         (
             PROBE,
             {7: DEAD, 8: ALIVE},
