@@ -180,7 +180,13 @@ def build_service(
         BadInput: the place where the pages should listen cannot be had.
     """
     ways = build_notifiers(settings)
-    daemon = Daemon(trader=app.trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
+    daemon = Daemon(
+        trader=app.trader,
+        lease=app.lease,
+        clock=app.clock,
+        lease_clock=app.lease_clock,
+        prober=app.prober,
+    )
     service = Service(
         daemon=daemon,
         settings=settings,

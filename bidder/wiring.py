@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from bidder.app.keeping import Keeper
 from bidder.app.paper import PaperClient
 from bidder.app.preview import Compared, Preview, compare, preview
+from bidder.app.probing import Prober
 from bidder.app.recalling import recalled
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
@@ -34,13 +35,14 @@ _Seen = TypeVar("_Seen")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """One account's daemon, ready to run: the trader, the lease that lets it trade, its clocks.
+    """One account's daemon, ready to run: the trader, who probes for it, its lease, its clocks.
 
     ``lease_clock`` is the machine's own also where exchange time is scaled: another process judges
     the lease by it.
     """
 
     trader: Trader
+    prober: Prober
     lease: Lease
     keeper: Keeper
     clock: Clock
@@ -150,6 +152,7 @@ def build_app(
     )
     return App(
         trader=trader,
+        prober=Prober(trader=trader, clock=clock),
         lease=lease,
         keeper=Keeper(lease=lease, clock=lease_clock),
         clock=clock,
@@ -186,6 +189,7 @@ async def run_daemon(
         lease=app.lease,
         clock=app.clock,
         lease_clock=app.lease_clock,
+        prober=app.prober,
         on_pass=on_pass,
         stop=stop or asyncio.Event(),
     )

@@ -27,6 +27,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
 from bidder.app.keeping import Keeper
+from bidder.app.probing import Prober
 from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
 from bidder.clock import Clock
@@ -56,11 +57,13 @@ class Daemon:
     lease: Lease
     clock: Clock
     lease_clock: Clock
+    prober: Prober | None = None
     on_pass: Callable[[PassReport], None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
     _scheduler: AsyncIOScheduler = field(init=False)
     _passing: asyncio.Task[None] | None = None
+    _probing: asyncio.Task[None] | None = None
     _keeper: Keeper = field(init=False)
     _moved_at: float = 0.0  # when a pass last began or ended, in the machine's own seconds
     _due_at: float = 0.0  # when the next one was armed for
@@ -87,6 +90,8 @@ class Daemon:
         self._scheduler.add_listener(self._job_over, _JOB_OVER)
         self._scheduler.start()
         self._arm()
+        if self.prober is not None:
+            self._probing = asyncio.create_task(self.prober.run(), name="probing")
         self._every(LEASE_HEARTBEAT, self._heartbeat, "heartbeat", clock=self.lease_clock)
         self._every(_HOUSEKEEPING_EVERY, self._housekeeping, "housekeeping", clock=self.clock)
         log.info(
@@ -210,6 +215,9 @@ class Daemon:
     async def _shut_down(self) -> None:
         self.stop.set()
         drained = True
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         if self._passing is not None and not self._passing.done():
             _, pending = await asyncio.wait({self._passing}, timeout=_DRAIN_SECONDS)
             drained = not pending

@@ -40,6 +40,7 @@ def recalled(
         steps=memory.steps,
         creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),
         raises=memory.raises,
+        replaced=tuple(replace(each, at=min(each.at, now)) for each in memory.replaced),
         wallets={},
         rates=memory.rates.over(policy.static_rates),
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),

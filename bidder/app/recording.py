@@ -1,5 +1,6 @@
 """What a pass leaves behind: rows in the store and lines in the log, both from the one report."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -112,6 +113,7 @@ class Recorder:
     def _changed(self, report: PassReport, before: View, after: View) -> bool:
         return (
             report.acted is not None
+            or bool(report.workloads)
             or before.rules != after.rules
             or before.steps != after.steps
             or before.holdings != after.holdings
@@ -142,7 +144,7 @@ class Recorder:
         return PassRecord(
             pass_id=report.pass_id,
             at=report.at,
-            decisions=tuple(DecisionRecord.of(decision) for decision in news),
+            decisions=tuple(DecisionRecord.of(decision) for decision in (*_said(report), *news)),
             holdings=self._changed_holdings(after),
             books=() if book is None else (book,),
             servers=() if listing is None else (ServerRecord.of(listing),),
@@ -167,6 +169,21 @@ def settle(store: Store, observed: Observed, *, at: datetime) -> None:
         store.end_holding(holding.order.order, at=holding.ended_at or at, cause=cause)
     if observed.booked:
         store.book(observed.booked)
+
+
+def note(store: Store, decision: Decision, *, pass_id: int, at: datetime) -> None:
+    """Store a decision ahead of its pass, which then adds nothing to it; raises StoreFailed."""
+    store.record_pass(PassRecord(pass_id=pass_id, at=at, decisions=(DecisionRecord.of(decision),)))
+
+
+def _said(report: PassReport) -> Iterator[Decision]:
+    """Yield what is written down of workloads that died or live again.
+
+    An order that goes for it says so by its own decision.
+    """
+    for each in report.workloads:
+        if not each.dead or each.kept is not None:
+            yield each.decision
 
 
 def _deed(decision: Decision) -> str:
@@ -199,6 +216,11 @@ def _log(report: PassReport, news: tuple[Decision, ...], policy: Policy, unread:
     pass_log = log.bind(pass_id=report.pass_id, **paper)
     for alarm in report.alarms:
         pass_log.warning("daemon.blocked", what=alarm)
+    for workload in report.workloads:
+        say = pass_log.warning if workload.dead else pass_log.info
+        decision = workload.decision
+        fields = {name: fact for name, fact in decision.facts.items() if fact is not None}
+        say("workload.died" if workload.dead else "workload.revived", **_subject(decision), **fields)
     if report.observed is not None:
         _log_observed(pass_log, report.observed, unread, report.at)
     acted = report.acted

@@ -10,6 +10,7 @@ from bidder.domain.agenda import Read
 from bidder.domain.intents import Intent, Verdict
 from bidder.domain.market import Book, OwnOrder
 from bidder.domain.view import Holding
+from bidder.domain.workloads import News
 from bidder.exchange.client import CallReport
 
 
@@ -64,6 +65,7 @@ class PassReport:
     acted: Acted | None = None
     alarms: tuple[str, ...] = ()
     alarms_raised: tuple[Alarm, ...] = ()  # the same, with their keys
+    workloads: tuple[News, ...] = ()  # those that died or live again
     sleep: timedelta = field(default=timedelta(0))
     idle_until: datetime | None = None
     calls: tuple[CallReport, ...] = ()

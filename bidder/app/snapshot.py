@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bidder.app.report import PassReport
-from bidder.domain import exposure, guard, price_rules
+from bidder.domain import exposure, guard, price_rules, workloads
 from bidder.domain.actions import Decision
 from bidder.domain.apart import apart
 from bidder.domain.ids import on_paper
@@ -203,6 +203,21 @@ def _position(
         "ceiling": money(here.ceiling),
         "lowering_opens_at": moment(opens_at),
         "seconds_to_lowering": round(wait, 1),
+        "workload": _workload(holding, view, policy),
+    }
+
+
+def _workload(holding: Holding, view: View, policy: Policy) -> dict[str, Any] | None:
+    """Return what the probes of a running order show; None where it is not probed."""
+    pulse, probe = view.pulses.get(holding.order.order), workloads.probe_of(holding, policy)
+    if pulse is None or probe is None:
+        return None
+    return {
+        "state": pulse.state(probe).value,
+        "since": moment(pulse.dead_since or pulse.began_at),
+        "alive_at": moment(pulse.alive_at),
+        "probed_at": moment(pulse.probed_at),
+        "found": pulse.detail or None,
     }
 
 

@@ -69,6 +69,7 @@ class Teller:
             *self._ended(report),
             *self._positions(report.at, view),
             *self._budget(report.at, view, policy),
+            *_workloads(report),
             *_alarms(report.alarms_raised, report.at),
             *self._reach(report.at, policy, unreachable=unreachable),
             *self._summary(report.at, view, policy),
@@ -336,6 +337,30 @@ def _moved(report: PassReport) -> Iterator[Notice]:
         key=str(action.order),
         facts={**decision.facts, "order": action.order, "server": action.server, "reason": reason},
     )
+
+
+def _workloads(report: PassReport) -> Iterator[Notice]:
+    for each in report.workloads:
+        decision = each.decision
+        since, found = decision.facts["dead_since"], decision.facts.get("found")
+        whose = f"of order {decision.order} on server {decision.server}"
+        kept = decision.facts.get("kept") or "the order is given up for another server"
+        yield Notice(
+            event=Event.WORKLOAD_DEAD if each.dead else Event.WORKLOAD_ALIVE,
+            level=Level.WARNING if each.dead else Level.INFO,
+            at=report.at,
+            title=f"the workload {whose} is dead" if each.dead else f"the workload {whose} lives again",
+            text=f"{decision.target}: no sign of life since {since} ({found}), and it is paid; {kept}"
+            if each.dead
+            else f"{decision.target}: it was silent since {since}",
+            key=str(decision.order),
+            facts={
+                **decision.facts,
+                "order": decision.order,
+                "server": decision.server,
+                "target": decision.target,
+            },
+        )
 
 
 def _alarms(raised: tuple[Alarm, ...], at: datetime) -> Iterator[Notice]:

@@ -15,11 +15,12 @@ from bidder.app.observe import observe
 from bidder.app.recalling import recalled
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, fold, planning, price_rules
-from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
+from bidder.domain import agenda, fold, planning, price_rules, workloads
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
 from bidder.domain.policy import Policy
+from bidder.domain.probe import Sign
 from bidder.domain.view import View
 from bidder.errors import InvalidToken, StoreFailed
 from bidder.exchange.client import ExchangeClient
@@ -58,6 +59,8 @@ class Trader:
     errands: tuple[Request, ...] = ()
     next_policy: Policy | None = None  # goes into force between two passes, never within one
     refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
+    signs: list[Sign] = field(default_factory=list)  # what probes found since the last pass
+    told_dead: workloads.Told = field(default_factory=dict)
     _commands_at: float = -1e9
     _began_at: float = 0.0
     _decided_on: View | None = None
@@ -82,6 +85,7 @@ class Trader:
         self.pass_id += 1
         self._began_at = self.clock.monotonic()
         self._go_by_next_policy()
+        died = self._take_signs()
         before = self.view
         observed: Observed | None = None
         self._hear()
@@ -99,7 +103,7 @@ class Trader:
                 chosen = self._ready(decisions)
         acted = None if chosen is None else await self._act(chosen)
         self.decisions = decisions
-        return self._record(before, observed, acted, wake_at)
+        return self._record(before, observed, acted, wake_at, died)
 
     def _go_by_next_policy(self) -> None:
         if self.next_policy is None:
@@ -108,6 +112,13 @@ class Trader:
         self.view = fold.policy_changed(self.view, before, self.policy)
         # Decided anew also where the view is the same: the wish is another one.
         self._decided_on = None
+
+    def _take_signs(self) -> tuple[workloads.Told, tuple[workloads.News, ...]]:
+        """Fold what probes found, and return what of it is news: before anything is cancelled for it."""
+        now, signs = self.clock.now(), tuple(self.signs)
+        self.signs.clear()
+        self.view = fold.probed(self.view, signs, self.policy, now)
+        return workloads.news(self.told_dead, self.view, self.policy, now)
 
     def _mind_the_calendar(self) -> None:
         """Start anew where the calendar has jumped: what we know is dated by another clock.
@@ -128,6 +139,7 @@ class Trader:
                 self.view = replace(restarted, holdings=clocks)
                 self.watch = alarms.Watch()
                 self.decisions, self.refused = (), {}
+                self.signs.clear()
                 self.recorder = recording.Recorder(pictures=self.recorder.pictures)
         self._times = (now, seconds)
 
@@ -178,6 +190,13 @@ class Trader:
             self.view = fold.set_back(
                 self.view, "cancelled by the owner", now=now, minutes=_LEFT_MINUTES, server=server
             )
+
+    def _note_replaced(self, acted: Acted) -> None:
+        """Count an order that went because its workload was dead, also where its end is in doubt."""
+        action = acted.action
+        sent = acted.result in {Result.OK, Result.IN_DOUBT}
+        if sent and acted.decision.reason is Reason.WORKLOAD_DEAD and isinstance(action, Withdraw):
+            self.view = fold.replaced(self.view, action, self.clock.now())
 
     def _give_up(self, requests: tuple[Request, ...], now: datetime) -> tuple[Request, ...]:
         """Answer the cancellations that were refused although the order lives; return the others."""
@@ -255,9 +274,13 @@ class Trader:
         return observed
 
     async def _act(self, decision: Decision) -> Acted:
+        if decision.reason is Reason.WORKLOAD_DEAD:
+            # The breaker counts it by what is written down, also where the process dies right after.
+            recording.note(self.store, decision, pass_id=self.pass_id, at=self.clock.now())
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
         self._note_ordered(acted)
+        self._note_replaced(acted)
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED})
         return acted
 
@@ -269,7 +292,12 @@ class Trader:
             self.failures += 1
 
     def _record(
-        self, before: View, observed: Observed | None, acted: Acted | None, wake_at: datetime
+        self,
+        before: View,
+        observed: Observed | None,
+        acted: Acted | None,
+        wake_at: datetime,
+        died: tuple[workloads.Told, tuple[workloads.News, ...]],
     ) -> PassReport:
         now = self.clock.now()
         present = alarms.causes(self.view, self.decisions, self.policy, unreachable=self.failures > 0)
@@ -282,6 +310,7 @@ class Trader:
             acted=acted,
             alarms=tuple(alarm.text for alarm in tell),
             alarms_raised=tell,
+            workloads=died[1],
             sleep=self._sleep(observed, acted, wake_at, now),
             idle_until=wake_at if observed is None and acted is None else None,
             calls=self.client.take_calls(),
@@ -292,7 +321,7 @@ class Trader:
             report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter
         )
         # Only now: an alarm that a failing database kept back has not been told.
-        self.watch = watch
+        self.watch, self.told_dead = watch, died[0]
         return report
 
     def _sleep(

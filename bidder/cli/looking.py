@@ -174,7 +174,7 @@ def history(
     limit: Limit = 200,
     as_json: AsJson = False,
 ) -> int:
-    """Show how the books that were read changed, oldest first; or their hours, or their days."""
+    """Show how the books that were read changed, and what died; or their hours, or their days."""
     from bidder.cli import output, shapes
     from bidder.cli.opening import read_settings
     from bidder.domain.digest import Span
@@ -191,11 +191,14 @@ def history(
             "server": server,
             "span": span,
             "books": [],
+            "workloads": [],
             "summaries": [],
             "targets": [],
         }
         if span is None:
             document["books"] = [shapes.book(each) for each in queries.history(wanted, limit=limit)]
+            died = queries.workloads(wanted, limit=limit)
+            document["workloads"] = [shapes.workload(each) for each in died]
         else:
             periods = queries.server_periods(span, wanted, limit=limit)
             document["summaries"] = [shapes.server_period(each) for each in periods]
@@ -206,6 +209,7 @@ def history(
         output.say_json(document)
     elif span is None:
         _show_books(document["books"], server)
+        _show_workloads(document["workloads"])
     else:
         _show_periods(document, span)
     return ExitCode.DONE
@@ -232,6 +236,28 @@ def _show_books(books: list[dict[str, Any]], server: int | None) -> None:
             )
             for row in books
         ),
+    )
+
+
+def _show_workloads(workloads: list[dict[str, Any]]) -> None:
+    from bidder.cli import output
+
+    output.table(
+        ("at (UTC)", "server", "order", "strategy", "workload", "dead since", "found", "order kept"),
+        (
+            (
+                output.when(row["at"]),
+                str(row["server"]),
+                str(row["order"]),
+                output.text(row["target"]),
+                row["happened"],
+                output.text(row["dead_since"]),
+                output.text(row["found"]),
+                output.text(row["kept"]),
+            )
+            for row in workloads
+        ),
+        title="Workloads",
     )
 
 

@@ -49,10 +49,19 @@ def order_row(order: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _state(order: dict[str, Any]) -> str:
-    state = _standing(order)
+    state = f"{_standing(order)}{_workload(order.get('workload'))}"
     if not order["paper"]:
         return state
     return f"{state} (paper, book not seen)" if order["assumed"] else f"{state} (paper)"
+
+
+def _workload(seen: dict[str, Any] | None) -> str:
+    """Return what the probes show; nothing of an order that is not probed."""
+    if seen is None:
+        return ""
+    if seen["state"] in {"alive", "starting"}:
+        return f", {seen['state']}"
+    return f", {seen['state']} since {output.when(seen['since'])[11:]}: {seen['found']}"
 
 
 def _standing(order: dict[str, Any]) -> str:

@@ -33,6 +33,12 @@ def serve(
             formats=["%Y-%m-%dT%H:%M:%SZ"], help="Where its calendar starts, in UTC; default: now."
         ),
     ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where the ports of every order lead, for trying a probe."
+        ),
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A script of faults, as JSON.")
     ] = None,
@@ -54,5 +60,6 @@ def serve(
         rivals=not no_rivals,
         servers=servers,
         faults_file=faults,
+        workload=workload,
         start=None if start is None else start.replace(tzinfo=UTC),
     )

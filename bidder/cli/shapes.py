@@ -12,6 +12,7 @@ from bidder.app import snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
 from bidder.domain import sentences
+from bidder.domain.actions import Reason
 from bidder.domain.digest import Spread
 from bidder.domain.ids import on_paper
 from bidder.domain.intents import Intent
@@ -171,6 +172,21 @@ def book(record: BookRecord) -> dict[str, Any]:
         "our_order": record.our_order,
         "paper": record.our_order is not None and on_paper(record.our_order),
         "our_price": snapshot.money(record.our_price),
+    }
+
+
+def workload(record: DecisionRecord) -> dict[str, Any]:
+    """Return one workload's death, or its return."""
+    happened = "alive" if record.reason == Reason.WORKLOAD_ALIVE else "dead"
+    return {
+        "at": snapshot.moment(record.at),
+        "server": record.server,
+        "order": record.order,
+        "target": record.target,
+        "happened": happened if record.action is None else "given up",
+        "dead_since": record.facts.get("dead_since"),
+        "found": record.facts.get("found"),
+        "kept": record.facts.get("kept"),
     }
 
 

@@ -103,9 +103,12 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
     targets = read_targets(top, rates, around)
     top.section("launch")  # its values are read where they are used; this notes the unknown keys
     _warn_about_rails(rails, targets, top)
+    mode = Mode(top.read("mode", values.choice("paper", "live"), "paper"))
+    if mode is Mode.PAPER and any(target.probe is not None for target in targets):
+        top.problems.warn("on paper there is no workload to probe", line=top.line_of("mode"), key="mode")
     return Policy(
         account=account,
-        mode=Mode(top.read("mode", values.choice("paper", "live"), "paper")),
+        mode=mode,
         targets=targets,
         rails=rails,
         pace=_pace(top.section("pace")),

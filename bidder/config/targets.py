@@ -8,6 +8,7 @@ from itertools import combinations
 from bidder.config import baselines, money, values
 from bidder.config import launch as launches
 from bidder.config.money import Amount
+from bidder.config.probes import read_probe
 from bidder.config.reader import Section, as_branch
 from bidder.config.requirements import read_requirements
 from bidder.config.secrets import Surroundings
@@ -97,6 +98,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
         )
     params = _params(section, ceiling, rates)
     launch = _launch(section, default, around)
+    probe = read_probe(section, launch)
     enabled = section.read("enabled", values.flag, True)
     if around.problems.count > before or called is None or ceiling is None or launch is None:
         return None
@@ -113,6 +115,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
         value=value,
         restart=restart,
         enabled=enabled,
+        probe=probe,
     )
 
 

@@ -78,10 +78,12 @@ class Reason(StrEnum):
     RENEW = "renew"  # the order ends soon; its successor takes over
     SURPLUS = "surplus"  # more orders than wanted
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
+    WORKLOAD_DEAD = "workload_dead"  # it is paid, and its probe finds nothing alive
     ORDERED = "ordered"  # the owner commanded it
     SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
     UNATTENDED = "unattended"  # the daemon has been silent for too long; `bidder guard` looks after it
     # to hold
+    WORKLOAD_ALIVE = "workload_alive"  # its probe finds it alive again
     WINNING = "winning"  # active, and no cheaper bid is possible or worth its slot
     CLOCK = "clock"  # the way down opens at a known moment
     PATIENCE = "patience"  # outbid, waiting out the blip

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, selection, strategies
+from bidder.domain import guard, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy, Target, TrackParams
@@ -195,7 +195,7 @@ def search(
 
 
 def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:
-    """Return the servers that must not be bid on: taken by us, in doubt, refused, worn out, at war."""
+    """Return the servers that must not be bid on: ours, in doubt, refused, worn out, deadly, at war."""
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(
@@ -204,6 +204,7 @@ def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozens
     worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
     most = policy.rails.max_creations_per_server_hour
     servers.update(server for server, count in worn.items() if count >= most)
+    servers.update(workloads.left_alone(target.name, view, now))
     if isinstance(target.params, TrackParams):
         servers.update(_at_war(target.params, view, now))
     return frozenset(servers)

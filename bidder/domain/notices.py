@@ -43,6 +43,8 @@ class Event(StrEnum):
     UNREACHABLE = "unreachable"  # the exchange gives no usable answer, or does again
     AMBIGUOUS = "ambiguous"  # a server is frozen until a person looks
     BLOCKED = "blocked"  # something keeps the daemon from acting
+    WORKLOAD_DEAD = "workload_dead"  # an order is paid and its probe finds nothing alive
+    WORKLOAD_ALIVE = "workload_alive"  # it lives again
     RELOAD_REFUSED = "reload_refused"  # the configuration that was read again cannot be used
     STOPPED = "stopped"  # trading has ended by itself
     SILENT = "silent"  # the daemon is silent; what `bidder guard` did about its orders

@@ -6,14 +6,14 @@ and forgets the rest.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, moving, price_rules, strategies
+from bidder.domain import guard, moving, price_rules, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
-from bidder.domain.ids import ServerId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.policy import Policy, Target
@@ -22,6 +22,7 @@ from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Holding, View
+from bidder.domain.workloads import Dead
 
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
@@ -31,36 +32,40 @@ _SOON = timedelta(seconds=5)
 Plan = Callable[[View, Policy, datetime], tuple[Decision, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """What is so for all targets, sorted out once a pass: with fifty of them it would be dear to repeat."""
+
+    by_target: Mapping[str | None, tuple[Holding, ...]]
+    crowded: frozenset[ServerId]
+    dead: Mapping[OrderId, Dead]
+
+
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     """Return every decision of this moment, most urgent action first, after the owner's rails."""
     decisions: list[Decision] = []
-    # Sorted out once: with fifty targets each looking through all orders, deciding would be dear.
-    by_target, crowded = view.by_target(), _crowded(view)
+    account = _Account(
+        by_target=view.by_target(), crowded=_crowded(view), dead=workloads.dead(view, policy, now)
+    )
     for target in policy.targets:
         if target.enabled:
-            held = by_target.get(target.name, ())
-            strange = unexplained(target, view, policy.mode) if None in by_target else ()
-            decisions.extend(_for_target(target, held, strange, crowded, view, policy, now))
+            decisions.extend(_for_target(target, account, view, policy, now))
     guarded = [guard.apply(decision, view, policy, now) for decision in decisions]
     return tuple(sorted(guarded, key=lambda d: (d.action is None, -d.urgency)))
 
 
 def _for_target(
-    target: Target,
-    held: tuple[Holding, ...],
-    strange: tuple[Holding, ...],
-    crowded: frozenset[ServerId],
-    view: View,
-    policy: Policy,
-    now: datetime,
+    target: Target, account: _Account, view: View, policy: Policy, now: datetime
 ) -> list[Decision]:
+    held = account.by_target.get(target.name, ())
+    strange = unexplained(target, view, policy.mode) if None in account.by_target else ()
     open_here = [intent for intent in view.intents if intent.target == target.name]
     decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
-    surplus = _surplus(held, counted - target.want, view)
-    decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
+    surplus = _surplus(held, counted - target.want, view, account.dead)
+    decisions.extend(_for_holding(h, target, account, view, policy, now, surplus) for h in held)
     creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
     decisions.extend(_unexplained(holding, target) for holding in strange)
@@ -98,15 +103,17 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
     )
 
 
-def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int]:
-    """Return the orders that are too many: those that do not run first, then the dearest."""
+def _surplus(
+    held: tuple[Holding, ...], count: int, view: View, dead: Mapping[OrderId, Dead]
+) -> frozenset[int]:
+    """Return the orders that are too many: those that do not run first, then the dead, the dearest."""
     if count <= 0:
         return frozenset()
 
-    def worth(holding: Holding) -> tuple[bool, Decimal]:
+    def worth(holding: Holding) -> tuple[bool, bool, Decimal]:
         rate = holding.order.price
         usd = view.rates.to_usd(rate) if view.rates.knows(rate.currency) else rate.amount
-        return (holding.active is not False, -usd)
+        return (holding.active is not False, holding.order.order not in dead, -usd)
 
     return frozenset(h.order.order for h in sorted(held, key=worth)[:count])
 
@@ -114,11 +121,11 @@ def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int
 def _for_holding(
     holding: Holding,
     target: Target,
+    account: _Account,
     view: View,
     policy: Policy,
     now: datetime,
     surplus: frozenset[int],
-    crowded: frozenset[ServerId],
 ) -> Decision:
     order = holding.order
     base = Decision(target=target.name, reason=Reason.STALE, server=order.server, order=order.order)
@@ -128,7 +135,7 @@ def _for_holding(
         return replace(base, reason=Reason.FROZEN if frozen else Reason.IN_DOUBT)
     if holding.missing_reads:
         return replace(base, wants_orders=True, facts={"missing_from_orders": holding.missing_reads})
-    if order.server in crowded:
+    if order.server in account.crowded:
         # A request that the wire delivered twice, or a person's order: nobody can say which may go.
         others = (h.order.order for h in view.holdings.values() if h.order.server == order.server)
         other = next(number for number in others if number != order.order)
@@ -139,6 +146,9 @@ def _for_holding(
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
         return replace(base, reason=Reason.SURPLUS, action=action, urgency=common.URGENT_LEAVE)
+    found = account.dead.get(order.order)
+    if found is not None and found.kept is None:
+        return workloads.given_up(found)
     if order.kind is OrderKind.ON_DEMAND:
         return replace(base, reason=Reason.WINNING, facts={"price": str(order.price)})
     if _nothing_new(holding, view, policy, now):

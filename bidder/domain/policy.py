@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from bidder.domain.ids import AccountName, ServerId
 from bidder.domain.money import Currency, Money, Price, Rates
+from bidder.domain.probe import Probe
 
 
 class Mode(StrEnum):
@@ -216,7 +217,7 @@ class Target:
     ``currencies`` are those that may be paid with; an empty tuple means any with a balance.
     ``increment`` is how many quanta of the currency make one increment of the market.
     ``value`` is what a day of running is worth to the owner (None: the ceiling), ``restart`` the work
-    lost at each new start of running.
+    lost at each new start of running. ``probe`` None: nobody looks whether the workload lives.
     """
 
     name: str
@@ -231,6 +232,7 @@ class Target:
     value: Ceiling | None = None
     restart: timedelta = timedelta(minutes=6)
     enabled: bool = True
+    probe: Probe | None = None
 
     @property
     def worth(self) -> Ceiling:

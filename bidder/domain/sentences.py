@@ -39,6 +39,11 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         "The server was lost for good: rented on demand, offline or gone",
         ("server {to_server} takes {to_bid} per day",),
     ),
+    Reason.WORKLOAD_DEAD: (
+        "The server was paid and its workload gave no sign of life",
+        ("none since {dead_since}", "{found}", "{kept}"),
+    ),
+    Reason.WORKLOAD_ALIVE: ("The workload answered again", ("silent since {dead_since}",)),
     Reason.ORDERED: ("You asked for it", ()),
     Reason.SHUTDOWN: ("The daemon stopped and was to leave no order behind", ()),
     Reason.UNATTENDED: (

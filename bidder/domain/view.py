@@ -15,6 +15,7 @@ from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import AdaptiveParams, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
+from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.stances import USUAL, School, Stance
 
 
@@ -120,7 +121,8 @@ class View:
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
     targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
     since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it is
-    known to be whole; ``begun_anew`` says that there was no memory at all.
+    known to be whole; ``begun_anew`` says that there was no memory at all. ``pulses`` are what the
+    probes of running orders show, ``replaced`` the orders given up for dead within a day.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -152,6 +154,8 @@ class View:
     begun_anew: bool = False
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
+    pulses: Mapping[OrderId, Pulse] = field(default_factory=dict)
+    replaced: tuple[Replaced, ...] = ()
 
     @property
     def untouched(self) -> bool:

@@ -77,6 +77,9 @@ class SimExchange:
         self._anonymous = Limits(self.rules)
         self._chance = Random(f"account/{seed}")
         self._port = itertools.count(10_000)
+        # Where the order of a server really leads, and where those of the others do; None: nowhere.
+        self.workloads: dict[int, tuple[str, int]] = {}
+        self.workload: tuple[str, int] | None = None
         self.repeating = False  # whether what happens now was asked for by the wire alone
         self.unheard = False  # whether nobody is left to hear what comes of it
         self._endpoints: dict[tuple[str, str], Callable[[Request], Answer]] = {
@@ -94,7 +97,7 @@ class SimExchange:
 
     def restarted(self, *, seed: int | None = None) -> "SimExchange":
         """Return the same exchange as it was at its start."""
-        return SimExchange(
+        again = SimExchange(
             self._world,
             self.rules,
             seed=self.seed if seed is None else seed,
@@ -102,6 +105,8 @@ class SimExchange:
             token=self.token,
             rivals=self._rivals,
         )
+        again.workloads, again.workload = self.workloads, self.workload
+        return again
 
     @property
     def now(self) -> datetime:
@@ -248,7 +253,12 @@ class SimExchange:
             since = market.at - span(rules.completed_reach_seconds)
         orders = market.own if ended else market.live
         listed = [
-            shapes.order_entry(order, market.stalls[order.server_id], rules.oddities)
+            shapes.order_entry(
+                order,
+                market.stalls[order.server_id],
+                rules.oddities,
+                self.workloads.get(order.server_id, self.workload),
+            )
             for order in reversed(orders.values())
             if order.listed_from <= market.at and (order.ended_at is None or order.ended_at >= since)
         ]

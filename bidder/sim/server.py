@@ -149,10 +149,12 @@ def sim_serve_main(
     faults_file: Path | str | None = None,
     rules: Rules | None = None,
     start: datetime | None = None,
+    workload: str | None = None,
 ) -> int:
     """Serve a simulated exchange until told to stop; return the exit code 0; raises BadInput.
 
-    Its calendar starts at ``start``, by default at the machine's present.
+    Its calendar starts at ``start``, by default at the machine's present. ``workload`` is the
+    ``HOST:PORT`` to which the ports of every order lead.
     """
     if not 0 < speed < 1e6:
         raise BadInput(f"speed must lie above 0 and below 1000000, not {speed}")
@@ -166,10 +168,20 @@ def sim_serve_main(
         rules=rules,
         start=start,
     )
+    if workload is not None:
+        exchange.workload = _place(workload)
     faults = None if faults_file is None else load_faults(faults_file, seed=seed)
     app = make_sim_app(exchange, ScaledClock(speed=speed, start=start), faults)
     serve(app, port=port)
     return 0
+
+
+def _place(written: str) -> tuple[str, int]:
+    host, colon, port = written.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if not (colon and host and 1 <= number <= 65535):
+        raise BadInput(f"--workload is no place (got {written!r}); write it like 127.0.0.1:9000")
+    return host.strip("[]"), number
 
 
 def _server(app: SimApp) -> _Server:

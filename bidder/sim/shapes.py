@@ -72,8 +72,13 @@ def hosted_config(rig: HostedServer, stall: Stall | None) -> dict[str, Any]:
     }
 
 
-def order_entry(order: Order, stall: Stall, oddities: Oddities) -> dict[str, Any]:
-    """Return an order as my_orders lists it (API page, section 2.5)."""
+def order_entry(
+    order: Order, stall: Stall, oddities: Oddities, workload: tuple[str, int] | None = None
+) -> dict[str, Any]:
+    """Return an order as my_orders lists it (API page, section 2.5).
+
+    ``workload`` is a host and a port that really exist, to which all its ports are forwarded.
+    """
     entry: dict[str, Any] = {"id": order.order_id}
     if oddities.fee_fields:
         entry["fee"] = order.fee_percent
@@ -100,6 +105,10 @@ def order_entry(order: Order, stall: Stall, oddities: Oddities) -> dict[str, Any
     cluster = order.server_id % 7 + 1
     entry["pub_cluster"] = [f"n{n}.c{cluster}.clorecloud.net" for n in (1, 2)]
     entry["tcp_ports"] = list(order.tcp_ports)
+    if workload is not None:
+        host, port = workload
+        entry["pub_cluster"] = [host]
+        entry["tcp_ports"] = [f"{pair.partition(':')[0]}:{port}" for pair in order.tcp_ports]
     if order.http_port is not None:
         entry["http_port"] = order.http_port
     return entry

@@ -5,11 +5,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
+from bidder.domain.actions import Reason
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.money import Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
+from bidder.domain.probe import Replaced
 from bidder.domain.view import Created, Raised
 from bidder.store import recording, rows, tables
 from bidder.store.records import Memory
@@ -53,6 +55,7 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         steps=tuple(rows.step_of(row) for row in samples[-_STEPS_KEPT:]),
         creations=_creations(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
         raises=_raises(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
+        replaced=_given_up(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
         wallets=recording.stored_wallets(connection, account),
         rates=Rates(recording.stored_rates(connection, account)),
         creation_fee_usd=known.get("creation_fee_usd"),
@@ -94,6 +97,30 @@ def _raises(connection: Connection, account: str, mode: Mode, *, since: datetime
         )
         for row in found
     )
+
+
+def _given_up(
+    connection: Connection, account: str, mode: Mode, *, since: datetime
+) -> tuple[Replaced, ...]:
+    """Return the orders that were cancelled, or were about to be, because their workload was dead."""
+    table = tables.decisions
+    found = _all(
+        connection,
+        table,
+        account,
+        table.c.mode == mode.value,
+        table.c.reason == Reason.WORKLOAD_DEAD.value,
+        table.c.action == IntentKind.WITHDRAW.value,
+        table.c.at > since,
+    )
+    # The latest of each order: a cancellation that was refused is decided once more.
+    latest = {
+        OrderId(row.order_id): Replaced(
+            target=row.target, server=ServerId(row.server_id), order=OrderId(row.order_id), at=row.at
+        )
+        for row in found
+    }
+    return tuple(latest.values())
 
 
 def _of(mode: Mode, table: Any) -> ColumnElement[bool]:

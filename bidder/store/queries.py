@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Row, Select, select
 
+from bidder.domain.actions import Reason
 from bidder.domain.digest import Span
 from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent
@@ -104,6 +105,20 @@ class Queries:
             statement = statement.where(table.c.server_id == server)
         found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
         return tuple(rows.decision_of(row) for row in found)
+
+    def workloads(
+        self, server: ServerId | None = None, *, limit: int = 200
+    ) -> tuple[DecisionRecord, ...]:
+        """Return when workloads died, were given up or lived again, oldest first, the latest ones."""
+        table = tables.decisions
+        statement = select(table).where(
+            table.c.account == self._account,
+            table.c.reason.in_((Reason.WORKLOAD_DEAD.value, Reason.WORKLOAD_ALIVE.value)),
+        )
+        if server is not None:
+            statement = statement.where(table.c.server_id == server)
+        found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
+        return tuple(rows.decision_of(row) for row in reversed(found))
 
     def decisions_for_order(self, order: OrderId, *, limit: int = 500) -> tuple[DecisionRecord, ...]:
         """Return the decisions that led to this order and its price, oldest first.

@@ -18,6 +18,7 @@ from bidder.domain.market import Book, Listing, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules, StepSample
+from bidder.domain.probe import Replaced
 from bidder.domain.view import Created, Holding, Raised
 from bidder.errors import NoRate
 
@@ -38,6 +39,7 @@ class Memory:
     steps: tuple[StepSample, ...] = ()
     creations: tuple[Created, ...] = ()
     raises: tuple[Raised, ...] = ()
+    replaced: tuple[Replaced, ...] = ()
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     rates: Rates = Rates()
     creation_fee_usd: Decimal | None = None

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from bidder.domain.intents import IntentState
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Mode
+from bidder.domain.probe import State
 from bidder.store.records import SpendTotal
 from bidder.web.source import Moment, Source
 
@@ -105,8 +106,14 @@ def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Me
             ("ceiling", "The most that may be bid for this order."),
         )
     }
+    workloads = GaugeMetricFamily(
+        "bidder_workloads", "Probed workloads, by how they are.", labels=["target", "state"]
+    )
     for target in picture["targets"]:
         name, orders = target["name"], target["orders"]
+        probed = Counter(each["workload"]["state"] for each in orders if each["workload"] is not None)
+        for state in State:
+            workloads.add_metric([name, state.value], probed[state.value])
         if target["enabled"]:
             wanted.add_metric([name], target["want"])
         positions.add_metric([name, "running"], target["held"])
@@ -118,6 +125,7 @@ def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Me
                     metric.add_metric([name, str(order["server"]), str(order["order"])], usd)
     yield wanted
     yield positions
+    yield workloads
     yield from prices.values()
 
 

@@ -1,7 +1,8 @@
 """How what we learn changes what we know: reads and outcomes folded into the view.
 
 Each function takes a view and returns the next one. ``orders_read`` and ``market_reads`` fold the
-answers that tell how things stand, ``outcomes`` what came of the requests that change something.
+answers that tell how things stand, ``outcomes`` what came of the requests that change something,
+``workloads_probed`` whether what runs on the servers lives.
 """
 
 from bidder.domain.fold.market_reads import book, marketplace, relist, wallets
@@ -19,6 +20,7 @@ from bidder.domain.fold.outcomes import (
     withdrawn,
 )
 from bidder.domain.fold.owner import policy_changed
+from bidder.domain.fold.workloads_probed import probed, replaced
 
 __all__ = [
     "OrdersFolded",
@@ -32,7 +34,9 @@ __all__ = [
     "opened",
     "orders",
     "policy_changed",
+    "probed",
     "relist",
+    "replaced",
     "repriced",
     "set_back",
     "step_exceeded",

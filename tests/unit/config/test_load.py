@@ -103,6 +103,17 @@ def test_every_documented_default_is_the_real_one(load: Load) -> None:
                 )
                 old = "{" + flow + "}"
                 text = SMALL.replace(old, "{" + f"{flow}, {inner}" + "}")
+            elif parts[0] == "probe":
+                # Off when left out: the section itself changes something, its defaults do not.
+                kind = "http" if parts[1] in {"path", "expect"} else "tcp"
+                asked = f"{{port: 22, kind: {kind}}}"
+                ported = SMALL.replace("image: ubuntu", "image: ubuntu, ports: {22: tcp}")
+                usual = load(f"{ported}    probe: {asked}\n").fingerprint
+                written_out = f"{ported}    probe: {asked[:-1]}, {parts[1]}: {value}}}\n"
+                if parts[1] != "kind":
+                    assert load(written_out).fingerprint == usual, key.path
+                    written += 1
+                continue
             elif len(parts) == 2 and parts[0] in OTHERS:
                 # A section of its own strategy only.
                 chosen = f"strategy: {parts[0]}\n"

@@ -1,0 +1,1 @@
+"""The only code that talks to workloads: resolves what the exchange names, and knocks there."""
