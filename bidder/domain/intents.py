@@ -21,6 +21,9 @@ from bidder.domain.money import Price
 
 # Answers were seen to lag by up to half a minute; the margin covers the request's own execution.
 STALENESS = timedelta(seconds=45)
+# Orders were seen to be left out for a minute, and the answer that leaves one out may be half a minute
+# old: one that is away for longer is gone.
+LEFT_OUT = timedelta(seconds=100)
 # How far the exchange's clock may lie from ours before ``ct`` tells one order from another.
 _CLOCK_SKEW = timedelta(minutes=10)
 
@@ -196,8 +199,12 @@ def _settle_withdrawal(intent: Intent, read: OrdersRead, by_id: dict[OrderId, Ow
     if read.started_at < intent.over_since():
         return Verdict(intent=intent, settled=Settled.UNKNOWN)
     order = by_id.get(intent.order) if intent.order is not None else None
-    if order is None or order.expired:
+    if order is not None and order.expired:
         return Verdict(intent=intent, settled=Settled.CONFIRMED)
+    if order is None:
+        # It may only be left out: taken for cancelled too early, it would get a successor beside it.
+        over = intent.accepted or read.started_at - intent.over_since() >= LEFT_OUT
+        return Verdict(intent=intent, settled=Settled.CONFIRMED if over else Settled.UNKNOWN)
     if read.started_at - intent.over_since() < STALENESS:
         return Verdict(intent=intent, settled=Settled.UNKNOWN)
     return Verdict(intent=intent, settled=Settled.NOT_DONE, orders=(order.order,))
@@ -209,9 +216,10 @@ def _settle_repricing(intent: Intent, read: OrdersRead, by_id: dict[OrderId, Own
     order = by_id.get(intent.order) if intent.order is not None else None
     waited = read.started_at - intent.over_since()
     if order is None or order.expired:
-        # Gone or ended: there is no price left to be in doubt about, once staleness is excluded.
-        settled = Settled.NOT_DONE if waited >= STALENESS else Settled.UNKNOWN
-        return Verdict(intent=intent, settled=settled)
+        # Ended: there is no price left to be in doubt about, once staleness is excluded. One that is
+        # only left out may be back within the minute, at either price.
+        needed = LEFT_OUT if order is None else STALENESS
+        return Verdict(intent=intent, settled=Settled.NOT_DONE if waited >= needed else Settled.UNKNOWN)
     if order.price == intent.price:
         return Verdict(intent=intent, settled=Settled.CONFIRMED, orders=(order.order,))
     settled = Settled.NOT_DONE if waited >= STALENESS else Settled.UNKNOWN

@@ -34,7 +34,7 @@ Plan = Callable[[View, Policy, datetime], tuple[Decision, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Account:
-    """What is so for all targets, sorted out once a pass: with fifty of them it would be dear to repeat."""
+    """What is so for all targets, sorted out once: fifty times over it would be dear."""
 
     by_target: Mapping[str | None, tuple[Holding, ...]]
     crowded: frozenset[ServerId]

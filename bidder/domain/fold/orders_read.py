@@ -12,16 +12,22 @@ from decimal import Decimal
 
 from bidder.domain import selection
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
+from bidder.domain.intents import (
+    LEFT_OUT,
+    STALENESS,
+    Intent,
+    IntentKind,
+    IntentState,
+    OrdersRead,
+    Settled,
+    Verdict,
+)
 from bidder.domain.market import OrderKind, OwnOrder
+from bidder.domain.money import Price
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
 
-# An order that was listed and is not, neither among the live nor among the ended ones, is believed
-# gone when it stays away this long: orders were seen to be left out for a minute, and the answer that
-# leaves one out may be half a minute old. A successor too early would be a second order.
-_SURELY_GONE = timedelta(seconds=100)
 # An ended order that is still listed as running after this long was not ended after all.
 _SURELY_BACK = timedelta(seconds=100)
 
@@ -285,13 +291,30 @@ def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
     spend = order.spend
     if spend.currency == known.order.spend.currency and spend < known.order.spend:
         spend = known.order.spend  # what is spent does not come back; the answer is stale
+    clock = known.clock
+    if _lowered_by_others(known, price, read):
+        clock = clock.after(ClockEvent.LOWERING, read.started_at)
     access = order.access if order.access.tcp_ports or order.access.pub_cluster else known.order.access
     return replace(
         known,
         order=replace(order, price=price, spend=spend, access=access),
+        clock=clock,
         last_seen_at=read.started_at,
         missing_since=None,
         missing_reads=0,
+    )
+
+
+def _lowered_by_others(known: Holding, price: Price, read: OrdersRead) -> bool:
+    """Return whether the price went down without our knowing when: by hand, or late on the wire.
+
+    Soon after a change of ours it is more likely that the answer is older than the change.
+    """
+    if price.currency != known.order.price.currency or price >= known.order.price:
+        return False
+    events = known.clock.events()
+    return all(
+        event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events
     )
 
 
@@ -308,7 +331,8 @@ def _missing(holding: Holding, read: OrdersRead) -> Holding:
 def _surely_gone(holding: Holding, read: OrdersRead) -> bool:
     if holding.missing_reads < 2 or not read.completed or holding.missing_since is None:
         return False
-    return read.started_at - holding.missing_since >= _SURELY_GONE
+    # A successor too early would be a second order.
+    return read.started_at - holding.missing_since >= LEFT_OUT
 
 
 def _creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:

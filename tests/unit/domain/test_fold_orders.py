@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from builders import (
+    NOW,
     ORDER,
     TARGET,
     at,
@@ -408,3 +409,20 @@ def test_an_order_is_live_or_over_never_both_and_never_forgotten(
             known = fold.known_orders(view, server)
             assert known <= ever
             assert {h.order.order for h in view.holdings.values() if h.order.server == server} <= known
+
+
+def test_a_price_that_went_down_without_us_starts_the_clock() -> None:
+    """By hand, or late on the wire: the exchange counts it either way."""
+    view = holding_view(clock=LoweringClock(created_at=at(-3600)))
+    read = read_orders(make_order(price=usd("1")), started=0)
+    (holding,) = folded(view, read).view.holdings.values()
+    assert holding.order.price == usd("1")
+    assert holding.clock.lowered_at == NOW
+
+
+def test_a_lower_price_soon_after_our_own_change_is_an_old_answer() -> None:
+    """It starts no clock: the list lags by up to half a minute."""
+    clock = LoweringClock(created_at=at(-3600), raised_at=at(-20))
+    read = read_orders(make_order(price=usd("1")), started=0)
+    (holding,) = folded(holding_view(clock=clock), read).view.holdings.values()
+    assert holding.clock.lowered_at is None

@@ -1,5 +1,6 @@
 """What our orders prove about a request whose answer is missing, and what they do not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from bidder.domain.market import OrderKind, OwnOrder
 
 GRACE = timedelta(seconds=120)
 STALE = intents.STALENESS.total_seconds()
+AWAY = intents.LEFT_OUT.total_seconds()
 
 
 def settled(intent: Intent, read: OrdersRead) -> Verdict:
@@ -155,20 +157,24 @@ def test_a_price_that_does_not_show_denies_it_only_once_staleness_is_excluded() 
     assert settled(repricing("3"), late).settled is Settled.NOT_DONE
 
 
-@pytest.mark.parametrize("gone", [[], [make_order(expired=True)]])
-def test_a_change_of_an_order_that_has_ended_is_moot(gone: list[OwnOrder]) -> None:
-    """Once it is sure that it has ended."""
-    assert settled(repricing("3"), read_orders(*gone, started=STALE - 1)).settled is Settled.UNKNOWN
-    assert settled(repricing("3"), read_orders(*gone, started=STALE)).settled is Settled.NOT_DONE
+@pytest.mark.parametrize(("gone", "after"), [([], AWAY), ([make_order(expired=True)], STALE)])
+def test_a_change_of_an_order_that_has_ended_is_moot(gone: list[OwnOrder], after: float) -> None:
+    """Once it is sure that it has ended, and is not just left out of the list."""
+    assert settled(repricing("3"), read_orders(*gone, started=after - 1)).settled is Settled.UNKNOWN
+    assert settled(repricing("3"), read_orders(*gone, started=after)).settled is Settled.NOT_DONE
 
 
 # --- a lost answer of cancel_order
 
 
 def test_an_order_that_is_gone_confirms_its_cancellation() -> None:
-    """Not listed, or listed as ended."""
-    for read in (read_orders(started=0), read_orders(make_order(expired=True), started=0)):
-        assert settled(withdrawing(), read).settled is Settled.CONFIRMED
+    """Listed as ended at once; not listed, once it cannot just be left out."""
+    ended = read_orders(make_order(expired=True), started=0)
+    assert settled(withdrawing(), ended).settled is Settled.CONFIRMED
+    assert settled(withdrawing(), read_orders(started=AWAY - 1)).settled is Settled.UNKNOWN
+    assert settled(withdrawing(), read_orders(started=AWAY)).settled is Settled.CONFIRMED
+    accepted = replace(withdrawing(), accepted=True)
+    assert settled(accepted, read_orders(started=0)).settled is Settled.CONFIRMED
 
 
 def test_an_order_that_is_still_there_denies_it_only_once_staleness_is_excluded() -> None:
