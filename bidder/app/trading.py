@@ -127,7 +127,9 @@ class Trader:
                 self.view = replace(restarted, holdings=clocks)
                 self.watch = alarms.Watch()
                 self.decisions, self.refused = (), {}
-                self.recorder = recording.Recorder(pictures=self.recorder.pictures)
+                vitals = self.recorder.vitals
+                vitals.jumped(now, jump.total_seconds())
+                self.recorder = recording.Recorder(pictures=self.recorder.pictures, vitals=vitals)
         self._times = (now, seconds)
 
     def note_requests(self) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import backtesting, keeping, looking, ordering, serving, telling, tuning
+from bidder.cli import backtesting, doctoring, keeping, looking, ordering, serving, telling, tuning
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -116,6 +116,7 @@ app.command()(backtesting.backtest)
 app.command()(tuning.tune)
 app.command()(looking.check)
 app.command()(looking.health)
+app.command()(doctoring.doctor)
 app.command()(looking.plan)
 app.command()(looking.status)
 app.command()(looking.orders)
