@@ -25,6 +25,7 @@ HIDDEN: Final = "(hidden)"
 _UNITS: Final = {key.path: key.unit for key in keys.KEYS}
 _REFERENCES: Final = frozenset(("env", "file", "credential"))
 _DEFAULT_PATH: Final = "/v1"
+_SHORTEST_KEY: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +274,8 @@ def _secret(node: Node, pattern: str, around: Surroundings) -> Iterator[_Secret]
             found = _in_login(texts[0])
             yield _Secret(key=node.path, texts=found, inline=bool(found))
         case "exchange.url":
-            yield _Secret(key=node.path, texts=_in_login(texts[0]))
+            keys_in_path = (part for part in texts[0].split("/")[3:] if len(part) >= _SHORTEST_KEY)
+            yield _Secret(key=node.path, texts=(*_in_login(texts[0]), *keys_in_path))
         case "notices[].command":
             yield _Secret(key=node.path, texts=texts[1:])
         case "notices[].to":

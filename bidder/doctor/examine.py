@@ -14,7 +14,7 @@ from bidder.app.snapshot import moment
 from bidder.clock import Clock
 from bidder.config import Settings, load_settings
 from bidder.config.confidential import Survey, survey
-from bidder.doctor import exchange, money, own, trading
+from bidder.doctor import exchange, lessons, money, own, trading, writes
 from bidder.doctor.case import Case
 from bidder.doctor.findings import Finding, State, worst
 from bidder.doctor.probing import Readings, probe, recorded
@@ -33,14 +33,14 @@ _CHECKS: Mapping[str, Callable[[Case], Finding]] = {
     "daemon": trading.daemon,
     "exchange": exchange.reach,
     "token": exchange.token,
-    "last write": exchange.last_write,
+    "last write": writes.last_write,
     "clock": exchange.clock,
     "limits": exchange.limits,
     "wallets": money.wallets,
     "unattended": money.unattended,
     "intents": trading.intents,
     "obstacles": trading.obstacles,
-    "rules": trading.rules,
+    "rules": lessons.rules,
 }
 NAMES = tuple(_CHECKS)
 

@@ -39,6 +39,7 @@ class Records:
     lease: LeaseRecord | None
     held: bool
     writes: tuple[checkup.Write, ...]
+    unfinished: tuple[checkup.Write, ...]  # however old
     lately: tuple[checkup.Write, ...]
     lessons: checkup.Lessons
 
@@ -101,6 +102,7 @@ def read_records(engine: Engine, settings: Settings, now: datetime) -> Records |
             lease=queries.lease(),
             held=queries.lease(now) is not None,
             writes=checkup.writes(engine, account, limit=_WRITES),
+            unfinished=checkup.writes(engine, account, limit=_WRITES, unfinished=True),
             lately=checkup.writes(engine, account, limit=10_000, since=now - _LATELY),
             lessons=checkup.lessons(engine, account),
         )

@@ -1,18 +1,17 @@
-"""The daemon itself: who trades, what is unsettled, what stands in the way, what was learnt."""
+"""The daemon itself: who trades, what is unsettled, and what stands in the way."""
 
 from datetime import timedelta
 from typing import Any
 
 from bidder.doctor.case import START, Case, unread
-from bidder.doctor.exchange import told
 from bidder.doctor.findings import Finding, State, ago, clock_time, counted
-from bidder.domain import price_rules, sentences
+from bidder.doctor.writes import told
+from bidder.domain import sentences
 from bidder.domain.actions import Reason
 from bidder.domain.ids import on_paper, spelled
 from bidder.domain.intents import Intent, IntentState
-from bidder.domain.money import Price
 from bidder.domain.waiting import Awaited, waits_for
-from bidder.store.checkup import Lessons, Write
+from bidder.store.checkup import Write
 
 # Longer than any pass takes, and than the slowest pace while the exchange is down.
 _LATEST_PASS = timedelta(minutes=3)
@@ -26,7 +25,6 @@ _IN_THE_WAY = frozenset(
         *(Reason.ORDER_LIMIT, Reason.REFUSED),
     )
 )
-_OLD_LESSON = timedelta(days=7)
 
 
 def lease(case: Case) -> Finding:
@@ -122,12 +120,7 @@ def intents(case: Case) -> Finding:
     records = case.records
     if records is None:
         return unread("intents")
-    unfinished = [
-        each
-        for each in records.writes
-        if each.intent.state in {IntentState.OPEN, IntentState.AMBIGUOUS}
-        and each.mode is case.settings.policy.mode
-    ]
+    unfinished = [each for each in records.unfinished if each.mode is case.settings.policy.mode]
     facts = {
         "open": sum(each.intent.state is IntentState.OPEN for each in unfinished),
         "ambiguous": sum(each.intent.state is IntentState.AMBIGUOUS for each in unfinished),
@@ -173,12 +166,13 @@ def _waiting(write: Write, case: Case) -> str:
     if wait.given_up_at is None:
         found = ", ".join(spelled(order) for order in wait.orders) or write.note
         return f"{start}: waits for a person, because more than one order fits: {found}"
-    reads = f"a read of our orders that starts after {clock_time(wait.given_up_at)}"
+    when = clock_time(wait.given_up_at)
+    given_up = f"a read of our orders that starts at {when} or later does not show it"
     if wait.reads > 1:
-        reads = (
-            f"{wait.reads} reads of our orders, the last started after {clock_time(wait.given_up_at)}"
+        given_up = (
+            f"{wait.reads} reads of our orders do not show it, the last one started at {when} or later"
         )
-    return f"{start}: waits for {_awaited(wait.awaited, intent)}; {reads}, shows otherwise"
+    return f"{start}: waits for {_awaited(wait.awaited, intent)}; given up once {given_up}"
 
 
 def _awaited(awaited: Awaited, intent: Intent) -> str:
@@ -247,68 +241,3 @@ def _told(decision: dict[str, Any]) -> str:
         decision["reason"], decision.get("facts") or {}, action=None, price=None, previous=None, due=None
     )
     return f"{decision.get('target')}{where}: {text}"
-
-
-def rules(case: Case) -> Finding:
-    """Say what was learnt of the exchange's rules, from what, and how long ago."""
-    if case.records is None:
-        return unread("rules")
-    lessons = case.records.lessons
-    details = [*_clock_lines(lessons, case), *_step_lines(lessons, case)]
-    exact = [step for step in lessons.steps if step.exact]
-    facts = {
-        "creation_starts_clock": lessons.rules.creation,
-        "raise_starts_clock": lessons.rules.raised,
-        "steps": len(lessons.steps),
-        "exact_steps": len(exact),
-    }
-    if not details:
-        return Finding(
-            name="rules",
-            state=State.OK,
-            finding="Nothing is learnt of the exchange's rules yet; the first refusals teach them.",
-            facts=facts,
-        )
-    return Finding(
-        name="rules",
-        state=State.OK,
-        finding=f"{counted(len(details), 'rule')} of the exchange learnt from its answers.",
-        details=tuple(details),
-        facts=facts,
-    )
-
-
-def _clock_lines(lessons: Lessons, case: Case) -> list[str]:
-    if lessons.at is None:
-        return []
-    source = f" (last learnt {ago(lessons.at, case.now)} from: {lessons.evidence or 'no note'})"
-    known = ((lessons.rules.creation, "a creation"), (lessons.rules.raised, "a raise"))
-    return [
-        f"{what} {'starts' if starts else 'does not start'} the 600 seconds{source}"
-        for starts, what in known
-        if starts is not None
-    ]
-
-
-def _step_lines(lessons: Lessons, case: Case) -> list[str]:
-    lines = []
-    for currency in sorted({step.currency for step in lessons.steps}):
-        of = [step for step in lessons.steps if step.currency == currency]
-        exact = [step for step in of if step.exact]
-        newest = max(exact or of, key=lambda step: step.at)
-        price = Price(newest.price, currency)
-        drop = price_rules.largest_drop(price, None, of, case.now)
-        if drop is None:
-            how = (
-                "is asked for anew: its evidence is too old"
-                if exact and case.now - newest.at > _OLD_LESSON
-                else "is not known exactly"
-            )
-            told_drop = f"a lowering in {currency.short} {how}"
-        else:
-            told_drop = f"a lowering from {price} may go down by {Price(drop, currency)}"
-        lines.append(
-            f"{told_drop} ({len(exact)} exact answers, {len(of) - len(exact)} accepted lowerings, the"
-            f" newest {ago(newest.at, case.now)})"
-        )
-    return lines

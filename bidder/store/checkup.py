@@ -120,13 +120,20 @@ def _server_health(engine: Engine) -> Health:
 
 
 def writes(
-    engine: Engine, account: AccountName, *, limit: int, since: datetime | None = None
+    engine: Engine,
+    account: AccountName,
+    *,
+    limit: int,
+    since: datetime | None = None,
+    unfinished: bool = False,
 ) -> tuple[Write, ...]:
     """Return the newest requests that were to change something, newest first."""
     table = tables.intents
     statement = select(table).where(table.c.account == account)
     if since is not None:
         statement = statement.where(table.c.opened_at >= since)
+    if unfinished:
+        statement = statement.where(table.c.state.in_(tables.UNFINISHED))
     with transaction(engine, writing=False) as connection:
         found = list(connection.execute(statement.order_by(table.c.id.desc()).limit(limit)))
     return tuple(

@@ -114,6 +114,18 @@ def test_beside_a_daemon_and_after_it(clinic: Clinic) -> None:
     assert after["daemon"]["state"] == "wrong"
 
 
+def test_a_calendar_that_jumps_is_remembered(clinic: Clinic) -> None:
+    """The daemon notes it beside its passes, where the doctor finds it."""
+    clinic.day.run(timedelta(minutes=1))
+    clinic.day.clock.shift_wall(timedelta(hours=1))
+    clinic.day.run(timedelta(minutes=1))
+
+    found = clinic.look(ask=False)["clock"]
+
+    assert found["state"] == "warning"
+    assert found["finding"].startswith("The calendar jumped by +3600 seconds ")
+
+
 @pytest.mark.postgres
 def test_on_postgres(tmp_path: Path, postgres_url: str) -> None:
     """The same questions to a server, whose safety rests on settings of its own."""

@@ -15,8 +15,8 @@ from store_values import NOW, at, btc, make_holding, make_intent, make_pass, pla
 
 from bidder.clock import VirtualClock
 from bidder.doctor.examine import examine
-from bidder.doctor.exchange import code_of
 from bidder.doctor.findings import Finding, State, span, worst
+from bidder.doctor.writes import code_of
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import Wallet
@@ -138,7 +138,18 @@ def test_an_open_intent_says_what_it_waits_for(ward: Ward) -> None:
         "intent 1, create_order (place on server 107 at 0.0000245 BTC per day), sent 20 seconds ago,"
         " accepted: waits for a new order on server 107 among ours"
     )
-    assert "3 reads of our orders, the last started after 2026-03-01 12:02:01 UTC" in line
+    assert "given up once 3 reads of our orders do not show it" in line
+    assert "started at 2026-03-01 12:02:01 UTC or later" in line
+
+
+def test_an_old_open_intent_is_found_behind_many_others(ward: Ward) -> None:
+    """However much has been sent since."""
+    place(ward.store, server=1)
+    for number in range(210):
+        later = place(ward.store, server=2, at=at(number))
+        ward.store.end_intent(later, IntentState.REFUSED, at=at(number), note="create_order: no")
+
+    assert ward.look()["intents"]["facts"]["open"] == 1
 
 
 def test_an_ambiguous_creation_is_wrong(ward: Ward) -> None:
@@ -223,6 +234,17 @@ def test_what_a_daemon_recorded_of_the_token(ward: Ward) -> None:
     assert found["token"]["finding"] == "The exchange refuses the token for wallets."
     assert "my_orders, 9 seconds ago: good answer" in found["token"]["details"]
     assert found["exchange"]["state"] == "ok"
+
+
+def test_an_old_record_says_nothing_of_the_token(ward: Ward) -> None:
+    """What it could read days ago, another one may not any more."""
+    seen = {"good_at": "2026-03-01T12:00:00.000Z", "bad_at": None, "bad": None}
+    ward.picture(vitals={"endpoints": {"my_orders": seen}})
+    ward.lease.release()
+
+    found = ward.look(after=timedelta(days=3))["token"]
+
+    assert (found["state"], found["finding"]) == ("unknown", "The token was last used 3 days ago.")
 
 
 def test_a_server_that_waits_for_a_person(ward: Ward) -> None:
