@@ -6,6 +6,8 @@
       BadInput                     the owner can mend it; exit code 2
         ConfigError                  file, line, key, value, remedy
         StoreUnusable                the database cannot be used as it is
+          StoreAbsent                  there is none yet
+          StoreOutdated                it is empty or of an older schema
       MoneyError
         InvalidAmount                text that is no exact, finite amount
         MixedCurrencies              two currencies met without a rate
@@ -83,6 +85,14 @@ class StoreUnusable(BadInput):
     """The database cannot be used as it is: newer schema, read-only, corrupt or unreachable."""
 
 
+class StoreAbsent(StoreUnusable):
+    """There is no database yet."""
+
+
+class StoreOutdated(StoreUnusable):
+    """The database is empty or of an older schema; the daemon upgrades it when it starts."""
+
+
 class StoreFailed(BidderError):
     """The database could not do it; the whole transaction was undone."""
 
@@ -138,7 +148,7 @@ class Refused(ExchangeError):
 
 
 class RateLimited(Refused):
-    """Too many requests; wait before the next one."""
+    """Too many requests (code 5); wait before the next one."""
 
     def __init__(self, *, endpoint: str = "", retry_after_seconds: float | None = None) -> None:
         """Keep ``Retry-After`` where the answer had one."""

@@ -91,6 +91,10 @@ class Redactor:
         """Return the event with nothing in it that must not be shown."""
         return {self._text(str(key)): self._shown(key, value) for key, value in event.items()}
 
+    def text(self, text: str) -> str:
+        """Return a text of any number of lines with no secret in it."""
+        return self._blacked_out(text)
+
     def _shown(self, key: str, value: object) -> object:
         if str(key).lower() in _SECRET_KEYS and value is not None:
             return HIDDEN

@@ -66,6 +66,22 @@ def place(store: Store, server: int = 107, **changes: Any) -> Intent:
     return store.open_intent(**{**values, **changes})
 
 
+def make_intent(kind: IntentKind = IntentKind.PLACE, **changes: Any) -> Intent:
+    """Return an open intent on the server of order 7."""
+    intent = Intent(
+        id=1,
+        kind=kind,
+        server=ServerId(107),
+        target="a",
+        order=None if kind is IntentKind.PLACE else OrderId(7),
+        price=None if kind is IntentKind.WITHDRAW else btc("0.00002"),
+        previous_price=None,
+        known_orders=frozenset() if kind is IntentKind.PLACE else frozenset({OrderId(7)}),
+        opened_at=NOW,
+    )
+    return replace(intent, **changes)
+
+
 def make_book(server: int = 107, **changes: Any) -> BookRecord:
     """Return what one read of a book showed."""
     values: dict[str, Any] = {

@@ -9,6 +9,7 @@ import structlog
 
 from bidder.app import snapshot
 from bidder.app.report import Acted, Observed, PassReport, Result
+from bidder.app.vitals import Vitals
 from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
@@ -45,6 +46,7 @@ class Recorder:
     drawn_at: datetime | None = None
     unread: Repeats = field(default_factory=Repeats)
     kept: View | None = None  # what was known when a pass was last written down
+    vitals: Vitals = field(default_factory=Vitals)
 
     def record(
         self,
@@ -57,6 +59,7 @@ class Recorder:
         limiter: Limiter,
     ) -> None:
         """Store and log one pass."""
+        self.vitals.note(report.calls)
         before = self.kept or before
         news, said = self._news(report)
         due = self._due(report)
@@ -65,7 +68,8 @@ class Recorder:
             record = self._pass_record(report, news, book, before, after, limiter)
             if due and self.pictures:
                 picture = snapshot.take(report, after, policy, limiter)
-                record = replace(record, snapshot=picture)
+                vitals = self.vitals.picture(report.at)
+                record = replace(record, snapshot={**picture, "vitals": vitals})
             store.record_pass(record)
             # Only now: what the database refused is news again in the next pass.
             self.said, self.kept = said, after
@@ -140,7 +144,10 @@ class Recorder:
     ) -> PassRecord:
         seen = report.observed
         listing = None if book is None else after.marketplace.listings.get(book.server)
-        fresh_wallets = seen is not None and isinstance(seen.read, ReadWallets)
+        # Also where the pass that read them left nothing else to write down.
+        fresh_wallets = (
+            seen is not None and isinstance(seen.read, ReadWallets)
+        ) or before.wallets != after.wallets
         return PassRecord(
             pass_id=report.pass_id,
             at=report.at,

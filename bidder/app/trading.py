@@ -140,7 +140,9 @@ class Trader:
                 self.watch = alarms.Watch()
                 self.decisions, self.refused = (), {}
                 self.signs.clear()
-                self.recorder = recording.Recorder(pictures=self.recorder.pictures)
+                vitals = self.recorder.vitals
+                vitals.jumped(now, jump.total_seconds())
+                self.recorder = recording.Recorder(pictures=self.recorder.pictures, vitals=vitals)
         self._times = (now, seconds)
 
     def note_requests(self) -> None:

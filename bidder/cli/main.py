@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import backtesting, guarding, keeping, looking, ordering, serving, telling, tuning
+from bidder.cli import (
+    backtesting,
+    doctoring,
+    guarding,
+    keeping,
+    looking,
+    ordering,
+    serving,
+    telling,
+    tuning,
+)
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -117,6 +127,7 @@ app.command()(tuning.tune)
 app.command()(looking.check)
 app.command()(looking.health)
 app.command()(guarding.guard)
+app.command()(doctoring.doctor)
 app.command()(looking.plan)
 app.command()(looking.status)
 app.command()(looking.orders)

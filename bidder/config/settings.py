@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -103,6 +104,7 @@ class Settings:
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)
+        found.extend(query_secrets(self.database_url))
         return tuple(dict.fromkeys(found))
 
 
@@ -115,9 +117,19 @@ def address_parts(address: str) -> tuple[str, ...]:
 def without_password(url: str) -> str:
     """Return a URL whose user and password are blotted out."""
     scheme, separator, rest = url.partition("://")
-    if not separator or "@" not in rest:
+    if not separator or scheme.startswith("sqlite"):
         return url
-    return f"{scheme}://***@{rest.rsplit('@', 1)[1].split('?', 1)[0]}"
+    head, _, query = rest.partition("?")
+    if "@" in query:  # a password with an odd character in it, on one side or the other
+        return f"{scheme}://***"
+    _, at, place = head.rpartition("@")
+    return f"{scheme}://***@{place}" if at else f"{scheme}://{place}"
+
+
+def query_secrets(url: str) -> tuple[str, ...]:
+    """Return the passwords in a URL's query: ``postgresql://host/name?password=...`` is one too."""
+    pairs = urllib.parse.parse_qsl(url.partition("?")[2])
+    return tuple(value for name, value in pairs if "password" in name.lower() and value)
 
 
 def fingerprint(policy: Policy, exchange_url: str) -> str:

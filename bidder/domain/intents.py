@@ -24,6 +24,8 @@ STALENESS = timedelta(seconds=45)
 # Orders were seen to be left out for a minute, and the answer that leaves one out may be half a minute
 # old: one that is away for longer is gone.
 LEFT_OUT = timedelta(seconds=100)
+# So many reads that could have shown a creation's order must come before the one that ends the wait.
+EMPTY_READS = 2
 # How far the exchange's clock may lie from ours before ``ct`` tells one order from another.
 _CLOCK_SKEW = timedelta(minutes=10)
 
@@ -190,7 +192,7 @@ def _settle_creation(
     if waited < timedelta(0):
         return Verdict(intent=intent, settled=Settled.UNKNOWN)
     # Only a read that lists ended orders too can show that nothing came of it at all.
-    enough = intent.empty_reads >= 2 and read.completed and waited >= grace
+    enough = intent.empty_reads >= EMPTY_READS and read.completed and waited >= grace
     settled = Settled.LOST if enough else Settled.UNKNOWN
     return Verdict(intent=intent, settled=settled, counts_as_empty=True)
 

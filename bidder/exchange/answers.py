@@ -144,21 +144,27 @@ def _seconds(value: Decimal | None) -> float | None:
     return float(min(max(value, Decimal(0)), Decimal(10_000_000)))
 
 
-def clock_ahead(date: str | None, now: datetime) -> timedelta:
+def clock_lead(date: str | None, now: datetime) -> timedelta | None:
     """Return how far the exchange's clock, by its ``Date`` header, lies ahead of ``now``.
 
-    Zero where it says nothing sensible, or agrees within the time that a request or a cache takes.
+    The header counts whole seconds. None where it says nothing sensible.
     """
     if date is None:
-        return timedelta(0)
+        return None
     try:
         at = parsedate_to_datetime(date)
     except (TypeError, ValueError, IndexError, OverflowError):
-        return timedelta(0)
+        return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    ahead = at - now
-    return ahead if _CLOCKS_AGREE < abs(ahead) < _CLOCKS_SENSIBLE else timedelta(0)
+    lead = at - now
+    return lead if abs(lead) < _CLOCKS_SENSIBLE else None
+
+
+def clock_ahead(date: str | None, now: datetime) -> timedelta:
+    """Return the same as a correction: zero where it is unknown, or no more than requests take."""
+    lead = clock_lead(date, now)
+    return timedelta(0) if lead is None or abs(lead) <= _CLOCKS_AGREE else lead
 
 
 def _retry_after(text: str | None) -> float | None:

@@ -26,6 +26,7 @@ from bidder.exchange import answers, requests, wire
 from bidder.exchange.limiter import Limiter, Slot
 
 Http = httpx.AsyncClient
+Transport = httpx.AsyncBaseTransport
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
@@ -49,13 +50,17 @@ _BEFORE_SENDING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReport:
-    """One call as it went: for metrics, and so that a read knows when it started."""
+    """One call as it went: for metrics, and so that a read knows when it started.
+
+    ``lead_seconds`` is how far the exchange's clock lies ahead of ours, where the answer told.
+    """
 
     endpoint: str
     outcome: str  # "ok" or the error's class name
     sent_at: datetime
     answered_at: datetime
     round_trip_seconds: float
+    lead_seconds: float | None = None
 
 
 class ExchangeClient:
@@ -81,6 +86,7 @@ class ExchangeClient:
         self._calls: deque[CallReport] = deque(maxlen=100)
         self._urls: dict[tuple[str, str], httpx.URL] = {}
         self._ahead = timedelta(0)  # how far the exchange's clock lies ahead of ours
+        self._lead: timedelta | None = None  # the same by the latest answer, uncorrected
 
     def take_calls(self) -> tuple[CallReport, ...]:
         """Return the calls since this was last asked, at most the latest hundred."""
@@ -176,7 +182,7 @@ class ExchangeClient:
         creation: bool = False,
     ) -> bytes:
         async with self.limiter.slot(creation=creation) as slot:
-            outcome = "ok"
+            outcome, self._lead = "ok", None
             try:
                 return await self._exchange(method, endpoint, slot, query, body)
             except ExchangeError as exc:
@@ -205,7 +211,9 @@ class ExchangeClient:
             # ``from None``: an httpx error holds the request, and with it the token.
             raise InDoubt(_cause(exc), endpoint=endpoint) from None
         slot.answer()
-        self._ahead = answers.clock_ahead(headers.get("date"), self._clock.now())
+        now = self._clock.now()
+        self._ahead = answers.clock_ahead(headers.get("date"), now)
+        self._lead = answers.clock_lead(headers.get("date"), now)
         try:
             answers.check(endpoint, status, headers, content)
         except RateLimited as exc:
@@ -261,6 +269,7 @@ class ExchangeClient:
             sent_at=slot.sent_on,
             answered_at=self._clock.now(),
             round_trip_seconds=self._clock.monotonic() - slot.sent_at,
+            lead_seconds=None if self._lead is None else self._lead.total_seconds(),
         )
         self._calls.append(self.last_call)
         if self._on_call is not None:

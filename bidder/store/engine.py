@@ -49,7 +49,8 @@ def sqlite_file(engine: Engine) -> Path | None:
 def place(engine: Engine) -> str:
     """Return where the database is, as it may be shown: never with a password."""
     file = sqlite_file(engine)
-    return engine.url.render_as_string(hide_password=True) if file is None else str(file)
+    # The query goes too: a password may stand there as well.
+    return engine.url.set(query={}).render_as_string(hide_password=True) if file is None else str(file)
 
 
 @contextmanager

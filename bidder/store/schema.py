@@ -14,7 +14,14 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import bidder
-from bidder.errors import BidderError, StoreBusy, StoreFailed, StoreUnusable
+from bidder.errors import (
+    BidderError,
+    StoreAbsent,
+    StoreBusy,
+    StoreFailed,
+    StoreOutdated,
+    StoreUnusable,
+)
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
@@ -63,10 +70,10 @@ def require_current(engine: Engine) -> None:
     """
     file = sqlite_file(engine)
     if file is not None and not file.exists():
-        raise StoreUnusable(f"{file}: there is no database yet; `bidder run` creates it")
+        raise StoreAbsent(f"{file}: there is no database yet; `bidder run` creates it")
     with _closed_on_failure(engine):
         if not _current(engine):
-            raise StoreUnusable(
+            raise StoreOutdated(
                 f"{place(engine)}: the database is empty or older than this program;"
                 " `bidder run` upgrades it"
             )

@@ -122,7 +122,7 @@ def backup(engine: Engine, target: Path) -> int:
             f"{place(engine)}: only an SQLite file is backed up by this command;"
             " use pg_dump for PostgreSQL, which copies it while it is used"
         )
-    with _appearing(target) as part:
+    with appearing(target) as part:
         raw = engine.raw_connection()
         try:
             source = raw.driver_connection
@@ -142,10 +142,12 @@ def backup(engine: Engine, target: Path) -> int:
 
 
 @contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """Yield a file beside ``target`` that takes its name when all went well, and else is gone."""
-    if target.exists():
-        raise BadInput(f"{target}: exists already; name another file, or remove it")
+def appearing(target: Path) -> Iterator[Path]:
+    """Yield a file beside ``target`` that takes its name when all went well, and else is gone.
+
+    Only its owner may read it. Raises BadInput where ``target`` exists or cannot be written.
+    """
+    require_absent(target)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.touch(mode=0o600)
@@ -158,6 +160,12 @@ def _appearing(target: Path) -> Iterator[Path]:
         raise BadInput(f"{target}: cannot be written: {exc.strerror}; name another file") from exc
     finally:
         part.unlink(missing_ok=True)
+
+
+def require_absent(target: Path) -> None:
+    """Refuse to write over a file; raises BadInput."""
+    if target.exists():
+        raise BadInput(f"{target}: exists already; name another file, or remove it")
 
 
 def export(engine: Engine, name: str, target: Path | None, *, kind: str, since: datetime | None) -> int:
@@ -179,7 +187,7 @@ def export(engine: Engine, name: str, target: Path | None, *, kind: str, since: 
     found = _read(engine, table, since)
     if target is None:
         return _csv(table, found, sys.stdout)
-    with _appearing(target) as part:
+    with appearing(target) as part:
         if kind == "parquet":
             return _parquet(table, found, part)
         with part.open("w", encoding="utf-8", newline="") as stream:

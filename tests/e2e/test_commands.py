@@ -60,6 +60,7 @@ COMMANDS = {
         "plan",
         "plan --against",
         "health",
+        "doctor",
         "status",
         "orders",
         "history",
@@ -77,6 +78,8 @@ def _before_the_first_start(desk: Desk) -> None:
     assert (checked["ok"], checked["token_found"]) == (True, True)
     assert desk.run("check").out.startswith(f"{desk.config} is good")
     assert "there is no database yet" in desk.run("status", code=2).err
+    examined = {check["name"]: check["state"] for check in desk.json("doctor")["checks"]}
+    assert (examined["exchange"], examined["token"], examined["database"]) == ("ok", "ok", "warning")
     plan = desk.json("plan")
     assert plan["source"] == "exchange"
     assert [action["action"] for action in plan["actions"]] == ["place"] * 5
@@ -123,6 +126,8 @@ def _beside_the_daemon(desk: Desk, root: str) -> None:
     assert desk.json("health")["healthy"] is True
     assert desk.run("health").out.startswith("healthy")
     assert status["holder"].startswith("process ")
+    examined = {check["name"]: check["state"] for check in desk.json("doctor")["checks"]}
+    assert {examined[name] for name in ("daemon", "lease", "exchange", "token", "wallets")} == {"ok"}
     assert status["mode"] == "live"
     assert sum(len(target["orders"]) for target in status["targets"]) >= 2
     first = orders[0]
@@ -174,6 +179,7 @@ def _without_the_daemon(desk: Desk, root: str) -> None:
     assert desk.json("status")["running"] is False
     assert "no daemon holds the lease" in desk.run("health", code=1).err
     assert _live(root), "orders stay as they are when the daemon stops"
+    assert "left to themselves" in desk.run("doctor", "--offline", code=1).out
     config = desk.json("servers config", "rig-1")
     assert config["source"] == "command"
     settings = ["--mrl", "48", "--on-demand", "0.0002", "--spot", "0.0001", "--available"]

@@ -313,9 +313,7 @@ def _lowered_by_others(known: Holding, price: Price, read: OrdersRead) -> bool:
     if price.currency != known.order.price.currency or price >= known.order.price:
         return False
     events = known.clock.events()
-    return all(
-        event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events
-    )
+    return all(event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events)
 
 
 def _missing(holding: Holding, read: OrdersRead) -> Holding:

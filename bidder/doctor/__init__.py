@@ -1,0 +1,1 @@
+"""``bidder doctor``: what is wrong with anything that trading rests on, and what to do."""
