@@ -194,7 +194,7 @@ def _corrupt(file: Path, problem: str) -> StoreUnusable:
     detail = " ".join(problem.split())[:120]
     return StoreUnusable(
         f"{file}: is corrupt or no SQLite database ({detail});"
-        " restore a backup; or move it away and start anew two minutes after the last daemon ended,"
+        " restore a backup, or move it away and start anew two minutes after the last daemon ended,"
         " when each of its orders is listed"
     )
 
