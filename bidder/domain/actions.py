@@ -102,6 +102,7 @@ class Reason(StrEnum):
     ORDER_LIMIT = "order_limit"  # the account's limit of active orders is reached
     PAUSED = "paused"  # trading is paused by command
     REFUSED = "refused"  # the exchange refused this lately; waiting before another try
+    STRATEGY_FAILED = "strategy_failed"  # the owner's own strategy gave no answer that can be used
 
 
 Fact = str | int | float | bool | None

@@ -18,9 +18,10 @@ from bidder.domain.market import OrderKind
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook, NothingFits
-from bidder.domain.strategies import common
+from bidder.domain.strategies import common, own
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Holding, View
+from bidder.errors import StrategyFailed
 
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
@@ -186,14 +187,18 @@ def _fill(
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
         case Found(listing=listing, quote=quoted):
-            price = strategies.opening_bid(
-                quoted,
-                target,
-                view.rates,
-                stance=view.stance_of(target),
-                gpus=listing.specs.gpu_count,
-            )
             facts.update(_quote_facts(result))
+            try:
+                price = strategies.opening_bid(
+                    quoted,
+                    target,
+                    view.rates,
+                    stance=view.stance_of(target),
+                    gpus=listing.specs.gpu_count,
+                )
+            except StrategyFailed as exc:
+                facts.update(own.failure(target.params, exc))
+                return replace(base, reason=Reason.STRATEGY_FAILED, server=listing.server)
             if price is None:
                 return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server)
             action = PlaceBid(
