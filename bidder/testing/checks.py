@@ -26,6 +26,8 @@ from bidder.testing import day
 from bidder.testing.worlds import Situation, situations
 
 _ASKED = 5
+# So often a simpler situation is sought in which the strategy fails in the same way.
+_SIMPLER = 30
 
 Decide = Callable[[Position, Mapping[str, Setting], datetime], Decision]
 OpeningBid = Callable[[Quote, Mapping[str, Setting]], Price | None]
@@ -43,6 +45,10 @@ class StrategyBroken(AssertionError):
         """Say which invariant, and how it was broken."""
         self.check, self.problem = check, problem
         super().__init__(f"{check}: {problem}")
+
+
+class _SimpleEnough(BaseException):
+    """Ends the search; no Exception, which hypothesis would take for one more failure."""
 
 
 def check_strategy(
@@ -89,6 +95,8 @@ def _generate(judge: "_Judge", seed: int, examples: int) -> None:
             judge.situation(situation)
         except StrategyBroken as exc:
             found.append(exc)
+            if len(found) > _SIMPLER:
+                raise _SimpleEnough from exc
             raise
 
     try:

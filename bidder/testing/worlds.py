@@ -139,13 +139,24 @@ def _holdings(draw: st.DrawFn, currency: Currency, ceiling: Decimal, now: dateti
 
 
 def _ago(now: datetime) -> st.SearchStrategy[datetime | None]:
-    return st.none() | st.integers(0, 1800).map(lambda seconds: now - timedelta(seconds=seconds))
+    since = st.integers(0, 599) | st.integers(0, 1800)
+    return st.none() | since.map(lambda seconds: now - timedelta(seconds=seconds))
+
+
+@st.composite
+def _rivals(draw: st.DrawFn, ours: Price, *, running: bool) -> Price:
+    """Draw a rival's bid: mostly below a running bid of ours, mostly near one that is outbid."""
+    if draw(_RARELY):
+        return draw(_prices(_usd("0.10", "20"), None))
+    percent = draw(st.integers(20, 99) if running else st.integers(60, 140))
+    near = ours.times(Decimal(percent) / 100)
+    return RATES.convert(near, draw(st.sampled_from(_CURRENCIES))).rounded_up()
 
 
 @st.composite
 def _books(draw: st.DrawFn, holding: Holding, now: datetime) -> BookSeen:
     order = holding.order
-    rivals = draw(st.lists(_prices(_usd("0.10", "20"), None), max_size=4))
+    rivals = draw(st.lists(_rivals(order.price, running=bool(holding.active)), max_size=3))
     offers = [
         Offer(
             order=OrderId(100 + number),

@@ -255,7 +255,7 @@ def test_a_broken_one_is_caught(name: str) -> None:
     broken, check = BROKEN[name]
 
     with pytest.raises(StrategyBroken) as caught:
-        check_strategy(broken, seeds=[1], examples=25, hours=0)
+        check_strategy(broken, seeds=[1], examples=80, hours=0)
 
     assert caught.value.check == check, caught.value
 
@@ -317,6 +317,6 @@ def test_the_situations_are_of_every_kind() -> None:
         seen.add((bool(position.holding.active), deed))
         return decision
 
-    check_strategy(decide, seeds=[1], examples=60, hours=0)
+    check_strategy(decide, seeds=[1], examples=200, hours=0)
 
     assert seen == {(True, "hold"), (True, "lower"), (False, "hold"), (False, "raise")}
