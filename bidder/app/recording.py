@@ -9,7 +9,8 @@ import structlog
 from bidder.app import snapshot
 from bidder.app.repeats import Repeats
 from bidder.app.report import Acted, Observed, PassReport, Result
-from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain import evidence
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
@@ -44,6 +45,7 @@ class Recorder:
     drawn_at: datetime | None = None
     unread: Repeats = field(default_factory=Repeats)
     kept: View | None = None  # what was known when a pass was last written down
+    policy_text: tuple[Policy, str] | None = None  # the policy last written out, as text
 
     def record(
         self,
@@ -62,6 +64,8 @@ class Recorder:
         book = self._new_book(report, after)
         if due or news or book is not None or self._changed(report, before, after):
             record = self._pass_record(report, news, book, before, after, limiter)
+            if news:
+                record = replace(record, configuration=self._configuration(policy))
             if due and self.pictures:
                 picture = snapshot.take(report, after, policy, limiter)
                 record = replace(record, snapshot=picture)
@@ -86,10 +90,19 @@ class Recorder:
         for decision in report.decisions:
             subject = (decision.target, decision.server, decision.order)
             said = (decision.reason.value, _deed(decision))
+            if decision.reason is Reason.STALE and subject in self.said:
+                # With many bids each book grows old before its turn: that the next look is awaited
+                # says nothing about the bid, and said so it would be nearly all of the history.
+                said = self.said[subject]
             current[subject] = said
             if self.said.get(subject) != said:
                 fresh.append(decision)
         return tuple(fresh), current
+
+    def _configuration(self, policy: Policy) -> str:
+        if self.policy_text is None or self.policy_text[0] is not policy:
+            self.policy_text = policy, evidence.configuration(policy)
+        return self.policy_text[1]
 
     def _new_book(self, report: PassReport, after: View) -> BookRecord | None:
         """Return what is kept of the book that was read, where it differs from the last one."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from bidder.cli import backtesting, keeping, looking, ordering, serving, telling, tuning
+from bidder.cli import backtesting, keeping, looking, ordering, replaying, serving, telling, tuning
 from bidder.cli.failures import ExitCode, complain, guarded
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -121,6 +121,7 @@ app.command()(looking.status)
 app.command()(looking.orders)
 app.command()(looking.history)
 app.command()(looking.explain)
+app.command()(replaying.replay)
 app.command()(ordering.cancel)
 app.command()(ordering.pause)
 app.command()(ordering.resume)

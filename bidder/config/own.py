@@ -12,12 +12,14 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from bidder.config import money, values
 from bidder.config.reader import Section, scalar_value
 from bidder.config.tree import Branch, Items, Node, Scalar
+from bidder.domain.evidence import CodeChanged
 from bidder.domain.money import Rates
 from bidder.domain.policy import OwnParams, Setting
 
@@ -70,7 +72,7 @@ def read_params(section: Section, named: str, rates: Rates, folder: Path) -> Own
         opening=opening,
         opening_bid=None if opens is None else opens.function,
         settings=settings,
-        code=decides.code if opens is None or opens.code == decides.code else _hash_of(decides, opens),
+        code=_code(decides, opens),
     )
 
 
@@ -92,6 +94,23 @@ def load(named: str, folder: Path, arguments: tuple[str, ...] = _DECIDE) -> Load
         )
     _check_callable(function, name, arguments)
     return Loaded(function, code)
+
+
+def found_again(params: OwnParams, folder: Path) -> OwnParams:
+    """Return the parameters of an earlier time with their functions.
+
+    Raises:
+        CodeChanged: the functions are not to be had, or their code is another one now.
+    """
+    try:
+        decides = load(params.function, folder)
+        opens = None if params.opening is None else load(params.opening, folder, _OPENING)
+    except values.Unusable as exc:
+        raise CodeChanged(exc.problem) from None
+    if _code(decides, opens) != params.code:
+        raise CodeChanged(f"the code of {params.function} is another one now")
+    asks = None if opens is None else opens.function
+    return replace(params, decide=decides.function, opening_bid=asks)
 
 
 def _loaded(
@@ -159,8 +178,10 @@ def _code_of(name: str, file: str | None) -> str:
     return running
 
 
-def _hash_of(*parts: Loaded) -> str:
-    return hashlib.sha256("".join(part.code for part in parts).encode()).hexdigest()
+def _code(decides: Loaded, opens: Loaded | None) -> str:
+    if opens is None or opens.code == decides.code:
+        return decides.code
+    return hashlib.sha256((decides.code + opens.code).encode()).hexdigest()
 
 
 def _functions(module: object) -> list[str]:

@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.money import Price
-from bidder.domain.policy import Launch
+from bidder.domain.money import Price, Rates
+from bidder.domain.policy import Launch, Target
+
+if TYPE_CHECKING:
+    from bidder.domain.positions import Position
+    from bidder.domain.quotes import Quote
+    from bidder.domain.stances import Stance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +121,8 @@ class Decision:
     ``action`` None means hold. ``due`` is when a held decision changes by itself (a clock opens, a
     wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
     ``wants_book`` names the server whose fresh book would let this be decided, from ``due`` on where
-    that is set; ``wants_orders`` says the same of our orders.
+    that is set; ``wants_orders`` says the same of our orders. ``asked`` is what a strategy was asked
+    for it, and no part of what it says.
     """
 
     target: str | None
@@ -128,3 +135,25 @@ class Decision:
     wants_book: ServerId | None = None
     wants_orders: bool = False
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    asked: "Asked | AskedToOpen | None" = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a strategy was asked about a standing bid, and its verdict before any move or rail."""
+
+    position: "Position"
+    now: datetime
+    verdict: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedToOpen:
+    """What a strategy was asked about a new bid, and the price that it named."""
+
+    quote: "Quote"
+    target: Target
+    rates: Rates
+    stance: "Stance"
+    gpus: int
+    answer: Price | str | None  # text: why it failed

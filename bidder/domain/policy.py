@@ -304,9 +304,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long the history is kept: row by row, and as summaries per hour and day; None: for ever."""
+    """How long the history is kept: row by row, and as summaries per hour and day; None: for ever.
+
+    ``inputs``: what each decision's strategy was asked, for ``bidder replay``.
+    """
 
     raw: timedelta = timedelta(days=14)
+    inputs: timedelta = timedelta(days=3)
     hourly: timedelta | None = timedelta(days=365)
     daily: timedelta | None = None
 

@@ -64,7 +64,7 @@ def decide(position: Position, params: OwnParams, policy: Policy, now: datetime)
         )
     except StrategyFailed as exc:
         held = common.hold(position, Reason.STRATEGY_FAILED)
-        return replace(held, facts={**held.facts, **failure(params, exc)})
+        return replace(held, facts={**held.facts, **failure(params, str(exc))})
 
 
 def opening_bid(quote: Quote, params: OwnParams) -> Price | None:
@@ -81,10 +81,10 @@ def opening_bid(quote: Quote, params: OwnParams) -> Price | None:
     )
 
 
-def failure(params: StrategyParams, exc: StrategyFailed) -> dict[str, Fact]:
+def failure(params: StrategyParams, problem: str) -> dict[str, Fact]:
     """Return the facts of a decision that a failed strategy led to."""
     name = params.function if isinstance(params, OwnParams) else type(params).__name__
-    return {"strategy": name, "problem": str(exc)}
+    return {"strategy": name, "problem": problem}
 
 
 def shown(position: Position) -> Position:
