@@ -15,6 +15,7 @@ from virtual import Day, begin
 
 from bidder.cli.main import main
 from bidder.config import own
+from bidder.domain.evidence import Evidence
 from bidder.domain.policy import (
     AdaptiveParams,
     Launch,
@@ -240,6 +241,23 @@ def test_another_rule_is_found(
         own_replayed.SHARE = 1
 
     assert {each["target"] for each in found["differences"]} == {played[1].policy.targets[1].name}
+
+
+def test_a_forged_question_with_a_hash_that_fits_is_found(
+    engine: Engine, played: tuple[Path, Day], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever writes the database may write anything: no traceback, and no answer."""
+    decision = one_with_inputs(engine)
+    inputs, decisions = tables.decision_inputs, tables.decisions
+    for question in ('["decide",{"x":1},2]', '["open",[1,{"g":"rtx-4090"},2,3],1]', "[", '"a"'):
+        forged = Evidence(inputs=question, answer="null")
+        body = keeping.pack(f"{forged.inputs}\n{forged.answer}")
+        change(engine, inputs, inputs.c.decision_id == decision.id, body=body)
+        change(engine, decisions, decisions.c.id == decision.id, inputs_sha256=forged.digest)
+
+        (found,) = replayed(played[0], capsys, code=1)["differences"]
+
+        assert found["problem"].startswith("cannot be ")
 
 
 def test_other_code_of_the_owners_is_said(

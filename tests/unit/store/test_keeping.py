@@ -5,8 +5,15 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import insert, select
+from store_values import NOW
 
-from bidder.store import keeping
+from bidder.domain.ids import AccountName
+from bidder.domain.policy import Retention
+from bidder.store import housekeeping, keeping, tables
+from bidder.store.engine import open_engine, transaction
+from bidder.store.schema import upgrade
+from bidder.store.store import Store
 
 ASCII = st.text(st.characters(max_codepoint=126))
 
@@ -41,3 +48,25 @@ def test_what_was_packed_long_ago_can_be_read() -> None:
         keeping.unpack(bytes.fromhex("0178f9b191749fc3e8292332193cc66b01dd9f0b40"))
         == '{"o":"Position","needed":{"d":"1.5"}}'
     )
+
+
+def test_a_busy_account_keeps_the_newest_only() -> None:
+    """However young the others are."""
+    engine = open_engine("sqlite://")
+    upgrade(engine)
+    account = AccountName("main")
+    rows = [
+        {"decision_id": number, "account": account, "at": NOW, "body": b"x"}
+        for number in range(1, housekeeping.MOST_INPUTS + 8)
+    ]
+    with transaction(engine, writing=True) as connection:
+        connection.execute(insert(tables.decision_inputs), rows)
+    store = Store(engine, account)
+    while store.tidy(NOW, Retention()):
+        pass
+    with transaction(engine, writing=False) as connection:
+        kept = connection.execute(select(tables.decision_inputs.c.decision_id)).scalars().all()
+    engine.dispose()
+
+    assert min(kept) == 8
+    assert len(kept) == housekeeping.MOST_INPUTS
