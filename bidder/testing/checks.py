@@ -27,7 +27,7 @@ from bidder.testing.worlds import Situation, situations
 
 _ASKED = 5
 # So often a simpler situation is sought in which the strategy fails in the same way.
-_SIMPLER = 30
+_SIMPLER = 15
 
 Decide = Callable[[Position, Mapping[str, Setting], datetime], Decision]
 OpeningBid = Callable[[Quote, Mapping[str, Setting]], Price | None]
