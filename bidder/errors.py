@@ -31,6 +31,7 @@
       StoreFailed                  the database did not do it; nothing of it was kept
         StoreBusy                    another process kept the database locked for too long
         IntentOpen                   the server has an unfinished intent already
+      StrategyFailed               a strategy of the owner's gave no answer that can be used
       LeaseHeld                    another daemon trades this account; exit code 4
       LeaseLost                    we were that daemon and are no longer
       Unreachable                  a command got no answer from the exchange; exit code 5
@@ -221,6 +222,10 @@ class OtherRefusal(Refused):
 
 class InDoubt(ExchangeError):
     """The request was sent but its result is unknown. Read our orders before sending more."""
+
+
+class StrategyFailed(BidderError):
+    """A strategy of the owner's raised, or answered what cannot be used; its bids stay as they are."""
 
 
 class LeaseHeld(BidderError):

@@ -32,8 +32,12 @@ _BLOCKED = frozenset(
         Reason.NO_CANDIDATE,
         Reason.TOO_EXPENSIVE,
         Reason.PAUSED,
+        Reason.STRATEGY_FAILED,
     }
 )
+
+# A strategy may fail at one read of a book and answer at the next: that is told no more often.
+_FLICKERS = f":{Reason.STRATEGY_FAILED.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ def causes(
     for decision in decisions:
         if decision.action is None and decision.reason in _BLOCKED:
             frozen = decision.reason is Reason.FROZEN
+            failed = decision.reason is Reason.STRATEGY_FAILED
             key = f"{decision.target}:{decision.reason.value}"
             if frozen:
                 key += f":{decision.server}"  # each of them needs a person
@@ -79,8 +84,13 @@ def causes(
                     f", order {decision.facts['unexplained_order']} looks like one of its own, but"
                     " nothing here explains it; set `adopt: true`, or cancel it"
                 )
+            if failed:
+                text += (
+                    f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"
+                    " its bids stay as they are until it answers"
+                )
             waits = (decision.target, decision.server) if frozen else None
-            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen, frozen=waits))
+            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen or failed, frozen=waits))
     halves = apart(view, policy.mode)
     runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")
     if runway is not None:
@@ -116,7 +126,11 @@ def watch(
 ) -> tuple[Watch, tuple[Alarm, ...]]:
     """Return the next watch and the alarms to tell now."""
     since: dict[str, datetime] = {}
-    told: dict[str, datetime] = {}
+    told = {
+        key: last
+        for key, last in before.told.items()
+        if key.endswith(_FLICKERS) and now - last < _REPEAT
+    }
     tell: list[Alarm] = []
     for alarm in present:
         started = before.since.get(alarm.key, now)

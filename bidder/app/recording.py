@@ -10,7 +10,8 @@ import structlog
 from bidder.app import snapshot
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.app.vitals import Vitals
-from bidder.domain.actions import Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain import evidence
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
@@ -47,6 +48,7 @@ class Recorder:
     unread: Repeats = field(default_factory=Repeats)
     kept: View | None = None  # what was known when a pass was last written down
     vitals: Vitals = field(default_factory=Vitals)
+    policy_text: tuple[Policy, str] | None = None  # the policy last written out, as text
 
     def record(
         self,
@@ -66,6 +68,8 @@ class Recorder:
         book = self._new_book(report, after)
         if due or news or book is not None or self._changed(report, before, after):
             record = self._pass_record(report, news, book, before, after, limiter)
+            if news:
+                record = replace(record, configuration=self._configuration(policy))
             if due and self.pictures:
                 picture = snapshot.take(report, after, policy, limiter)
                 vitals = self.vitals.picture(report.at)
@@ -91,10 +95,19 @@ class Recorder:
         for decision in report.decisions:
             subject = (decision.target, decision.server, decision.order)
             said = (decision.reason.value, _deed(decision))
+            if decision.reason is Reason.STALE and subject in self.said:
+                # With many bids each book grows old before its turn: that the next look is awaited
+                # says nothing about the bid, and said so it would be nearly all of the history.
+                said = self.said[subject]
             current[subject] = said
             if self.said.get(subject) != said:
                 fresh.append(decision)
         return tuple(fresh), current
+
+    def _configuration(self, policy: Policy) -> str:
+        if self.policy_text is None or self.policy_text[0] is not policy:
+            self.policy_text = policy, evidence.configuration(policy)
+        return self.policy_text[1]
 
     def _new_book(self, report: PassReport, after: View) -> BookRecord | None:
         """Return what is kept of the book that was read, where it differs from the last one."""
@@ -151,7 +164,7 @@ class Recorder:
         return PassRecord(
             pass_id=report.pass_id,
             at=report.at,
-            decisions=tuple(DecisionRecord.of(decision) for decision in (*_said(report), *news)),
+            decisions=tuple(map(_written, (*_said(report), *news))),
             holdings=self._changed_holdings(after),
             books=() if book is None else (book,),
             servers=() if listing is None else (ServerRecord.of(listing),),
@@ -210,6 +223,10 @@ def _deed(decision: Decision) -> str:
 def _added(before: tuple[_T, ...], after: tuple[_T, ...]) -> tuple[_T, ...]:
     # Most passes add nothing, and what is remembered grows with the months.
     return () if after is before else tuple(one for one in after if one not in before)
+
+
+def _written(decision: Decision) -> DecisionRecord:
+    return replace(DecisionRecord.of(decision), evidence=evidence.written(decision.asked))
 
 
 def _evidence(acted: Acted | None) -> str:

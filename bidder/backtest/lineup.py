@@ -1,12 +1,14 @@
 """The strategies that a backtest compares, by name.
 
-On a trace every reaction is immediate, so what waits for a second read or for a blip to pass does
+A strategy of the owner's goes by its ``module:function``, and is looked for in the working directory
+too. On a trace every reaction is immediate, so what waits for a second read or for a blip to pass does
 not wait here; a strategy's other settings are its defaults.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 from bidder.domain.policy import (
@@ -16,6 +18,7 @@ from bidder.domain.policy import (
     FixedParams,
     MinBidParams,
     NicehashParams,
+    OwnParams,
     StrategyParams,
     TopPlusTickParams,
     TrackParams,
@@ -47,13 +50,32 @@ def named(names: tuple[str, ...] | None) -> dict[str, StrategyParams]:
     if names is None:
         return {name: make() for name, make in LINEUP.items()}
     chosen: dict[str, StrategyParams] = {}
-    for name in names:
-        make = LINEUP.get(name.strip())
-        if make is None:
-            known = ", ".join(LINEUP)
-            raise BadInput(f"--strategies names {name!r}, which is not known; choose from {known}")
-        chosen[name.strip()] = make()
+    for name in map(str.strip, names):
+        chosen[name] = _own(name) if ":" in name else _ours(name)
     return chosen
+
+
+def _ours(name: str) -> StrategyParams:
+    make = LINEUP.get(name)
+    if make is None:
+        known = ", ".join(LINEUP)
+        raise BadInput(
+            f"--strategies names {name!r}, which is not known; choose from {known},"
+            " or name one of your own as module:function"
+        )
+    return make()
+
+
+def _own(name: str) -> StrategyParams:
+    from bidder.config import own, values
+    from bidder.config.tree import Scalar
+
+    scalar = Scalar(text=name, kind="str", plain=False, line=0, path="--strategies")
+    try:
+        found = own.load(own.function_name(scalar), Path.cwd())
+    except values.Unusable as exc:
+        raise BadInput(f"--strategies: {exc.problem} (got {name!r}); {exc.remedy}") from None
+    return OwnParams(function=name, decide=found.function, code=found.code)
 
 
 def learns(params: StrategyParams) -> bool:

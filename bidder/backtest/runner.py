@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING, Decimal
 from bidder.backtest.auction import Auction, Period, RuleBroken
 from bidder.backtest.terms import Terms
 from bidder.domain import fold, planning
-from bidder.domain.actions import Decision, PlaceBid, Reprice, Withdraw
+from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
 from bidder.domain.fold import market_reads
 from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.market import Book, Listing, Marketplace, Offer, OrderKind, OwnOrder, Specs
@@ -30,6 +30,7 @@ from bidder.domain.policy import (
 )
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 from bidder.domain.view import Holding, View
+from bidder.errors import BadInput
 
 TRACE = Currency("trace")  # the trace's own currency, worth one dollar here
 SERVER = ServerId(1)
@@ -179,11 +180,19 @@ class _Play:
         for _ in range(_MOST_AT_ONCE):
             self.view = self._seen(self.view, now, rival=self.auction.rival)
             decisions = planning.plan(self.view, self.policy, now)
+            self._hold_to_account(decisions)
             chosen = next((d for d in decisions if d.action is not None), None)
             if chosen is None:
                 break
             self._act(chosen, now)
         return min((d.due for d in decisions if d.due is not None and d.due > now), default=None)
+
+    def _hold_to_account(self, decisions: tuple[Decision, ...]) -> None:
+        """Refuse to compare a strategy of the owner's that fails; raises BadInput."""
+        failed = next((d for d in decisions if d.reason is Reason.STRATEGY_FAILED), None)
+        if failed is not None:
+            problem = failed.facts.get("problem")
+            raise BadInput(f"--strategies: {self.name} failed: {problem}; check_strategy says more")
 
     def _seen(self, view: View, now: datetime, *, rival: Decimal) -> View:
         """Return the view after two reads of the book that agree."""

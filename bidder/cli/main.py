@@ -19,6 +19,7 @@ from bidder.cli import (
     keeping,
     looking,
     ordering,
+    replaying,
     serving,
     telling,
     tuning,
@@ -133,6 +134,7 @@ app.command()(looking.status)
 app.command()(looking.orders)
 app.command()(looking.history)
 app.command()(looking.explain)
+app.command()(replaying.replay)
 app.command()(ordering.cancel)
 app.command()(ordering.pause)
 app.command()(ordering.resume)

@@ -48,6 +48,7 @@ _TOP = (
 _RETENTION = (
     Key("retention", "section", NONE, "how long the history is kept; orders and what they cost stay for good"),
     Key("retention.raw", "duration", "`14d`", "every change of a server's bids, of rates and balances, and every decision; 2 days at least"),
+    Key("retention.inputs", "duration", "`3d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
     Key("retention.hourly", "duration or `forever`", "`365d`", "one summary per hour and server, and per hour and strategy"),
     Key("retention.daily", "duration or `forever`", "`forever`", "the same per day"),
 )  # fmt: skip
@@ -115,7 +116,7 @@ def _launch(at: str, image_default: str, note: str) -> tuple[Key, ...]:
 _STRATEGY = (
     Key("strategies", "list", REQUIRED, "what to hold: one entry for each kind of server"),
     Key("strategies[].name", "name", REQUIRED, "unique name, in reports and in the history"),
-    Key("strategies[].strategy", "name", "`track`", "`track` bids just enough to stay active; `adaptive` weighs each bid against a server's value and learns how far to go; `fixed` bids one price and stays there; for comparison: `track_recreate`, `top_plus_tick`, `autopilot`, `autospotting`, `nicehash`, `nicehash_literal`, `min_bid`"),
+    Key("strategies[].strategy", "name", "`track`", "`track` bids just enough to stay active; `adaptive` weighs each bid against a server's value and learns how far to go; `fixed` bids one price and stays there; for comparison: `track_recreate`, `top_plus_tick`, `autopilot`, `autospotting`, `nicehash`, `nicehash_literal`, `min_bid`; or `module:function`, one of your own ([how](strategies/own.md)), which may also be written as `own` with `own.function`"),
     Key("strategies[].enabled", "true or false", "`true`", "false keeps the entry without trading it"),
     Key("strategies[].want", "servers", "`1`", "how many servers to hold at once, 1 to 1000"),
     Key("strategies[].ceiling", "section", REQUIRED, "the most to pay per day, without fees; there is no default"),
@@ -186,6 +187,11 @@ _STRATEGY = (
     Key("strategies[].autopilot.escalation", "share", "`5%`", "the most that one raise goes up"),
     Key("strategies[].autospotting", "section", NONE, "settings of `strategy: autospotting`"),
     Key("strategies[].autospotting.buffer", "share", "`10%`", "margin above the price at the start"),
+    Key("strategies[].own", "section", NONE, "settings of a strategy of your own ([how](strategies/own.md))"),
+    Key("strategies[].own.function", "`module:function`", NONE, "the function that decides, where `strategy` is `own`; a module that is installed, or a file beside this one"),
+    Key("strategies[].own.opening_bid", "`module:function`", "the smallest bid that wins", "the function that names the first bid on a server"),
+    Key("strategies[].own.params", "section", NONE, "what both functions are handed"),
+    Key("strategies[].own.params.<name>", "value or section", NONE, "a number (exact), true or false, text, or an amount per day such as `{usd: 4.50}`; no secrets"),
     Key("strategies[].fixed", "section", NONE, "settings of `strategy: fixed`"),
     Key("strategies[].fixed.price", "section", "the ceiling", "the price to bid per day for a whole server, never above the ceiling"),
     Key("strategies[].fixed.price.<currency>", "amount per day", NONE, "exactly one currency"),

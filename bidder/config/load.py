@@ -125,6 +125,7 @@ def _retention(kept: Section) -> Retention:
     least, most = 2 * _DAY, 3650 * _DAY
     return Retention(
         raw=kept.read("raw", values.duration(least, most), usual.raw),
+        inputs=kept.read("inputs", values.duration(timedelta(0), most), usual.inputs),
         hourly=kept.read("hourly", values.duration_or_forever(least, most), usual.hourly),
         daily=kept.read("daily", values.duration_or_forever(least, most), usual.daily),
     )

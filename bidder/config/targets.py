@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import combinations
 
-from bidder.config import baselines, money, values
+from bidder.config import baselines, money, own, values
 from bidder.config import launch as launches
 from bidder.config.money import Amount
 from bidder.config.probes import read_probe
@@ -40,8 +40,9 @@ _STRATEGIES = (
     "nicehash",
     "nicehash_literal",
     "min_bid",
+    "own",
 )
-_WITH_SETTINGS = ("track", "adaptive", "fixed", "track_recreate", "autopilot", "autospotting")
+_WITH_SETTINGS = ("track", "adaptive", "fixed", "track_recreate", "autopilot", "autospotting", "own")
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -96,7 +97,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
             "renew later, or ask for a longer mrl_hours",
             values.spelled(renewal.before),
         )
-    params = _params(section, ceiling, rates)
+    params = _params(section, ceiling, rates, around)
     launch = _launch(section, default, around)
     probe = read_probe(section, launch)
     enabled = section.read("enabled", values.flag, True)
@@ -204,8 +205,23 @@ def _renewal(section: Section) -> Renewal:
     )
 
 
-def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> StrategyParams:
-    kind = section.read("strategy", values.choice(*_STRATEGIES), "track")
+def _strategy(scalar: Scalar) -> str:
+    """Return the strategy's name, or the ``module:function`` of one of the owner's."""
+    if ":" in scalar.text:
+        return own.function_name(scalar)
+    try:
+        return values.choice(*_STRATEGIES)(scalar)
+    except values.Unusable as exc:
+        raise values.Unusable(exc.problem, f"{exc.remedy}, or module:function for your own") from None
+
+
+def _params(
+    section: Section, ceiling: Ceiling | None, rates: Rates, around: Surroundings
+) -> StrategyParams:
+    named = section.read("strategy", _strategy, None) if section.has("strategy") else "track"
+    if named is None:
+        return TrackParams()  # it was noted; what belongs to which strategy cannot be said
+    kind = "own" if ":" in named else named
     for other in _WITH_SETTINGS:
         if other != kind and section.has(other):
             section.add(
@@ -217,6 +233,8 @@ def _params(section: Section, ceiling: Ceiling | None, rates: Rates) -> Strategy
         return _adaptive(section.section("adaptive"))
     if kind == "fixed":
         return _fixed(section.section("fixed"), ceiling, rates)
+    if kind == "own":
+        return own.read_params(section, named, rates, around.folder) or TrackParams()
     return baselines.read_params(kind, section)
 
 

@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.money import Price
-from bidder.domain.policy import Launch
+from bidder.domain.money import Price, Rates
+from bidder.domain.policy import Launch, Target
+
+if TYPE_CHECKING:
+    from bidder.domain.positions import Position
+    from bidder.domain.quotes import Quote
+    from bidder.domain.stances import Stance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,7 @@ class Reason(StrEnum):
     ORDER_LIMIT = "order_limit"  # the account's limit of active orders is reached
     PAUSED = "paused"  # trading is paused by command
     REFUSED = "refused"  # the exchange refused this lately; waiting before another try
+    STRATEGY_FAILED = "strategy_failed"  # the owner's own strategy gave no answer that can be used
 
 
 Fact = str | int | float | bool | None
@@ -118,7 +125,8 @@ class Decision:
     wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
     ``wants_book`` names the server whose fresh book would let this be decided, from ``due`` on where
     that is set; ``wants_orders`` says the same of our orders. ``toward`` is where a walk down leads,
-    of which the action is the first step and a hold the wait for it.
+    of which the action is the first step and a hold the wait for it. ``asked`` is what a strategy was
+    asked for it, and no part of what it says.
     """
 
     target: str | None
@@ -132,3 +140,25 @@ class Decision:
     wants_orders: bool = False
     toward: Price | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    asked: "Asked | AskedToOpen | None" = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a strategy was asked about a standing bid, and its verdict before any move or rail."""
+
+    position: "Position"
+    now: datetime
+    verdict: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedToOpen:
+    """What a strategy was asked about a new bid, and the price that it named."""
+
+    quote: "Quote"
+    target: Target
+    rates: Rates
+    stance: "Stance"
+    gpus: int
+    answer: Price | str | None  # text: why it failed

@@ -19,6 +19,7 @@ from bidder.domain.positions import Position
 from bidder.domain.selection import Found, NeedsBook, SearchResult
 from bidder.domain.strategies import common, track
 from bidder.domain.view import View
+from bidder.errors import StrategyFailed
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -140,13 +141,16 @@ def _could_place(found: Found, here: Position, view: View, policy: Policy, now: 
     if any(s.account_wide and now < s.until for s in view.setbacks):
         return False
     target = here.target
-    price = strategies.opening_bid(
-        found.quote,
-        target,
-        view.rates,
-        stance=view.stance_of(target),
-        gpus=found.listing.specs.gpu_count,
-    )
+    try:
+        price = strategies.opening_bid(
+            found.quote,
+            target,
+            view.rates,
+            stance=view.stance_of(target),
+            gpus=found.listing.specs.gpu_count,
+        )
+    except StrategyFailed:
+        return False
     if price is None:
         return False
     order = here.holding.order.order

@@ -12,17 +12,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain import guard, moving, price_rules, strategies, workloads
-from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
+from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
+from bidder.domain.money import Price
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import position
+from bidder.domain.quotes import Quote
 from bidder.domain.selection import Found, NeedsBook, NothingFits
-from bidder.domain.strategies import common
+from bidder.domain.strategies import common, own
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Holding, View
 from bidder.domain.workloads import Dead
+from bidder.errors import StrategyFailed
 
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
@@ -156,7 +159,8 @@ def _for_holding(
         return replace(base, wants_book=order.server, facts=bid)
     here = position(holding, target, view, policy, now)
     verdict = strategies.decide(here, policy, now)
-    return moving.leave_or_stay(verdict, here, view, policy, now)
+    asked = Asked(position=here, now=now, verdict=verdict)
+    return replace(moving.leave_or_stay(verdict, here, view, policy, now), asked=asked)
 
 
 def _crowded(view: View) -> frozenset[ServerId]:
@@ -210,14 +214,12 @@ def _fill(
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
         case Found(listing=listing, quote=quoted):
-            price = strategies.opening_bid(
-                quoted,
-                target,
-                view.rates,
-                stance=view.stance_of(target),
-                gpus=listing.specs.gpu_count,
-            )
             facts.update(_quote_facts(result))
+            asked = _asked_to_open(quoted, target, view, gpus=listing.specs.gpu_count)
+            base, price = replace(base, asked=asked), asked.answer
+            if isinstance(price, str):
+                facts.update(own.failure(target.params, price))
+                return replace(base, reason=Reason.STRATEGY_FAILED, server=listing.server)
             if price is None:
                 return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server)
             action = PlaceBid(
@@ -230,6 +232,18 @@ def _fill(
                 action=action,
                 urgency=common.URGENT_PLACE,
             )
+
+
+def _asked_to_open(quote: Quote, target: Target, view: View, *, gpus: int) -> AskedToOpen:
+    stance = view.stance_of(target)
+    answer: Price | str | None
+    try:
+        answer = strategies.opening_bid(quote, target, view.rates, stance=stance, gpus=gpus)
+    except StrategyFailed as exc:
+        answer = str(exc)
+    return AskedToOpen(
+        quote=quote, target=target, rates=view.rates, stance=stance, gpus=gpus, answer=answer
+    )
 
 
 def _may_adopt(view: View) -> bool:

@@ -5,6 +5,7 @@ Every amount is as the owner wrote it. There is no default for a ceiling: withou
 cannot be built, so that a forgotten key never means "any price" (peers: yapapi 1148, akash 514).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -197,6 +198,26 @@ class AutospottingParams:
     buffer: Decimal = Decimal("0.10")
 
 
+# What may stand under ``params`` of a strategy of the owner's; a ``Price`` is per day for a server.
+Setting = bool | int | Decimal | str | Price | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnParams:
+    """A strategy of the owner's: a function that the configuration names as ``module:function``.
+
+    ``decide(position, settings, now)`` answers for a standing bid, ``opening_bid(quote, settings)``
+    for a new one (None: the smallest bid that suffices). ``code`` is the SHA-256 of their files.
+    """
+
+    function: str
+    decide: Callable[..., object] = field(repr=False)
+    opening: str | None = None
+    opening_bid: Callable[..., object] | None = field(default=None, repr=False)
+    settings: tuple[tuple[str, Setting], ...] = ()
+    code: str = ""
+
+
 StrategyParams = (
     FixedParams
     | TrackParams
@@ -207,6 +228,7 @@ StrategyParams = (
     | NicehashParams
     | AutopilotParams
     | AutospottingParams
+    | OwnParams
 )
 
 
@@ -284,9 +306,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long the history is kept: row by row, and as summaries per hour and day; None: for ever."""
+    """How long the history is kept: row by row, and as summaries per hour and day; None: for ever.
+
+    ``inputs``: what each decision's strategy was asked, for ``bidder replay``.
+    """
 
     raw: timedelta = timedelta(days=14)
+    inputs: timedelta = timedelta(days=3)
     hourly: timedelta | None = timedelta(days=365)
     daily: timedelta | None = None
 

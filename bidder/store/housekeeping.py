@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, select
+from sqlalchemy import Connection, Select, delete, exists, func, select
 
 from bidder.domain.digest import Span
 from bidder.domain.policy import Mode, Retention
@@ -20,6 +20,8 @@ from bidder.store import rows, summaries, tables
 # The breakers look back a day and learnt steps two weeks, whatever the owner keeps of the rest.
 _INTENTS_AT_LEAST = timedelta(days=2)
 _STEPS_AT_LEAST = timedelta(days=30)
+# Inputs are larger than decisions, and a busy account must not fill a disk with them.
+MOST_INPUTS = 20_000
 _ROWS_PER_SLICE = 500
 _PAGES_PER_SLICE = 200
 _SPARE_PAGES = 20
@@ -90,6 +92,9 @@ def _past(
             (rates, (rates.c.at < seen_until) & _replaced(rates, "currency", seen_until)),
         ]
     found = [(table, select(table.c.id).where(table.c.account == account, old)) for table, old in past]
+    inputs = tables.decision_inputs
+    spent = (inputs.c.at < now - keep.inputs) | (inputs.c.decision_id <= _crowded_out(account))
+    found.append((inputs, select(inputs.c.decision_id).where(inputs.c.account == account, spent)))
     for span, kept in ((Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
         if kept is None:
             continue
@@ -100,6 +105,14 @@ def _past(
             )
             found.append((table, old))
     return found
+
+
+def _crowded_out(account: str) -> Any:
+    """Return the newest decision whose inputs are too many."""
+    inputs = tables.decision_inputs
+    newest = select(inputs.c.decision_id).where(inputs.c.account == account)
+    beyond = newest.order_by(inputs.c.decision_id.desc()).offset(MOST_INPUTS).limit(1)
+    return func.coalesce(beyond.scalar_subquery(), -1)
 
 
 def _replaced(table: Any, subject: str, by: datetime) -> Any:

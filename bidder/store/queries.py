@@ -3,7 +3,7 @@
 Amounts are added up here and not by the database, which would take them for floats or for text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
@@ -12,18 +12,20 @@ from sqlalchemy import ColumnElement, Engine, Row, Select, select
 
 from bidder.domain.actions import Reason
 from bidder.domain.digest import Span
+from bidder.domain.evidence import Evidence
 from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
-from bidder.store import recording, rows, tables
+from bidder.store import keeping, recording, rows, tables
 from bidder.store.engine import transaction
 from bidder.store.lease import Holder, held_until
 from bidder.store.records import (
     BookRecord,
     DecisionRecord,
+    KeptDecision,
     LeaseRecord,
     OrderRecord,
     Request,
@@ -39,6 +41,7 @@ from bidder.store.summaries import RatesOverTime
 _LEADING_UP = timedelta(minutes=10)
 # A fee is computed by us, so it has to end somewhere: at 28 digits or 37 places, whichever is first.
 _FEES = Context(prec=28, Emin=-10)
+_ROWS_AT_ONCE = 500
 # As many digits as an amount may have.
 _SUMS = Context(prec=60)
 
@@ -119,6 +122,27 @@ class Queries:
             statement = statement.where(table.c.server_id == server)
         found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
         return tuple(rows.decision_of(row) for row in reversed(found))
+
+    def kept_decisions(self, *, since: datetime | None = None) -> Iterator[KeptDecision]:
+        """Yield the decisions with what they rest on, oldest first.
+
+        A body that cannot be unpacked comes as evidence that no hash fits.
+        """
+        table, inputs, configurations = tables.decisions, tables.decision_inputs, tables.configurations
+        statement = (
+            select(table, inputs.c.body, configurations.c.sha256, configurations.c.body.label("policy"))
+            .outerjoin(inputs, inputs.c.decision_id == table.c.id)
+            .outerjoin(configurations, configurations.c.id == table.c.configuration_id)
+            .where(table.c.account == self._account)
+            .order_by(table.c.id)
+            .limit(_ROWS_AT_ONCE)
+        )
+        if since is not None:
+            statement = statement.where(table.c.at >= since)
+        last = -1
+        while found := self._rows(statement.where(table.c.id > last)):
+            yield from map(_kept_of, found)
+            last = found[-1].id
 
     def decisions_for_order(self, order: OrderId, *, limit: int = 500) -> tuple[DecisionRecord, ...]:
         """Return the decisions that led to this order and its price, oldest first.
@@ -300,6 +324,25 @@ class Queries:
 def _of(span: Span, table: Any) -> ColumnElement[bool]:
     found: ColumnElement[bool] = table.c.span.in_([rows.span_text(span, mode) for mode in Mode])
     return found
+
+
+def _kept_of(row: Row[Any]) -> KeptDecision:
+    try:
+        evidence = None if row.body is None else keeping.evidence_of(row.body)
+    except keeping.Unpackable as exc:
+        evidence = Evidence(inputs=f"not readable: {exc}", answer="")
+    try:
+        policy = None if row.policy is None else keeping.unpack(row.policy)
+    except keeping.Unpackable as exc:
+        policy = f"not readable: {exc}"
+    return KeptDecision(
+        id=row.id,
+        record=rows.decision_of(row),
+        inputs_sha256=row.inputs_sha256,
+        configuration_sha256=row.sha256,
+        configuration=policy,
+        evidence=evidence,
+    )
 
 
 def _lease_of(row: Row[Any]) -> LeaseRecord:

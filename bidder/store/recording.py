@@ -17,7 +17,7 @@ from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
-from bidder.store import rows, tables
+from bidder.store import keeping, rows, tables
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 
 # Rates and steps are estimates, not money: of an absurdly long number the head is enough.
@@ -59,6 +59,7 @@ class Latest:
     rates: Mapping[Currency, Decimal] | None = None
     wallets: Mapping[Currency, Wallet] | None = None
     rules: ClockRules | None = None
+    configuration: tuple[str, int] | None = None  # its text and its number
 
     def copy(self) -> "Latest":
         """Return one that may be changed without changing this."""
@@ -75,6 +76,10 @@ def write(
     On paper nothing is learnt of the exchange's rules and fees: what is kept of them stays.
     """
     latest = known.copy()
+    if record.decisions and record.configuration is not None:
+        latest.configuration = keeping.configuration(
+            connection, account, record.configuration, record.at, latest.configuration
+        )
     for decision in record.decisions:
         _write_decision(connection, account, record, decision, latest, mode)
     for book in record.books:
@@ -135,7 +140,8 @@ def _write_decision(
         return
     latest.said[subject] = said
     price, previous = decision.price, decision.previous_price
-    connection.execute(
+    kept = decision.evidence
+    inserted = connection.execute(
         _INSERT_DECISION,
         {
             "account": account,
@@ -152,8 +158,14 @@ def _write_decision(
             "due": decision.due,
             "facts": dict(decision.facts),
             "mode": mode.value,
+            "inputs_sha256": None if kept is None else kept.digest,
+            "configuration_id": None if latest.configuration is None else latest.configuration[1],
         },
     )
+    if kept is not None:
+        assert inserted.inserted_primary_key is not None
+        number = inserted.inserted_primary_key[0]
+        keeping.inputs(connection, account, number, kept, decision.at or record.at)
 
 
 def _last_said(connection: Connection, account: str, subject: Subject, mode: Mode) -> Said | None:

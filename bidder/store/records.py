@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bidder.domain.actions import Decision, Fact, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.digest import Held, ServerSummary, Span
+from bidder.domain.evidence import Evidence
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind
 from bidder.domain.market import Book, Listing, Wallet
@@ -66,6 +67,7 @@ class DecisionRecord:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     at: datetime | None = None  # when it was taken; the pass's moment while it is not stored yet
     pass_id: int | None = None
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, decision: Decision, *, at: datetime | None = None) -> Self:
@@ -97,6 +99,21 @@ class DecisionRecord:
             facts=dict(decision.facts),
             at=at,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDecision:
+    """A stored decision with what it rests on; ``evidence`` None: not kept, or no longer.
+
+    The hashes are those that were stored with the decision; ``configuration`` is the text then.
+    """
+
+    id: int
+    record: DecisionRecord
+    inputs_sha256: str | None
+    configuration_sha256: str | None
+    configuration: str | None
+    evidence: Evidence | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +206,7 @@ class PassRecord:
     pass_id: int
     at: datetime
     decisions: tuple[DecisionRecord, ...] = ()
+    configuration: str | None = None  # what the decisions rest on, as text without secrets
     holdings: tuple[Holding, ...] = ()
     books: tuple[BookRecord, ...] = ()
     servers: tuple[ServerRecord, ...] = ()

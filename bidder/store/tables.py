@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     false,
@@ -177,9 +178,35 @@ decisions = Table(
     Column("due", Moment()),
     Column("facts", Json(), nullable=False),
     Column("mode", Words(), nullable=False, server_default="live"),
+    # NULL: no strategy was asked, or it is older than this column.
+    Column("inputs_sha256", Words()),
+    Column("configuration_id", BigInteger()),
     Index("ix_decisions_subject", "account", "target", "server_id", "order_id"),
     Index("ix_decisions_order", "account", "order_id"),
     Index("ix_decisions_at", "account", "at"),
+)
+
+# What the strategy was asked for a decision and what it said, compressed; kept for a short time only.
+decision_inputs = Table(
+    "decision_inputs",
+    metadata,
+    Column("decision_id", BigInteger(), primary_key=True, autoincrement=False),
+    _account(),
+    Column("at", Moment(), nullable=False),
+    Column("body", LargeBinary(), nullable=False),
+    Index("ix_decision_inputs_at", "account", "at"),
+)
+
+# Every configuration that decisions rest on, without anything secret, compressed.
+configurations = Table(
+    "configurations",
+    metadata,
+    _id(),
+    _account(),
+    Column("sha256", Words(), nullable=False),
+    Column("at", Moment(), nullable=False),
+    Column("body", LargeBinary(), nullable=False),
+    Index("uq_configurations_sha256", "account", "sha256", unique=True),
 )
 
 books = Table(

@@ -225,6 +225,8 @@ def _text(value: Any) -> Any:
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         case Decimal():
             return format(value, "f")
+        case bytes():
+            return value.hex()
         case dict() | list():
             import json
 
@@ -289,6 +291,7 @@ def _arrow_type(kind: Any) -> Any:
         int: pa.int64(),
         float: pa.float64(),
         str: pa.string(),
+        bytes: pa.string(),
     }
     return by_python[_python_type(kind)]
 

@@ -80,8 +80,11 @@ _METHODS = frozenset(
             "shelve.open",
         ),
         *("yaml.load", "yaml.unsafe_load", "yaml.full_load"),
+        *("importlib.import_module", "runpy.run_path", "runpy.run_module"),
     )
 )
+# Where the owner's configuration names a strategy of the owner's.
+_BY_THE_OWNER = {"bidder/config/own.py": ["importlib.import_module"]}
 
 
 def dangers(tree: ast.AST) -> Iterator[str]:
@@ -98,14 +101,14 @@ def dangers(tree: ast.AST) -> Iterator[str]:
 
 
 def test_the_program_has_no_means_to_run_text() -> None:
-    """No shell, no interpreter, no pickle, no YAML constructor anywhere in the package."""
+    """No shell, no interpreter, no pickle, no YAML constructor; a module only by the owner's word."""
     found = {}
     for file in sorted((ROOT / "bidder").rglob("*.py")):
         seen = list(dangers(ast.parse(file.read_text(encoding="utf-8"))))
         if seen:
             found[str(file.relative_to(ROOT))] = seen
 
-    assert found == {}
+    assert found == _BY_THE_OWNER
     assert list(dangers(ast.parse("eval('1'); subprocess.run(x, shell=True); os.system(x)"))) == [
         "eval",
         "subprocess.run with a shell",

@@ -17,6 +17,7 @@ from bidder.domain.policy import (
     FixedParams,
     MinBidParams,
     NicehashParams,
+    OwnParams,
     Policy,
     Target,
     TopPlusTickParams,
@@ -33,6 +34,7 @@ from bidder.domain.strategies import (
     fixed,
     min_bid,
     nicehash,
+    own,
     top_plus_tick,
     track,
     track_recreate,
@@ -49,6 +51,8 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
             return track.decide(position, params, policy, now)
         case AdaptiveParams() as params:
             return adaptive.decide(position, params, policy, now)
+        case OwnParams() as params:
+            return own.decide(position, params, policy, now)
         case _:
             return _by_baseline(position, position.target.params, policy, now)
 
@@ -84,7 +88,11 @@ def _by_baseline(
 def opening_bid(
     quote: Quote, target: Target, rates: Rates, *, stance: Stance, gpus: int
 ) -> Price | None:
-    """Return the first bid on a server; None where the strategy would not bid there."""
+    """Return the first bid on a server; None where the strategy would not bid there.
+
+    Raises:
+        StrategyFailed: a strategy of the owner's gave no usable answer.
+    """
     match target.params:
         case FixedParams() as params:
             return fixed.opening_bid(quote, params, rates)
@@ -97,6 +105,8 @@ def opening_bid(
             return min_bid.opening_bid(quote)
         case AutospottingParams() as params:
             return autospotting.opening_bid(quote, params)
+        case OwnParams() as params:
+            return own.opening_bid(quote, params)
         case TopPlusTickParams() | TrackRecreateParams() | NicehashParams() | AutopilotParams():
             return quote.needed
         case _ as unknown:

@@ -54,6 +54,8 @@ def decide(position: Position, params: FixedParams, policy: Policy, now: datetim
         return too_high
     if wanted is None:
         return common.hold(position, Reason.NO_RATE)
+    if position.floor is not None and wanted < position.floor:
+        return common.hold(position, Reason.WINNING if active else Reason.TOO_EXPENSIVE)
     if active and _is_close(wanted, position, params):
         return common.hold(position, Reason.WINNING)
     if wanted > position.price:

@@ -58,6 +58,8 @@ def _starved(position: Position, needed: Price, params: NicehashParams, now: dat
         return common.hold(position, Reason.PATIENCE, due=again_at, wants_book=True)
     step = Price(position.usual_drop(now), position.price.currency)
     price = (position.price + step).rounded_up()
+    if position.floor is not None and price < position.floor:
+        price = position.floor  # less would be refused
     if position.cap is None:
         return common.hold(position, Reason.NO_RATE)
     if price > position.cap:

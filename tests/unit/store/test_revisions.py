@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Float,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     insert,
@@ -62,6 +63,8 @@ def _value(kind: object, row: int) -> object:
             return row
         case Float():
             return 2.5
+        case LargeBinary():
+            return bytes(range(row))
         case _:
             return str(row)
 

@@ -1,0 +1,79 @@
+"""A strategy of the owner's inside the daemon: what it does wrong stays with its target."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from backtest_traces import START, wandering
+from virtual import begin
+
+from bidder.cli.main import main
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.policy import OwnParams, Policy, Setting
+from bidder.domain.positions import Position
+from bidder.store.queries import Queries
+
+FOULS = ("rate_limit_refusals", "early_lowerings", "ceiling_breaches", "double_orders")
+
+
+def breaks(position: Position, params: Mapping[str, Setting], now: datetime) -> Decision:
+    """Fail whatever it is asked."""
+    raise ZeroDivisionError
+
+
+def with_own(policy: Policy) -> Policy:
+    """Return the policy with the first target in the hands of a broken strategy."""
+    first, *rest = policy.targets
+    params = OwnParams(function="tests:breaks", decide=breaks)
+    return replace(policy, targets=(replace(first, params=params), *rest))
+
+
+def test_a_broken_strategy_leaves_the_others_alone() -> None:
+    """Its bids stay as they are and it is told once; the other targets are traded."""
+    day = begin(shape=with_own)
+    report = day.run(timedelta(minutes=12))
+    broken, *others = day.policy.targets
+
+    assert {key: report[key] for key in FOULS} == dict.fromkeys(FOULS, 0)
+    mine = [deed for deed in day.deeds if deed.decision.target == broken.name]
+    assert {type(deed.action).__name__ for deed in mine} == {"PlaceBid"}
+    for target, told in zip(others, report["targets"][1:], strict=True):
+        assert told["name"] == target.name
+        assert told["held_share"] >= 0.9 * told["attainable_share"]
+    alarms = [text for each in day.reports for text in each.alarms if "tests:breaks" in text]
+    assert len(alarms) == 1, alarms
+    assert "it raised ZeroDivisionError at test_own_strategy.py" in alarms[0]
+    order = mine[0].decision.server
+    kept = [
+        d for d in Queries(day.app.engine, day.policy.account).decisions(limit=500) if d.server == order
+    ]
+    assert Reason.STRATEGY_FAILED.value in {decision.reason for decision in kept}
+
+
+def test_a_backtest_compares_it_with_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named by module and function, found in the working directory; one that fails is no result."""
+    monkeypatch.chdir(tmp_path)
+    trace = tmp_path / "trace.csv"
+    rows = (
+        f"{(START + timedelta(minutes=i)).isoformat()},m,{price},test\n"
+        for i, price in enumerate(wandering(1, 200))
+    )
+    trace.write_text("ts_utc,market,price_usd,source\n" + "".join(rows))
+    (tmp_path / "own_backtest.py").write_text(
+        "from bidder.domain.actions import Reason\n"
+        "from bidder.domain.strategies import common\n"
+        "def stay(position, params, now): return common.hold(position, Reason.WINNING)\n"
+        "def fail(position, params, now): return params['share']\n"
+    )
+    command = ["backtest", "--trace", str(trace), "--value", "1", "--strategies"]
+
+    assert main([*command, "track,own_backtest:stay"]) == 0
+    assert "own_backtest:stay" in capsys.readouterr().out
+    assert main([*command, "own_backtest:fail"]) == 2
+    assert "own_backtest:fail failed: it raised KeyError at own_backtest.py:4" in capsys.readouterr().err
+    assert main([*command, "own_backtest:nobody"]) == 2
+    assert "it has fail, stay" in capsys.readouterr().err
