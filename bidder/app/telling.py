@@ -163,7 +163,8 @@ class Teller:
                 yield _reach_notice(now, "the exchange answers again", Level.INFO, "")
             self._unreachable_since, self._told_unreachable = None, False
             return
-        self._unreachable_since = self._unreachable_since or now
+        # Where the calendar was set back, what lies ahead of now began now.
+        self._unreachable_since = min(self._unreachable_since or now, now)
         lasted = now - self._unreachable_since
         if lasted >= policy.pace.alarm_after and not self._told_unreachable:
             self._told_unreachable = True

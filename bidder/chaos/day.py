@@ -287,7 +287,7 @@ class ChaosDay:
 
     def build(self, holder: Holder) -> App:
         """Return a daemon of this account in the name of ``holder``; raises what a start may raise."""
-        return build_app(
+        app = build_app(
             policy=self.policy,
             base_url="http://sim.invalid/v1",
             token=CANARIES[0] if self.chance.random() > 0.002 else "revoked",
@@ -296,6 +296,9 @@ class ChaosDay:
             transport=self.transport,
             holder=holder,
         )
+        # The picture for `status` is drawn from what is checked anyhow, and takes as long as deciding.
+        app.trader.recorder.pictures = self.seed % 4 == 0
+        return app
 
     def die(self, why: str) -> None:
         """End the process, as a kill or its own refusal does."""

@@ -57,6 +57,16 @@ def test_an_outage_is_told_once_when_it_lasts_and_once_when_it_is_over() -> None
     assert passed(teller, seconds=801) == []
 
 
+def test_an_outage_is_told_also_where_the_calendar_was_set_back() -> None:
+    """Ten minutes after that, not an hour later."""
+    teller = Teller()
+    assert passed(teller, seconds=3600, unreachable=True) == []
+    assert passed(teller, seconds=0, unreachable=True) == []
+    assert passed(teller, seconds=599, unreachable=True) == []
+    (told,) = passed(teller, seconds=600, unreachable=True)
+    assert told.event is Event.UNREACHABLE
+
+
 def test_a_daily_limit_is_told_near_its_end_and_again_only_after_relief() -> None:
     """At nine tenths once; not again while the bids stay there."""
     policy = make_policy(rails=Rails(max_usd_per_day=Decimal(10)))
