@@ -122,6 +122,7 @@ class ChaosDay:
         self.app: App | None = None
         self.sleeping: App | None = None  # a daemon that sleeps while another one trades
         self.damaged = False
+        self.calm = False
         self.kills_ahead = 0
         self._lives = 0
         self._beat_at = 0.0
@@ -325,6 +326,7 @@ class ChaosDay:
         self.machine.at_peace()
         self.troubles.set_right()
         self.exchange.token = CANARIES[0]
+        self.calm = True
         self.say("calm from here on")
 
     # Looking from outside

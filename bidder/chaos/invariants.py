@@ -16,10 +16,13 @@ from bidder.sim import answers
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
+    from bidder.wiring import App
 
 # Reads of our orders that may pass before a live order that they list must be known.
 _READS = 2
 _FROZEN = re.compile(r"on server (\d+): frozen")
+# A server that is lost gets a successor within this: no wait of ours after a creation is as long.
+_LONGEST_LACK = 600.0
 _FINAL_WORD = timedelta(minutes=45)
 _MARKETS_DOING = {
     Reason.TOO_EXPENSIVE,
@@ -64,6 +67,9 @@ class Watch:
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
         self._telling = judging.Telling(day)
+        rails = {Reason.RAIL} if odd_world.tight(day.policy.rails) else set()
+        self._excuses = frozenset(_MARKETS_DOING | rails)
+        self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
     def violated(self, invariant: str, what: str) -> None:
         """Note a violation."""
@@ -92,6 +98,8 @@ class Watch:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
+        if self._day.calm and self._day.app is not None:
+            self._look_for_life(self._day.app)
         if report.acted is not None:
             self._fouls()
         for invariant, found in (
@@ -151,20 +159,28 @@ class Watch:
         self._secrets(stored)
         self._size(stored)
 
-    def _liveness(self) -> None:
-        """Every target is held, or what keeps it from being held is the market's doing."""
+    def _look_for_life(self, app: "App") -> None:
+        """Note since when a target lacks a server that the market does not keep from it."""
         day = self._day
-        app = day.app
         for target in day.policy.targets:
-            held = 0 if app is None else len(app.trader.view.holdings_of(target.name))
-            if held >= target.want:
+            held = len(app.trader.view.holdings_of(target.name))
+            idle = (d for d in app.trader.decisions if d.target == target.name and d.order is None)
+            reasons = {decision.reason for decision in idle}
+            if held >= target.want or (reasons and reasons <= self._excuses):
+                self._lacking.pop(target.name, None)
                 continue
-            decisions = () if app is None else app.trader.decisions
-            reasons = {d.reason for d in decisions if d.target == target.name and d.order is None}
-            allowed = _MARKETS_DOING | ({Reason.RAIL} if odd_world.tight(day.policy.rails) else set())
-            if not reasons or not reasons <= allowed:
-                why = ", ".join(sorted(reasons)) or "no decision"
-                self.violated("liveness", f"{target.name}: {held} of {target.want}: {why}")
+            since, _ = self._lacking.get(target.name, (day.clock.true, ""))
+            why = f"{held} of {target.want}: {', '.join(sorted(reasons)) or 'no decision'}"
+            self._lacking[target.name] = (since, why)
+
+    def _liveness(self) -> None:
+        """Every target is held, or what keeps it from being held is the market's doing, or young."""
+        day = self._day
+        if day.app is None:
+            self.violated("liveness", "no daemon runs")
+        for name, (since, why) in self._lacking.items():
+            if day.clock.true - since >= _LONGEST_LACK:
+                self.violated("liveness", f"{name}: {why}")
 
     def _money(self, stored: dict[str, list[dict[str, Any]]]) -> None:
         """The spend of every order that is over is the exchange's own, to the last digit."""

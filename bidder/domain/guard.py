@@ -222,8 +222,13 @@ def _too_many(view: View, policy: Policy) -> Stop:
     live = len(view.holdings) + pending
     if view.order_limit is not None and live >= view.order_limit:
         return Reason.ORDER_LIMIT, {"limit": view.order_limit, "live": live}
+    if policy.rails.max_orders is None:
+        return None
     ours = sum(1 for holding in view.holdings.values() if holding.ours) + pending
-    if policy.rails.max_orders is not None and ours >= policy.rails.max_orders:
+    # What looks like an order of ours most likely is one: of a request that was delivered twice.
+    strange = (unexplained(target, view, policy.mode) for target in policy.targets)
+    ours += len({holding.order.order for found in strange for holding in found})
+    if ours >= policy.rails.max_orders:
         return Reason.RAIL, {"rail": "max_orders", "limit": policy.rails.max_orders}
     return None
 

@@ -71,7 +71,8 @@ def test_a_guard_without_a_ceiling_breaks_the_ceiling(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Ceiling, "for_server", lax)
     found: set[str] = set()
-    for seed in (3, 4, 5, 6):
+    # On days without a rail that would stop the dear bid.
+    for seed in (5, 8, 11, 14):
         found |= broken(ChaosDay(seed, 0.3).run())
     assert "ceiling" in found
 
@@ -104,9 +105,9 @@ def test_an_executor_that_forgets_its_intents_doubles_and_loses_orders(
     monkeypatch.setattr("bidder.domain.intents.settle", forgetful)
     monkeypatch.setattr(guard, "_too_many", lambda view, policy: None)
     # Nor is an order that looks like one of its own anything to it.
-    monkeypatch.setattr(planning, "unexplained", lambda target, view: ())
-    monkeypatch.setattr(guard, "unexplained", lambda target, view: ())
-    found = broken(ChaosDay(3, 0.1).run())
+    monkeypatch.setattr(planning, "unexplained", lambda *_: ())
+    monkeypatch.setattr(guard, "unexplained", lambda *_: ())
+    found = broken(ChaosDay(5, 0.1).run())
     assert found & {"one order for a slot", "no lost order"}
 
 
@@ -201,7 +202,7 @@ def test_a_pass_that_crashes_breaks_that_nothing_escapes(monkeypatch: pytest.Mon
     def mistaken(*_: Any) -> Any:
         raise KeyError("no such thing")
 
-    monkeypatch.setattr(planning, "plan", mistaken)
+    monkeypatch.setattr(planning, "_for_target", mistaken)
     assert "nothing escapes" in broken(ChaosDay(3, 0.01).run())
 
 

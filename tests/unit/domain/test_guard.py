@@ -261,6 +261,14 @@ def test_the_account_limit_counts_everybody_the_owners_limit_only_us() -> None:
     assert stop_of(place(usd("2")), view, two) == (Reason.RAIL, "max_orders")
 
 
+def test_the_owners_limit_counts_what_looks_like_an_order_of_ours() -> None:
+    """The twin of a request that was delivered twice has no intent, and costs all the same."""
+    two = make_policy(make_target(want=50), rails=Rails(max_orders=2))
+    twin = make_order(9, server=101, image=LAUNCH.image)
+    view, _ = usual(two, holdings=[make_holding(), make_holding(order=twin, target=None)])
+    assert stop_of(place(usd("2")), view, two) == (Reason.RAIL, "max_orders")
+
+
 def wallet(amount: str | None) -> dict[Currency, Wallet]:
     """Return one wallet in dollars."""
     balance = None if amount is None else Money.parse(amount, Currency.USD)
