@@ -48,7 +48,7 @@ def leave_or_stay(
         return common.walk_down(here, wanted, Reason.MARK_DOWN, now)
     if verdict.reason in _LEAVING:
         return _left(verdict, here, view, policy, now)
-    params = here.target.params
+    params = here.target.bidding
     moves = isinstance(params, TrackParams) and params.move_running
     if moves and verdict.action is None and verdict.reason in {Reason.WINNING, Reason.CLOCK}:
         return _moved_while_running(verdict, here, view, policy, now)
@@ -125,7 +125,7 @@ def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datet
 
     The creation fee is spread over the time until this order would end anyway, a day at most.
     """
-    params = here.target.params
+    params = here.target.bidding
     if not isinstance(params, TrackParams):
         return False
     left = max(min(here.holding.order.ends_at - now, _DAY), timedelta(minutes=1))
@@ -204,8 +204,8 @@ def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozens
     worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
     most = policy.rails.max_creations_per_server_hour
     servers.update(server for server, count in worn.items() if count >= most)
-    if isinstance(target.params, TrackParams):
-        servers.update(_at_war(target.params, view, now))
+    if isinstance(target.bidding, TrackParams):
+        servers.update(_at_war(target.bidding, view, now))
     return frozenset(servers)
 
 

@@ -14,9 +14,11 @@ from bidder.domain import selection
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
+from bidder.domain.money import Money
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
+from bidder.domain.work import Work
 
 # An order that was listed and is not, neither among the live nor among the ended ones, is believed
 # gone when it stays away this long: orders were seen to be left out for a minute, and the answer that
@@ -43,7 +45,7 @@ def orders(
     """Fold one read of our orders and its verdicts on the open intents."""
     listed = {order.order: order for order in read.answer.orders}
     settled = _Settling(held=dict(view.holdings), intents=[], adopted=[], ended=[], touched=set())
-    _settle(settled, verdicts, listed, read, now)
+    _settle(settled, verdicts, listed, view, policy, read, now)
     _take_listed(settled, listed, view, policy, read, now)
     _take_missing(settled, listed, read, now)
     held, ended = settled.held, settled.ended
@@ -62,7 +64,7 @@ def orders(
         ended={o: s for o, s in {**view.ended, **over}.items() if o not in held},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked},
         creation_fee_usd=_creation_fee(view, listed.values()),
-    )
+    ).having_ended(*ended)
     return OrdersFolded(
         view=folded,
         changed=tuple(held[o] for o in settled.touched if o in held),
@@ -87,6 +89,8 @@ def _settle(
     so_far: _Settling,
     verdicts: Iterable[Verdict],
     listed: dict[OrderId, OwnOrder],
+    view: View,
+    policy: Policy,
     read: OrdersRead,
     now: datetime,
 ) -> None:
@@ -97,6 +101,7 @@ def _settle(
             so_far.intents.append(kept)
         if verdict.settled is Settled.ADOPTED:
             holding = _adopt(verdict, listed, held, read, now)
+            holding = replace(holding, work=_first_work(holding, view, policy))
             held[holding.order.order] = holding
             so_far.adopted.append(holding)
             so_far.touched.add(holding.order.order)
@@ -125,6 +130,7 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
+        updated = replace(updated, work=_more_work(known, updated, view))
         if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
             target = _adopting_target(order, so_far, view, policy)
@@ -256,6 +262,25 @@ def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
         missing_since=None,
         missing_reads=0,
     )
+
+
+def _first_work(holding: Holding, view: View, policy: Policy) -> Work:
+    """Return what an order of ours has computed when it is first seen: what it has cost says it."""
+    order = holding.order
+    target = None if holding.target is None else policy.target(holding.target)
+    begun = Work(gpus=view.gpus_of(order.server) or 1)
+    begun = begun if target is None else begun.started(target.restart)
+    return begun.charged(Money.zero(order.spend.currency), order.spend, order.price)
+
+
+def _more_work(before: Holding, after: Holding, view: View) -> Work:
+    gpus = view.gpus_of(after.order.server) or before.work.gpus
+    # What was raised since has been paid at the lower price; the higher one never counts too much.
+    price = after.order.price
+    if before.order.price.currency == price.currency:
+        price = max(price, before.order.price)
+    counted = replace(before.work, gpus=gpus)
+    return counted.charged(before.order.spend, after.order.spend, price)
 
 
 def _missing(holding: Holding, read: OrdersRead) -> Holding:

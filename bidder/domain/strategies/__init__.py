@@ -42,7 +42,7 @@ from bidder.errors import NoRate
 
 def decide(position: Position, policy: Policy, now: datetime) -> Decision:
     """Return what the target's strategy makes of one standing bid."""
-    match position.target.params:
+    match position.target.bidding:
         case FixedParams() as params:
             return fixed.decide(position, params, policy, now)
         case TrackParams() as params:
@@ -50,7 +50,7 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
         case AdaptiveParams() as params:
             return adaptive.decide(position, params, policy, now)
         case _:
-            return _by_baseline(position, position.target.params, policy, now)
+            return _by_baseline(position, position.target.bidding, policy, now)
 
 
 def _by_baseline(
@@ -85,7 +85,7 @@ def opening_bid(
     quote: Quote, target: Target, rates: Rates, *, stance: Stance, gpus: int
 ) -> Price | None:
     """Return the first bid on a server; None where the strategy would not bid there."""
-    match target.params:
+    match target.bidding:
         case FixedParams() as params:
             return fixed.opening_bid(quote, params, rates)
         case TrackParams():
