@@ -37,6 +37,11 @@ class Section:
         """Return where the section starts."""
         return self.branch.line
 
+    @property
+    def pattern(self) -> str:
+        """Return the section's path in the table of keys."""
+        return self._pattern
+
     def path(self, key: str) -> str:
         """Return the full path of a key."""
         return f"{self.branch.path}.{key}" if self.branch.path else key

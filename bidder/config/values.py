@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -144,6 +144,21 @@ def duration(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta]:
         return timedelta(seconds=float(seconds))
 
     return read
+
+
+def moment(scalar: Scalar) -> datetime:
+    """Return a moment such as ``2027-01-01T00:00Z``, in UTC; one without a time zone is refused."""
+    example = "write it with its time zone: 2027-01-01T00:00Z"
+    try:
+        found = datetime.fromisoformat(scalar.text.strip())
+    except ValueError:
+        raise Unusable("is no moment", example) from None
+    if found.tzinfo is None:
+        raise Unusable("has no time zone", example)
+    try:
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Unusable("is no moment", example) from None
 
 
 def duration_or_forever(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta | None]:

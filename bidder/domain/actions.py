@@ -79,6 +79,10 @@ class Reason(StrEnum):
     SURPLUS = "surplus"  # more orders than wanted
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
     ORDERED = "ordered"  # the owner commanded it
+    DEADLINE = "deadline"  # a job would be late without an on-demand server; or it is kept for that
+    SPOT_AGAIN = "spot_again"  # a spot server runs and takes over from an on-demand one
+    SLACK = "slack"  # a job has time enough to wait for spot servers, without an on-demand one
+    JOB_DONE = "job_done"  # the job has all of its GPU-hours
     SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
     # to hold
     WINNING = "winning"  # active, and no cheaper bid is possible or worth its slot

@@ -14,7 +14,7 @@ from decimal import Decimal
 from bidder.domain import guard, selection, strategies
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
-from bidder.domain.policy import Policy, Target, TrackParams
+from bidder.domain.policy import DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
 from bidder.domain.selection import Found, NeedsBook, SearchResult
 from bidder.domain.strategies import common, track
@@ -196,16 +196,25 @@ def search(
 
 def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:
     """Return the servers that must not be bid on: taken by us, in doubt, refused, worn out, at war."""
+    servers = set(taken(view, policy, now, kept=isinstance(target.params, DeadlineParams)))
+    if isinstance(target.bidding, TrackParams):
+        servers.update(_at_war(target.bidding, view, now))
+    return frozenset(servers)
+
+
+def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:
+    """Return the servers on which nothing may be ordered: ours, in doubt, refused or worn out.
+
+    With ``kept`` also those whose last creation of the hour is kept for renting on demand.
+    """
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(
         s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
     )
     worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
-    most = policy.rails.max_creations_per_server_hour
+    most = max(1, policy.rails.max_creations_per_server_hour - kept)
     servers.update(server for server, count in worn.items() if count >= most)
-    if isinstance(target.bidding, TrackParams):
-        servers.update(_at_war(target.bidding, view, now))
     return frozenset(servers)
 
 

@@ -6,16 +6,17 @@ and forgets the rest.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, moving, price_rules, strategies
+from bidder.domain import deadlines, guard, moving, price_rules, strategies
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Withdraw
-from bidder.domain.ids import ServerId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
@@ -39,27 +40,44 @@ def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
 def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> list[Decision]:
     held = view.holdings_of(target.name)
     open_here = [intent for intent in view.intents if intent.target == target.name]
-    decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
+    creating = _creating(open_here)
+    decisions = [_waiting(intent_server, target, view) for intent_server in creating]
+    strange = unexplained(target, view)
+    decisions.extend(_unexplained(holding, target) for holding in strange)
+    if isinstance(target.params, DeadlineParams):
+        decisions.extend(_for_job(target, target.params, held, len(strange), view, policy, now))
+        return decisions
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(held, counted - target.want, view)
     crowded = _crowded(view) if held else frozenset()
     decisions.extend(_for_holding(h, target, view, policy, now, surplus, crowded) for h in held)
-    creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
-    strange = unexplained(target, view)
-    decisions.extend(_unexplained(holding, target) for holding in strange)
-    allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
+    allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - len(creating)
     allowed -= len(strange)
-    empty = min(target.want - counted - creating, allowed)
+    empty = min(target.want - counted - len(creating), allowed)
     if empty > 0:
-        decisions.append(
-            _fill(
-                target, view, policy, now, empty=empty, renewing=bool(ending) and target.renewal.overlap
-            )
-        )
+        renewing = bool(ending) and target.renewal.overlap
+        decisions.append(_fill(target, view, policy, now, empty=empty, renewing=renewing))
     return decisions
+
+
+def _for_job(
+    target: Target,
+    params: DeadlineParams,
+    held: tuple[Holding, ...],
+    strange: int,
+    view: View,
+    policy: Policy,
+    now: datetime,
+) -> list[Decision]:
+    job = deadlines.steps(target, params, view, policy, now)
+    crowded = _crowded(view) if held else frozenset()
+    found = [_for_holding(h, target, view, policy, now, job.give_up, crowded) for h in held]
+    if job.seek > strange:
+        found.append(_fill(target, view, policy, now, empty=job.seek - strange, renewing=False))
+    return [*job.decisions, *map(job.told, found)]
 
 
 def _creating(intents: list[Intent]) -> list[ServerId]:
@@ -84,17 +102,17 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
     )
 
 
-def _surplus(held: tuple[Holding, ...], count: int, view: View) -> frozenset[int]:
+def _surplus(held: tuple[Holding, ...], count: int, view: View) -> dict[OrderId, Reason]:
     """Return the orders that are too many: those that do not run first, then the dearest."""
     if count <= 0:
-        return frozenset()
+        return {}
 
     def worth(holding: Holding) -> tuple[bool, Decimal]:
         rate = holding.order.price
         usd = view.rates.to_usd(rate) if view.rates.knows(rate.currency) else rate.amount
         return (holding.active is not False, -usd)
 
-    return frozenset(h.order.order for h in sorted(held, key=worth)[:count])
+    return {h.order.order: Reason.SURPLUS for h in sorted(held, key=worth)[:count]}
 
 
 def _for_holding(
@@ -103,7 +121,7 @@ def _for_holding(
     view: View,
     policy: Policy,
     now: datetime,
-    surplus: frozenset[int],
+    surplus: Mapping[OrderId, Reason],
     crowded: frozenset[ServerId],
 ) -> Decision:
     order = holding.order
@@ -124,7 +142,7 @@ def _for_holding(
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
-        return replace(base, reason=Reason.SURPLUS, action=action, urgency=common.URGENT_LEAVE)
+        return replace(base, reason=surplus[order.order], action=action, urgency=common.URGENT_LEAVE)
     if order.kind is OrderKind.ON_DEMAND:
         return replace(base, reason=Reason.WINNING, facts={"price": str(order.price)})
     if _nothing_new(holding, view, policy, now):

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
+from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import AdaptiveParams, Target
@@ -120,9 +121,10 @@ class View:
     be over, so that a creation is never mistaken for one of them; of the ``unbooked`` ones the
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
-    targets have learnt. ``computed`` is, by target, what its ended orders have computed, in GPU-time.
-    ``revenants`` are ended orders that are listed as running all the same, and
-    since when.
+    targets have learnt. Of targets with a job, ``rentals`` are the servers that they may rent on demand
+    and ``outlooks`` what was seen of the spot servers. ``computed`` is, by target, what ended orders
+    have computed, in GPU-time. ``revenants`` are ended orders that are listed as running all the same,
+    and since when.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -151,6 +153,8 @@ class View:
     revenants: Mapping[OrderId, datetime] = field(default_factory=dict)
     paused: bool = False
     schools: Mapping[str, School] = field(default_factory=dict)
+    rentals: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     computed: Mapping[str, timedelta] = field(default_factory=dict)
 
     def stance_of(self, target: Target) -> Stance:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from bidder.domain import selection, stances
 from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
-from bidder.domain.policy import Policy
+from bidder.domain.policy import DeadlineParams, Policy
 from bidder.domain.view import BookSeen, Holding, View
 from bidder.domain.work import Work
 
@@ -82,20 +82,20 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
 
 def relist(view: View, policy: Policy) -> View:
     """Return the view with every target's shortlist made anew from the marketplace."""
-    lists = {
-        target.name: selection.shortlist(
-            view.marketplace, target, view.rates, selection.payable(target, view.wallets)
-        )
-        for target in policy.targets
-        if target.enabled
-    }
-    probes = {}
+    lists, rentals, probes = {}, {}, {}
     for target in policy.targets:
+        if not target.enabled:
+            continue
         currencies = selection.payable(target, view.wallets)
+        lists[target.name] = selection.shortlist(view.marketplace, target, view.rates, currencies)
+        if isinstance(target.params, DeadlineParams):
+            rentals[target.name] = selection.rentals(view.marketplace, target, view.rates, currencies)
         probe = selection.rate_probe(view.marketplace, target, view.rates, currencies)
-        if target.enabled and probe is not None:
+        if probe is not None:
             probes[target.name] = probe
-    return replace(view, shortlists=lists, rate_probes=probes, listed_at_rates=view.rates)
+    return replace(
+        view, shortlists=lists, rentals=rentals, rate_probes=probes, listed_at_rates=view.rates
+    )
 
 
 def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:

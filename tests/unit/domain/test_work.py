@@ -44,9 +44,9 @@ def after_read(view: View, spend: Money, *, started: float = 0, price: str = "2"
     return fold.orders(view, read, (), POLICY, at(started)).view
 
 
-def holding_view(**changes: Work) -> View:
+def holding_view(work: Work | None = None) -> View:
     """Return a view of one order at 2 USD per day on a server of two GPUs."""
-    return make_view(POLICY, make_listing(gpus=2), holdings=[make_holding(**changes)])
+    return make_view(POLICY, make_listing(gpus=2), holdings=[make_holding(work=work or Work())])
 
 
 def test_running_is_what_was_charged_over_the_price() -> None:
