@@ -140,11 +140,60 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+_COLOURS = {
+    "deadline": "#0b6e4f",
+    "uniform_progress": "#a23b72",
+    "uniform_progress_stay": "#2e5eaa",
+    "greedy": "#888",
+}
+
+
+_LEFT, _TOP, _WIDTH, _HEIGHT, _MOST = 60, 20, 620, 240, 0.3
+
+
+def picture(found: list[dict[str, Any]]) -> str:
+    """Return the plot of the documents: each rule's mean gap over how long a deadline is."""
+    box = f'viewBox="0 0 {_LEFT + _WIDTH + 190} {_TOP + _HEIGHT + 40}" font-family="sans-serif"'
+    style = 'font-size="13"><style>polyline{fill:none;stroke-width:2.2}</style>'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {box} {style}', *_axes()]
+    by_factor = {
+        factor: [c["ratios"] for c in found if abs(c["deadline_hours"] / c["job_hours"] - factor) < 0.01]
+        for factor in FACTORS
+    }
+    for place, name in enumerate(NAMES):
+        gaps = [mean(ratios[name] for ratios in each) - 1 for each in by_factor.values()]
+        points = " ".join(f"{_across(n)},{_above(gap)}" for n, gap in enumerate(gaps))
+        label = f'<text x="{_LEFT + _WIDTH + 15}" y="{_TOP + 20 + 22 * place}" fill="{_COLOURS[name]}">'
+        parts.append(f'<polyline points="{points}" stroke="{_COLOURS[name]}"/>{label}{name}</text>')
+    return "".join(parts) + "</svg>\n"
+
+
+def _axes() -> Iterator[str]:
+    yield '<rect width="100%" height="100%" fill="#fff"/>'
+    for tick in range(7):
+        share = _MOST * tick / 6
+        y = _above(share)
+        yield f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+        yield f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{share:.0%}</text>'
+    for place, factor in enumerate(FACTORS):
+        at = f'x="{_across(place)}" y="{_TOP + _HEIGHT + 22}"'
+        yield f'<text {at} text-anchor="middle">{factor:g} times</text>'
+
+
+def _across(place: int) -> int:
+    return round(_LEFT + _WIDTH * place / (len(FACTORS) - 1))
+
+
+def _above(gap: float) -> float:
+    return round(_TOP + _HEIGHT * (1 - min(gap, _MOST) / _MOST), 1)
+
+
 def main(arguments: list[str]) -> int:
     """Run every job on the cores, print the table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the traces")
     parser.add_argument("--json", type=Path, help="also write everything here")
+    parser.add_argument("--svg", type=Path, help="also draw the plot of the documents here")
     chosen = parser.parse_args(arguments)
     found = measured(chosen.data)
     if found is None:
@@ -154,6 +203,8 @@ def main(arguments: list[str]) -> int:
     shown = [figure.as_dict() for figure in figures(found)]
     for figure in shown:
         print(f"{figure['name']}: {figure['measured']} {figure['unit']}")
+    if chosen.svg:
+        chosen.svg.write_text(picture(found))
     if chosen.json:
         chosen.json.write_text(json.dumps({"cells": found, "figures": shown}, indent=2) + "\n")
     return 0

@@ -26,9 +26,9 @@ class JobsTold:
         """Return what has become of the jobs; one that is done when the daemon starts is no news."""
         for target in policy.targets:
             params = target.params
-            if not (target.enabled and isinstance(params, DeadlineParams)) or not _is_known(
-                target, view
-            ):
+            if not isinstance(params, DeadlineParams):
+                continue
+            if not target.enabled or not _is_known(target, view):
                 continue
             course = deadline.course(target, params, view, now)
             first = target.name not in self._seen

@@ -140,6 +140,14 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
+def _job(name: str, job: dict[str, Any]) -> str:
+    """Return how far a job has come, as a line."""
+    done = f"{job['computed_gpu_hours']:.2f} of {job['gpu_hours']:g} GPU-hours are computed"
+    late = "; IT WILL BE LATE" if job["late"] else f"; {job['slack_minutes']:.0f} minutes to spare"
+    late = "" if job["computed_gpu_hours"] >= job["gpu_hours"] else late
+    return f"Job {name}: {done}, due {output.when(job['by'])} UTC{late}."
+
+
 def show_status(document: dict[str, Any]) -> None:
     """Print the state of trading."""
     who = f"running ({document['holder']})" if document["running"] else "not running"
@@ -164,6 +172,10 @@ def show_status(document: dict[str, Any]) -> None:
         output.say(f"If the daemon died now, at most {parts}{worth} could still be spent.")
     for alarm in document["alarms"]:
         output.say(f"! {alarm}")
+    for target in document["targets"]:
+        # Not there: the database was written by an earlier version.
+        if target.get("job") is not None:
+            output.say(_job(target["name"], target["job"]))
     rows: list[tuple[str, ...]] = []
     for target in document["targets"]:
         label = f"{target['name']} {target['held']}/{target['want']}"

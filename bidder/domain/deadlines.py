@@ -35,8 +35,8 @@ _COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.OUTBID})
 class Steps:
     """What a job's target does next: orders to give up and why, what is said, slots to bid for.
 
-    ``facts`` are what all of it rests on.
-    ``blocked``: it should rent on demand and cannot, so that bids are all that is left.
+    ``facts`` are what all of it rests on. ``blocked``: it should rent on demand and cannot, so that
+    bids are all that is left.
     """
 
     give_up: Mapping[OrderId, Reason] = field(default_factory=dict)

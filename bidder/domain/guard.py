@@ -126,7 +126,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
     elif job is None:
         return Reason.RAIL, {"rail": "no_on_demand"}
     else:
-        stopped = _above_ceiling(action.server, action.price, job.on_demand_ceiling, view)
+        stopped = _above_ceiling(action.server, action.price, target.limit(on_demand=True), view)
     # Of a job's allowance one creation is kept for the server on demand that it may come to need.
     kept = 1 if job is not None and isinstance(action, PlaceBid) else 0
     return (

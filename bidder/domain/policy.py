@@ -260,6 +260,12 @@ class Target:
         """Return what its bids go by: the strategy's own settings, or those that a job names."""
         return self.params.bidding if isinstance(self.params, DeadlineParams) else self.params
 
+    def limit(self, *, on_demand: bool) -> Ceiling:
+        """Return the ceiling for an order of this kind."""
+        if on_demand and isinstance(self.params, DeadlineParams):
+            return self.params.on_demand_ceiling
+        return self.ceiling
+
     @property
     def margin_ticks(self) -> int:
         """Return how many quanta above the best rival a sufficient bid stands."""
