@@ -19,6 +19,7 @@ _SECONDS: Final = {
 }
 _TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 _LONGEST: Final = 200
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 
 class Unusable(Exception):
@@ -155,10 +156,10 @@ def moment(scalar: Scalar) -> datetime:
         raise Unusable("is no moment", example) from None
     if found.tzinfo is None:
         raise Unusable("has no time zone", example)
-    try:
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Unusable("is no moment", example) from None
+    if not _FIRST_YEAR < found.year < _LAST_YEAR:
+        # Also so that a margin before it, or a zone, cannot lead out of the calendar.
+        raise Unusable("is out of range", f"write a moment between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return found.astimezone(UTC)
 
 
 def duration_or_forever(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta | None]:

@@ -206,7 +206,7 @@ CASES = {
     ),
     "moment beyond all time": (
         with_job(by="'0001-01-01T00:00+23:59'"),
-        "8: strategies[0].deadline.by: is no moment",
+        "8: strategies[0].deadline.by: is out of range (got '0001-01-01T00:00+23:59'); write a moment",
     ),
     "overlap of a job": (
         with_job("renew: {overlap: true}"),
