@@ -20,6 +20,7 @@ from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
+from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Candidate, Holding, View
 
 # The book of an order this new need not have been read yet.
@@ -68,15 +69,17 @@ class _Slots:
     new: tuple[Holding, ...]
     renting: int
     placing: int
+    strange: int  # orders that look like its own: they fill slots until a person has decided
 
     def idle(self, target: Target) -> int:
         """Return how many slots nothing runs in and no on-demand server is on its way to."""
-        return max(0, target.want - len(self.rented) - self.renting - len(self.running))
+        filled = len(self.rented) + self.renting + len(self.running) + self.strange
+        return max(0, target.want - filled)
 
     def live(self) -> int:
         """Return how many orders there are, or may be."""
         held = (*self.rented, *self.running, *self.waiting, *self.new)
-        return len(held) + self.renting + self.placing
+        return len(held) + self.renting + self.placing + self.strange
 
 
 def steps(target: Target, params: DeadlineParams, view: View, policy: Policy, now: datetime) -> Steps:
@@ -138,6 +141,7 @@ def _slots(target: Target, view: View, now: datetime) -> _Slots:
         new=tuple(new),
         renting=kinds.count(IntentKind.RENT),
         placing=kinds.count(IntentKind.PLACE),
+        strange=len(unexplained(target, view)),
     )
 
 

@@ -45,7 +45,7 @@ def _for_target(target: Target, view: View, policy: Policy, now: datetime) -> li
     strange = unexplained(target, view)
     decisions.extend(_unexplained(holding, target) for holding in strange)
     if isinstance(target.params, DeadlineParams):
-        decisions.extend(_for_job(target, target.params, held, len(strange), view, policy, now))
+        decisions.extend(_for_job(target, target.params, held, view, policy, now))
         return decisions
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
@@ -67,7 +67,6 @@ def _for_job(
     target: Target,
     params: DeadlineParams,
     held: tuple[Holding, ...],
-    strange: int,
     view: View,
     policy: Policy,
     now: datetime,
@@ -75,8 +74,8 @@ def _for_job(
     job = deadlines.steps(target, params, view, policy, now)
     crowded = _crowded(view) if held else frozenset()
     found = [_for_holding(h, target, view, policy, now, job.give_up, crowded) for h in held]
-    if job.seek > strange:
-        found.append(_fill(target, view, policy, now, empty=job.seek - strange, renewing=False))
+    if job.seek > 0:
+        found.append(_fill(target, view, policy, now, empty=job.seek, renewing=False))
     return [*job.decisions, *map(job.told, found)]
 
 

@@ -260,6 +260,11 @@ class Target:
         """Return what its bids go by: the strategy's own settings, or those that a job names."""
         return self.params.bidding if isinstance(self.params, DeadlineParams) else self.params
 
+    @property
+    def rents(self) -> bool:
+        """Return whether it may rent on demand, too."""
+        return isinstance(self.params, DeadlineParams)
+
     def limit(self, *, on_demand: bool) -> Ceiling:
         """Return the ceiling for an order of this kind."""
         if on_demand and isinstance(self.params, DeadlineParams):

@@ -234,13 +234,15 @@ def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
 
 def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
     listing = view.marketplace.listings.get(order.server)
-    if listing is None or order.kind is not OrderKind.SPOT:
+    if listing is None:
         return None
     # Also those adopted from this very read: one too many would be cancelled as a surplus.
     taken = Counter(holding.target for holding in so_far.held.values())
     taken.update(intent.target for intent in so_far.intents if intent.creates)
     for target in policy.targets:
         room = taken[target.name] < target.want
+        if order.kind is not OrderKind.SPOT and not target.rents:
+            continue
         if target.enabled and room and selection.qualifies(listing, target.requirements):
             return target.name
     return None

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from builders import (
+    LAUNCH,
     NOW,
     ORDER,
     TARGET,
@@ -140,6 +141,15 @@ def test_a_request_in_doubt_is_not_repeated() -> None:
     view, policy = world(job(SCARCE), intents=(doubtful,))
 
     assert not acts(plan(view, policy))
+
+
+def test_an_order_on_demand_that_nothing_explains_fills_its_slot() -> None:
+    """As a database restored from a backup would show it: a second one would be paid for besides."""
+    forgotten = replace(make_order(kind=OrderKind.ON_DEMAND, price=usd("10")), image=LAUNCH.image)
+    view, policy = world(job(SCARCE), make_holding(order=forgotten, active=None, target=None))
+
+    assert not acts(plan(view, policy))
+    assert Reason.FROZEN in {d.reason for d in plan(view, policy)}
 
 
 def test_on_demand_is_kept_while_no_spot_server_is_to_be_had() -> None:
