@@ -64,7 +64,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         urgency=0,
         wants_book=None,
         wants_orders=asks,
-        due=_twins_shown_at(action.server, view) if asks else decision.due,
+        due=_twins_shown_at(action.server, view, now) if asks else decision.due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
 
@@ -192,12 +192,13 @@ def _twin(server: ServerId, view: View, now: datetime) -> Stop:
     return None
 
 
-def _twins_shown_at(server: ServerId, view: View) -> datetime | None:
-    """Return from when on our orders show all that came of the creations on this server."""
-    return max(
-        (c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused),
-        default=None,
-    )
+def _twins_shown_at(server: ServerId, view: View, now: datetime) -> datetime | None:
+    """Return from when on our orders show all that came of the creations on this server.
+
+    None where that moment has come: our orders need only be read.
+    """
+    shown = (c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused)
+    return max((at for at in shown if at > now), default=None)
 
 
 def _above_ceiling(server: ServerId, price: Price, limit: Ceiling, view: View) -> Stop:
