@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import chaos, decode, memory, passes, rate, reaction, soak, startup
+from benchmarks import chaos, deadline, decode, memory, passes, rate, reaction, soak, startup
 from benchmarks.figures import Figure
 from bidder.telemetry import configure_logging
 
@@ -27,6 +27,7 @@ _ALL: dict[str, Callable[..., Iterator[Figure]]] = {
     "rate": rate.run,
     "chaos": chaos.run,
     "soak": soak.run,
+    "deadline": deadline.run,
 }
 
 

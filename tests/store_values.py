@@ -10,6 +10,7 @@ from bidder.domain.intents import Intent, IntentKind
 from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money, Price
 from bidder.domain.view import Holding
+from bidder.domain.work import Work
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord
 from bidder.store.store import Store
 
@@ -42,7 +43,14 @@ def make_holding(number: int = 7, **changes: Any) -> Holding:
         image="cloreai/ubuntu22.04",
         access=Access(pub_cluster=("n1.example",), tcp_ports=("22:10022",), http_port="8080"),
     )
-    holding = Holding(order=order, target="a", first_seen_at=NOW, last_seen_at=NOW, active=True)
+    holding = Holding(
+        order=order,
+        target="a",
+        first_seen_at=NOW,
+        last_seen_at=NOW,
+        active=True,
+        work=Work(gpus=2, computed=timedelta(hours=3), starting=timedelta(minutes=2)),
+    )
     return replace(holding, **changes)
 
 

@@ -165,6 +165,12 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
     if isinstance(action, Reprice | Withdraw):
         # Most likely it has ended; the next read of our orders tells.
         return fold.set_back(view, _text(refusal), now=now, minutes=1, order=action.order)
+    if isinstance(action, RentOnDemand) and not isinstance(
+        refusal, CurrencyNotAllowed | NotEnoughBalance | InvalidRequest
+    ):
+        # Taken, or its price has gone up: the next reads of the marketplace tell. A job that is short
+        # of time may have no other server.
+        return fold.set_back(view, _text(refusal), now=now, minutes=2, server=action.server)
     match refusal:
         case ServerTaken() | ServerOffline():
             return fold.set_back(view, _text(refusal), now=now, minutes=10, server=action.server)

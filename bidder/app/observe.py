@@ -5,7 +5,7 @@ from typing import assert_never
 
 from bidder.app.report import Observed, Result
 from bidder.clock import Clock
-from bidder.domain import fold, intents
+from bidder.domain import deadlines, fold, intents
 from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.intents import OrdersRead
 from bidder.domain.policy import Policy
@@ -23,7 +23,8 @@ async def observe(
     handled here; it ends trading.
     """
     try:
-        return await _fold(read, view, policy, client=client, clock=clock)
+        folded, observed = await _fold(read, view, policy, client=client, clock=clock)
+        return deadlines.looked(folded, policy, clock.now()), observed
     except InvalidToken:
         raise
     except Refused as exc:

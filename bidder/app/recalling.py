@@ -36,6 +36,7 @@ def recalled(
         intents=tuple(_intent(intent, now) for intent in memory.intents),
         ended=memory.ended,
         unbooked=memory.unbooked,
+        computed=memory.computed,
         rules=memory.rules,
         steps=memory.steps,
         creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),

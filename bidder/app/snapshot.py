@@ -15,8 +15,9 @@ from bidder.domain.apart import apart
 from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
 from bidder.domain.money import Money, Price, plain
-from bidder.domain.policy import Mode, Policy, Target
+from bidder.domain.policy import DeadlineParams, Mode, Policy, Target
 from bidder.domain.positions import position
+from bidder.domain.strategies import deadline
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
 from bidder.exchange.limiter import Limiter
@@ -183,7 +184,23 @@ def _target(
         "orders": [_position(h, target, view, policy, now) for h in held],
         "candidates": len(view.shortlists.get(target.name, ())),
         "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},
+        "job": _job(target, view, now),
         "decisions": [decision(DecisionRecord.of(d, at=now)) for d in decisions],
+    }
+
+
+def _job(target: Target, view: View, now: datetime) -> dict[str, Any] | None:
+    """Return how far a target's job has come; None where it has none."""
+    params = target.params
+    if not isinstance(params, DeadlineParams):
+        return None
+    course = deadline.course(target, params, view, now)
+    return {
+        "gpu_hours": float(params.gpu_hours),
+        "computed_gpu_hours": round(deadline.computed(target, view) / timedelta(hours=1), 3),
+        "by": moment(params.by),
+        "slack_minutes": round(course.slack / timedelta(minutes=1), 1),
+        "late": deadline.is_late(course),
     }
 
 

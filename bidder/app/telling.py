@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.app.alarms import Alarm
+from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
 from bidder.domain import guard
 from bidder.domain.actions import Fact, Reason, Withdraw
@@ -55,6 +56,7 @@ class Teller:
     _told_unreachable: bool = False
     _tally: _Tally | None = None
     _counted_at: datetime | None = None
+    _jobs: JobsTold = field(default_factory=JobsTold)
 
     def notices(
         self, report: PassReport, view: View, policy: Policy, *, unreachable: bool
@@ -70,6 +72,7 @@ class Teller:
             *self._positions(report.at, view),
             *self._budget(report.at, view, policy),
             *_workloads(report),
+            *self._jobs.notices(report.at, view, policy),
             *_alarms(report.alarms_raised, report.at),
             *self._reach(report.at, policy, unreachable=unreachable),
             *self._summary(report.at, view, policy),

@@ -26,7 +26,7 @@ from bidder.chaos.trouble import Troubles
 from bidder.chaos.wire import FaultyTransport, Weather
 from bidder.demo import world
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import Launch, Pace, Policy
+from bidder.domain.policy import DeadlineParams, Launch, Pace, Policy, Target
 from bidder.errors import (
     InvalidToken,
     LeaseHeld,
@@ -110,7 +110,7 @@ class ChaosDay:
             self.exchange, self.clock, self.chance, self.weather, self.machine.point, by_script
         )
         self.troubles = Troubles(self, by_script, by_chance=by_chance)
-        self.policy, self.referee = self._policy()
+        self.policy, self.referee = self._policy(by_chance=by_chance)
         # A file, because a killed connection takes a database in memory with it.
         self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=fastest_folder())
         self.file = Path(self._folder.name) / "chaos.db"
@@ -148,7 +148,19 @@ class ChaosDay:
             self._world, self.rules, seed=self.seed, start=DEFAULT_START, token=CANARIES[0]
         )
 
-    def _policy(self) -> tuple[Policy, Referee]:
+    def _with_a_job(self, target: Target) -> Target:
+        """Return the target with a job so tight, and spot so dear, that it comes to rent on demand."""
+        ceiling = target.ceiling
+        whole = timedelta(days=self.days)
+        params = DeadlineParams(
+            gpu_hours=round(Decimal(str(whole / timedelta(hours=1) * 0.8)), 2) * target.want,
+            by=self.exchange.start + whole,
+            on_demand_ceiling=replace(ceiling, price=ceiling.price.times(2)),
+        )
+        cheap = replace(ceiling, price=ceiling.price.times(Decimal("0.6")))
+        return replace(target, params=params, ceiling=cheap)
+
+    def _policy(self, *, by_chance: bool) -> tuple[Policy, Referee]:
         look = Request(method="GET", path="/v1/marketplace", headers={"auth": CANARIES[0]})
         other = self._exchange()
         market = wire.marketplace(other.handle(look, other.start).body)
@@ -160,6 +172,8 @@ class ChaosDay:
             command=CANARIES[3],
         )
         targets = tuple(replace(target, launch=launch) for target in policy.targets[:2])
+        if by_chance and self.seed % 5 == 2:
+            targets = (targets[0], self._with_a_job(targets[1]))
         rails = odd_world.rails_of(self.seed, targets, policy.rails)
         policy = replace(policy, targets=targets, pace=_PACE, rails=rails)
         return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))

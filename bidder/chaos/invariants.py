@@ -32,6 +32,10 @@ _MARKETS_DOING = {
     Reason.FROZEN,
     Reason.PENDING,
     Reason.EMPTY_SLOT,
+    # A job's own: it waits, it is done, or it has a server on demand.
+    Reason.SLACK,
+    Reason.JOB_DONE,
+    Reason.DEADLINE,
 }
 _FOULS = {
     "pace": "rate_limit_refusals",

@@ -17,7 +17,8 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to s
 def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Validate a configuration: every mistake at once, with line, key, value and remedy."""
     from bidder.cli import output, shapes
-    from bidder.cli.opening import read_checked, say_warnings
+    from bidder.cli.opening import read_checked, say_warnings, warnings_of
+    from bidder.domain.policy import DeadlineParams
     from bidder.errors import BadInput
 
     try:
@@ -34,14 +35,18 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
         warning = f"{settings.path}: no API token yet: {settings.token_missing}{without}"
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     if as_json:
-        output.say_json(shapes.check(settings))
+        output.say_json(shapes.check(settings, warnings_of(settings)))
         return ExitCode.DONE
     policy = settings.policy
     output.say(f"{settings.path} is good: {len(policy.targets)} strategies, mode {policy.mode.value}.")
     for target in policy.targets:
         off = "" if target.enabled else " (disabled)"
         ceiling = f"{target.ceiling.price} per day and {target.ceiling.per.value}"
-        output.say(f"  {target.name}: {target.want} servers, each bid at most {ceiling}{off}")
+        job = ""
+        if isinstance(target.params, DeadlineParams):
+            most = target.params.on_demand_ceiling
+            job = f", on demand at most {most.price} per day and {most.per.value}"
+        output.say(f"  {target.name}: {target.want} servers, each bid at most {ceiling}{job}{off}")
     return ExitCode.DONE
 
 

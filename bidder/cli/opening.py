@@ -2,9 +2,11 @@
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bidder.config import Settings, load_settings
+from bidder.domain.strategies import deadline
 from bidder.telemetry import configure_logging
 
 
@@ -39,7 +41,15 @@ def read_checked(config: Path) -> Settings:
     return settings
 
 
+def warnings_of(settings: Settings) -> tuple[str, ...]:
+    """Return what the owner should know but that stops nothing; some of it depends on the hour."""
+    now = datetime.now(UTC)
+    found = ((target.name, deadline.concern(target, now)) for target in settings.policy.targets)
+    jobs = (f"{settings.path}: strategy {name}: {concern}" for name, concern in found if concern)
+    return (*settings.warnings, *jobs)
+
+
 def say_warnings(settings: Settings) -> None:
     """Print what the owner should know but that stops nothing."""
-    for warning in settings.warnings:
+    for warning in warnings_of(settings):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - the command's answer

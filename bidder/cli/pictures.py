@@ -158,6 +158,23 @@ def _most(unattended: dict[str, Any]) -> str:
     return f"{parts} (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else parts
 
 
+def _job(name: str, job: dict[str, Any]) -> str:
+    """Return how far a job has come, as a line."""
+    done = f"{job['computed_gpu_hours']:.2f} of {job['gpu_hours']:g} GPU-hours are computed"
+    late = "; IT WILL BE LATE" if job["late"] else f"; {job['slack_minutes']:.0f} minutes to spare"
+    late = "" if job["computed_gpu_hours"] >= job["gpu_hours"] else late
+    return f"Job {name}: {done}, due {output.when(job['by'])} UTC{late}."
+
+
+def _say_alarms_and_jobs(document: dict[str, Any]) -> None:
+    for alarm in document["alarms"]:
+        output.say(f"! {alarm}")
+    for target in document["targets"]:
+        # Not there: the database was written by an earlier version.
+        if target.get("job") is not None:
+            output.say(_job(target["name"], target["job"]))
+
+
 def show_status(document: dict[str, Any]) -> None:
     """Print the state of trading."""
     who = f"running ({document['holder']})" if document["running"] else "not running"
@@ -183,8 +200,7 @@ def show_status(document: dict[str, Any]) -> None:
     if document["paper_if_unattended"] is not None:
         most = _most(document["paper_if_unattended"])
         output.say(f"ON PAPER: if the daemon died now, at most {most}.")
-    for alarm in document["alarms"]:
-        output.say(f"! {alarm}")
+    _say_alarms_and_jobs(document)
     rows: list[tuple[str, ...]] = []
     for target in document["targets"]:
         label = f"{target['name']} {target['held']}/{target['want']}"

@@ -18,6 +18,7 @@ from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import (
     AdaptiveParams,
     Ceiling,
+    DeadlineParams,
     FixedParams,
     Launch,
     Per,
@@ -33,6 +34,7 @@ _STRATEGIES = (
     "track",
     "adaptive",
     "fixed",
+    "deadline",
     "track_recreate",
     "top_plus_tick",
     "autopilot",
@@ -42,7 +44,16 @@ _STRATEGIES = (
     "min_bid",
     "own",
 )
-_WITH_SETTINGS = ("track", "adaptive", "fixed", "track_recreate", "autopilot", "autospotting", "own")
+_WITH_SETTINGS = (
+    "track",
+    "adaptive",
+    "fixed",
+    "deadline",
+    "track_recreate",
+    "autopilot",
+    "autospotting",
+    "own",
+)
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -104,6 +115,13 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
     if around.problems.count > before or called is None or ceiling is None or launch is None:
         return None
     _warn_about(section, ceiling, currencies, rates)
+    if isinstance(params, DeadlineParams) and requirements.max_gpus != requirements.min_gpus:
+        section.problems.warn(
+            f"a job counts on {requirements.min_gpus} GPUs in each server, the fewest that fit; name one"
+            " number as gpus: or it may rent on demand sooner than it needs to",
+            line=section.line_of("servers"),
+            key=section.path("servers"),
+        )
     return Target(
         name=called,
         want=want,
@@ -222,10 +240,18 @@ def _params(
     if named is None:
         return TrackParams()  # it was noted; what belongs to which strategy cannot be said
     kind = "own" if ":" in named else named
+    belongs = {kind}
+    if kind == "deadline":
+        spot = section.section("deadline").read("spot", values.choice("track", "adaptive"), "track")
+        belongs.add(spot)
     for other in _WITH_SETTINGS:
-        if other != kind and section.has(other):
+        if other not in belongs and section.has(other):
             section.add(
-                other, f"does not belong to strategy: {kind}", f"rename it to {kind}, or remove it"
+                other,
+                f"does not belong to strategy: {kind}",
+                f"set deadline.spot: {other}, or remove it"
+                if kind == "deadline" and other in {"track", "adaptive"}
+                else f"rename it to {kind}, or remove it",
             )
     if kind == "track":
         return _track(section.section("track"))
@@ -235,7 +261,36 @@ def _params(
         return _fixed(section.section("fixed"), ceiling, rates)
     if kind == "own":
         return own.read_params(section, named, rates, around.folder) or TrackParams()
+    if kind == "deadline":
+        return _deadline(section, rates)
     return baselines.read_params(kind, section)
+
+
+def _deadline(section: Section, rates: Rates) -> StrategyParams:
+    job = section.section("deadline")
+    usual = timedelta(minutes=10)
+    hours = values.number_between(Decimal("0.01"), 10_000_000)
+    gpu_hours = job.required("gpu_hours", hours, "say how much to compute, such as gpu_hours: 40")
+    by = job.required("by", values.moment, "say by when, such as by: 2027-01-01T00:00Z")
+    margin = job.read("margin", values.duration(timedelta(0), _DAY), usual)
+    ceiling = None
+    if job.has("on_demand_ceiling"):
+        ceiling = per_day(job, "on_demand_ceiling", rates)
+    else:
+        remedy = "add the most to pay per day for a server on demand: on_demand_ceiling: {usd: 9}"
+        job.add("on_demand_ceiling", "there is no ceiling for servers on demand", remedy)
+    bidding: TrackParams | AdaptiveParams = _track(section.section("track"))
+    if job.read("spot", values.choice("track", "adaptive"), "track") == "adaptive":
+        bidding = _adaptive(section.section("adaptive"))
+    if section.section("renew").read("overlap", values.flag, False):
+        section.section("renew").add(
+            "overlap", "does not belong to strategy: deadline", "remove it; a job waits, or rents"
+        )
+    if gpu_hours is None or by is None or ceiling is None:
+        return bidding  # an error is noted: nobody trades by this
+    return DeadlineParams(
+        gpu_hours=gpu_hours, by=by, on_demand_ceiling=ceiling, bidding=bidding, margin=margin
+    )
 
 
 def _adaptive(adaptive: Section) -> AdaptiveParams:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -19,6 +19,7 @@ _SECONDS: Final = {
 }
 _TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 _LONGEST: Final = 200
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 
 class Unusable(Exception):
@@ -144,6 +145,21 @@ def duration(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta]:
         return timedelta(seconds=float(seconds))
 
     return read
+
+
+def moment(scalar: Scalar) -> datetime:
+    """Return a moment such as ``2027-01-01T00:00Z``, in UTC; one without a time zone is refused."""
+    example = "write it with its time zone: 2027-01-01T00:00Z"
+    try:
+        found = datetime.fromisoformat(scalar.text.strip())
+    except ValueError:
+        raise Unusable("is no moment", example) from None
+    if found.tzinfo is None:
+        raise Unusable("has no time zone", example)
+    if not _FIRST_YEAR < found.year < _LAST_YEAR:
+        # Also so that a margin before it, or a zone, cannot lead out of the calendar.
+        raise Unusable("is out of range", f"write a moment between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return found.astimezone(UTC)
 
 
 def duration_or_forever(low: timedelta, high: timedelta) -> Callable[[Scalar], timedelta | None]:

@@ -9,7 +9,17 @@ from typing import Any
 from bidder.domain.ids import AccountName
 from bidder.domain.market import Listing, Marketplace
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import Ceiling, Launch, Mode, Per, Policy, Requirements, Target, TrackParams
+from bidder.domain.policy import (
+    Ceiling,
+    DeadlineParams,
+    Launch,
+    Mode,
+    Per,
+    Policy,
+    Requirements,
+    Target,
+    TrackParams,
+)
 
 CURRENCIES = (Currency.BTC, Currency.CLORE)
 # A ceiling that a sensible owner might write: a little above what the model rents for on demand.
@@ -75,6 +85,20 @@ def for_referee(policy: Policy, marketplace: Marketplace) -> list[Mapping[str, A
                 },
                 "renew_before_seconds": target.renewal.before.total_seconds(),
                 "renew_overlap": target.renewal.overlap,
+                **_on_demand(target),
             }
         )
     return found
+
+
+def _on_demand(target: Target) -> Mapping[str, Any]:
+    if not isinstance(target.params, DeadlineParams):
+        return {}
+    ceiling = target.params.on_demand_ceiling
+    return {
+        "on_demand_ceiling": {
+            "amount": str(ceiling.price.amount),
+            "currency": str(ceiling.price.currency),
+            "per": ceiling.per.value,
+        }
+    }

@@ -86,6 +86,10 @@ class Reason(StrEnum):
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
     WORKLOAD_DEAD = "workload_dead"  # it is paid, and its probe finds nothing alive
     ORDERED = "ordered"  # the owner commanded it
+    DEADLINE = "deadline"  # a job would be late without an on-demand server; or it is kept for that
+    SPOT_AGAIN = "spot_again"  # a spot server runs and takes over from an on-demand one
+    SLACK = "slack"  # a job has time enough to wait for spot servers, without an on-demand one
+    JOB_DONE = "job_done"  # the job has all of its GPU-hours
     SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
     UNATTENDED = "unattended"  # the daemon has been silent for too long; `bidder guard` looks after it
     # to hold

@@ -23,6 +23,7 @@ from bidder.domain.money import Currency
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
+from bidder.domain.work import Work
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -150,7 +151,7 @@ def _classes() -> dict[str, type[Any]]:
     modules = (market, money, policy, price_rules, stances, actions)
     found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     known = {k.__name__: k for k in found if dataclasses.is_dataclass(k) and k.__name__[0] != "_"}
-    return {**known, "Position": Position, "Quote": Quote, "Holding": view.Holding}
+    return {**known, "Position": Position, "Quote": Quote, "Holding": view.Holding, "Work": Work}
 
 
 def _enums() -> dict[str, type[Enum]]:

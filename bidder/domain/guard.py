@@ -21,8 +21,9 @@ from bidder.domain.actions import (
     Withdraw,
 )
 from bidder.domain.ids import ServerId
+from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Target
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import View
 from bidder.errors import NoRate
@@ -65,7 +66,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         urgency=0,
         wants_book=None,
         wants_orders=asks,
-        due=_all_shown_at(action.server, view) if asks else decision.due,
+        due=_all_shown_at(action.server, view, now) if asks else decision.due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
 
@@ -104,9 +105,9 @@ def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> St
         opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
         if opens_at is not None and now < opens_at:
             return Reason.CLOCK, {"opens_at": opens_at.isoformat()}
-        return _above_ceiling(action.server, action.price, target, view)
+        return _above_ceiling(action.server, action.price, target.ceiling, view)
     return (
-        _above_ceiling(action.server, action.price, target, view)
+        _above_ceiling(action.server, action.price, target.ceiling, view)
         or _above_on_demand(action.server, action.price, target, view, policy)
         or _over_budget(action.price, holding.order.price, view, policy)
         or _unattended(action, view, policy, now)
@@ -123,14 +124,24 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         return Reason.RAIL, {"rail": "already_on_server"}
     if view.intent_on(action.server) is not None:
         return Reason.IN_DOUBT, {}
-    spot = isinstance(action, PlaceBid)
+    job = target.params if isinstance(target.params, DeadlineParams) else None
+    stopped: Stop
+    if isinstance(action, PlaceBid):
+        stopped = _above_ceiling(action.server, action.price, target.ceiling, view) or _above_on_demand(
+            action.server, action.price, target, view, policy
+        )
+    elif job is None:
+        return Reason.RAIL, {"rail": "no_on_demand"}
+    else:
+        stopped = _above_ceiling(action.server, action.price, target.limit(on_demand=True), view)
+    # Of a job's allowance one creation is kept for the server on demand that it may come to need.
+    kept = 1 if job is not None and isinstance(action, PlaceBid) else 0
     return (
         _forbidden_currency(action.server, action.price.currency, target, view)
-        or _above_ceiling(action.server, action.price, target, view)
-        or (_above_on_demand(action.server, action.price, target, view, policy) if spot else None)
-        or _enough(target, view, policy, now)
+        or stopped
+        or _enough(action, target, view, policy, now)
         or _too_many(view, policy)
-        or _churn(action.server, view, policy, now)
+        or _churn(action.server, view, policy, now, kept=kept)
         or _forgotten(view)
         or _twin(action.server, view, now)
         or _balance(action.price, view, policy)
@@ -156,12 +167,20 @@ def _above_on_demand(server: ServerId, price: Price, target: Target, view: View,
     return (Reason.ON_DEMAND_CHEAPER, {"on_demand": str(cap)}) if cap < price else None
 
 
-def _enough(target: Target, view: View, policy: Policy, now: datetime) -> Stop:
-    """Stop a creation that would make more live orders than wanted, save a renewal's one."""
+def _enough(
+    action: PlaceBid | RentOnDemand, target: Target, view: View, policy: Policy, now: datetime
+) -> Stop:
+    """Stop a creation that would make more live orders than wanted.
+
+    One more may stand while an old order runs out, or while a job changes between spot and on demand.
+    """
     held = view.holdings_of(target.name)
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
     ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
-    most = target.want + (1 if target.renewal.overlap and ending else 0)
+    kind = OrderKind.SPOT if isinstance(action, PlaceBid) else OrderKind.ON_DEMAND
+    job = isinstance(target.params, DeadlineParams)
+    changing = job and any(holding.order.kind is not kind for holding in held)
+    most = target.want + (1 if changing or (target.renewal.overlap and ending) else 0)
     live = len(held) + len(unexplained(target, view, policy.mode)) + pending
     if live < most:
         return None
@@ -197,19 +216,22 @@ def _forgotten(view: View) -> Stop:
     return Reason.STALE, {"recalled_at": since.isoformat()}
 
 
-def _all_shown_at(server: ServerId, view: View) -> datetime | None:
-    """Return from when on our orders show all that came of the creations on this server, or before."""
+def _all_shown_at(server: ServerId, view: View, now: datetime) -> datetime | None:
+    """Return from when on our orders show all that came of the creations on this server, or before.
+
+    None where that moment has come: our orders need only be read.
+    """
     shown = [c.at + _TWIN_SHOWN for c in view.creations if c.server == server and not c.refused]
     if view.recalled_at is not None:
         shown.append(view.recalled_at + _TWIN_SHOWN)
-    return max(shown, default=None)
+    return max((at for at in shown if at > now), default=None)
 
 
-def _above_ceiling(server: ServerId, price: Price, target: Target, view: View) -> Stop:
+def _above_ceiling(server: ServerId, price: Price, limit: Ceiling, view: View) -> Stop:
     listing = view.marketplace.listings.get(server)
     gpus = 1 if listing is None else listing.specs.gpu_count
     try:
-        ceiling = target.ceiling.for_server(gpus, price.currency, view.rates)
+        ceiling = limit.for_server(gpus, price.currency, view.rates)
     except NoRate:
         return Reason.NO_RATE, {"currency": price.currency.short}
     if price > ceiling:
@@ -233,12 +255,12 @@ def _too_many(view: View, policy: Policy) -> Stop:
     return None
 
 
-def _churn(server: ServerId, view: View, policy: Policy, now: datetime) -> Stop:
+def _churn(server: ServerId, view: View, policy: Policy, now: datetime, *, kept: int) -> Stop:
     recent = [created for created in view.creations if now - created.at < _HOUR]
-    if len(recent) >= policy.rails.max_creations_per_hour:
+    if len(recent) >= max(1, policy.rails.max_creations_per_hour - kept):
         return Reason.CHURN, {"creations_last_hour": len(recent)}
     here = sum(1 for created in recent if created.server == server)
-    if here >= policy.rails.max_creations_per_server_hour:
+    if here >= max(1, policy.rails.max_creations_per_server_hour - kept):
         return Reason.CHURN, {"creations_on_server_last_hour": here}
     return None
 

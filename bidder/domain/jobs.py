@@ -8,6 +8,8 @@ spot, because trying it and going back to on demand costs two starts, which ther
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -57,6 +59,9 @@ def held_by_net(standing: Standing, wanted: Choice) -> Choice:
     """
     if wanted is Choice.SPOT and not standing.available:
         wanted = Choice.IDLE
+    if standing.running is Choice.SPOT and standing.available and standing.slack < standing.restart:
+        # A start is more than there is time for: only what runs can still be in time.
+        return Choice.SPOT
     if wanted is Choice.ON_DEMAND or _safe(standing, wanted):
         return wanted
     if standing.running is Choice.SPOT and standing.available and _safe(standing, Choice.SPOT):
@@ -129,6 +134,44 @@ def _share(spells: float, kept: float) -> float:
     return _faded(spells, kept) / spells
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What was seen of a job's spot servers until ``looked_at``.
+
+    ``spot`` and ``on_demand`` are what the best server of either kind costs, in USD per GPU-day, as
+    far as known. ``available``: a spot server can be had, and costs no more than one on demand.
+    """
+
+    looked_at: datetime
+    spells: Spells = Spells()
+    available: bool = False
+    spot: Decimal | None = None
+    on_demand: Decimal | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Return the on-demand price over the spot price; a usual one where either is not known."""
+        if self.spot is None or self.on_demand is None or self.spot <= 0:
+            return _USUAL_RATIO
+        return float(self.on_demand / self.spot)
+
+    def seen(self, *, available: bool | None, at: datetime) -> "Outlook":
+        """Return the outlook after a look; None: nothing new could be told."""
+        known = self.available if available is None else available
+        after = (at - self.looked_at).total_seconds()
+        if after <= 0:
+            return replace(self, available=known)
+        spells = self.spells
+        if after > _LONGEST_GAP:
+            spells = replace(spells, last=None)  # nobody looked: how often it changed is not known
+        return replace(
+            self, looked_at=at, spells=spells.seen(available=known, after=after), available=known
+        )
+
+
+_USUAL_RATIO = 3.0
+_LONGEST_GAP = 600.0
+
 # On demand is left for nothing only with so many more starts of slack than it was taken with.
 _HYSTERESIS = 5
 # A spell that is over within so many starts is not worth an on-demand server.
@@ -152,7 +195,7 @@ def reserve(standing: Standing, spells: Spells) -> float:
     Two starts for each spell to come, one more for each of the square root of their number (they come
     at random), the two of a change under way, and the time until the next look.
     """
-    to_come = standing.time_left / (spells.mean_up + spells.mean_down)
+    to_come = max(standing.time_left, 0.0) / (spells.mean_up + spells.mean_down)
     starts: float = 2 * to_come + to_come**0.5 + 2
     return standing.restart * starts + standing.look
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from bidder.domain import guard, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
-from bidder.domain.policy import Policy, Target, TrackParams
+from bidder.domain.policy import DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
 from bidder.domain.selection import Found, NeedsBook, SearchResult
 from bidder.domain.strategies import common, track
@@ -49,7 +49,7 @@ def leave_or_stay(
         return common.walk_down(here, wanted, Reason.MARK_DOWN, now)
     if verdict.reason in _LEAVING:
         return _left(verdict, here, view, policy, now)
-    params = here.target.params
+    params = here.target.bidding
     moves = isinstance(params, TrackParams) and params.move_running
     if moves and verdict.action is None and verdict.reason in {Reason.WINNING, Reason.CLOCK}:
         return _moved_while_running(verdict, here, view, policy, now)
@@ -126,7 +126,7 @@ def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datet
 
     The creation fee is spread over the time until this order would end anyway, a day at most.
     """
-    params = here.target.params
+    params = here.target.bidding
     if not isinstance(params, TrackParams):
         return False
     left = max(min(here.holding.order.ends_at - now, _DAY), timedelta(minutes=1))
@@ -199,18 +199,27 @@ def search(
 
 
 def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:
-    """Return the servers that must not be bid on: ours, in doubt, refused, worn out, deadly, at war."""
+    """Return the servers that must not be bid on: taken, left alone as deadly, or at war."""
+    servers = set(taken(view, policy, now, kept=isinstance(target.params, DeadlineParams)))
+    servers.update(workloads.left_alone(target.name, view, now))
+    if isinstance(target.bidding, TrackParams):
+        servers.update(_at_war(target.bidding, view, now))
+    return frozenset(servers)
+
+
+def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:
+    """Return the servers on which nothing may be ordered: ours, in doubt, refused or worn out.
+
+    With ``kept`` also those whose last creation of the hour is kept for renting on demand.
+    """
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(
         s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
     )
     worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
-    most = policy.rails.max_creations_per_server_hour
+    most = max(1, policy.rails.max_creations_per_server_hour - kept)
     servers.update(server for server, count in worn.items() if count >= most)
-    servers.update(workloads.left_alone(target.name, view, now))
-    if isinstance(target.params, TrackParams):
-        servers.update(_at_war(target.params, view, now))
     return frozenset(servers)
 
 

@@ -48,6 +48,9 @@ class Event(StrEnum):
     RELOAD_REFUSED = "reload_refused"  # the configuration that was read again cannot be used
     STOPPED = "stopped"  # trading has ended by itself
     SILENT = "silent"  # the daemon is silent; what `bidder guard` did about its orders
+    JOB_DONE = "job_done"  # a job with a deadline has all of its GPU-hours
+    JOB_LATE = "job_late"  # a job cannot be in time any more, not even on demand
+    JOB_MISSED = "job_missed"  # a job's deadline is over, and the job is not
     SUMMARY = "summary"  # what the last day brought
     TEST = "test"  # asked for by `bidder notify test`
     DIGEST = "digest"  # several notices in one, when there are too many

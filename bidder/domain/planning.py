@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, moving, price_rules, strategies, workloads
+from bidder.domain import deadlines, guard, moving, price_rules, strategies, workloads
 from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.quotes import Quote
 from bidder.domain.selection import Found, NeedsBook, NothingFits
@@ -63,25 +63,41 @@ def _for_target(
     held = account.by_target.get(target.name, ())
     strange = unexplained(target, view, policy.mode) if None in account.by_target else ()
     open_here = [intent for intent in view.intents if intent.target == target.name]
-    decisions = [_waiting(intent_server, target, view) for intent_server in _creating(open_here)]
+    creating = _creating(open_here)
+    decisions = [_waiting(intent_server, target, view) for intent_server in creating]
+    decisions.extend(_unexplained(holding, target) for holding in strange)
+    if isinstance(target.params, DeadlineParams):
+        decisions.extend(_for_job(target, target.params, account, view, policy, now))
+        return decisions
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(held, counted - target.want, view, account.dead)
     decisions.extend(_for_holding(h, target, account, view, policy, now, surplus) for h in held)
-    creating = len(_creating(open_here))
     # Never more than one over ``want``, and that one only while an old order runs out.
-    decisions.extend(_unexplained(holding, target) for holding in strange)
-    allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - creating
+    allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - len(creating)
     allowed -= len(strange)
-    empty = min(target.want - counted - creating, allowed)
+    empty = min(target.want - counted - len(creating), allowed)
     if empty > 0:
-        decisions.append(
-            _fill(
-                target, view, policy, now, empty=empty, renewing=bool(ending) and target.renewal.overlap
-            )
-        )
+        renewing = bool(ending) and target.renewal.overlap
+        decisions.append(_fill(target, view, policy, now, empty=empty, renewing=renewing))
     return decisions
+
+
+def _for_job(
+    target: Target,
+    params: DeadlineParams,
+    account: _Account,
+    view: View,
+    policy: Policy,
+    now: datetime,
+) -> list[Decision]:
+    job = deadlines.steps(target, params, view, policy, now)
+    held = account.by_target.get(target.name, ())
+    found = [_for_holding(h, target, account, view, policy, now, job.give_up) for h in held]
+    if job.seek > 0:
+        found.append(_fill(target, view, policy, now, empty=job.seek, renewing=False))
+    return [*job.decisions, *map(job.told, found)]
 
 
 def _creating(intents: list[Intent]) -> list[ServerId]:
@@ -108,17 +124,17 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
 
 def _surplus(
     held: tuple[Holding, ...], count: int, view: View, dead: Mapping[OrderId, Dead]
-) -> frozenset[int]:
+) -> dict[OrderId, Reason]:
     """Return the orders that are too many: those that do not run first, then the dead, the dearest."""
     if count <= 0:
-        return frozenset()
+        return {}
 
     def worth(holding: Holding) -> tuple[bool, bool, Decimal]:
         rate = holding.order.price
         usd = view.rates.to_usd(rate) if view.rates.knows(rate.currency) else rate.amount
         return (holding.active is not False, holding.order.order not in dead, -usd)
 
-    return frozenset(h.order.order for h in sorted(held, key=worth)[:count])
+    return {h.order.order: Reason.SURPLUS for h in sorted(held, key=worth)[:count]}
 
 
 def _for_holding(
@@ -128,7 +144,7 @@ def _for_holding(
     view: View,
     policy: Policy,
     now: datetime,
-    surplus: frozenset[int],
+    surplus: Mapping[OrderId, Reason],
 ) -> Decision:
     order = holding.order
     base = Decision(target=target.name, reason=Reason.STALE, server=order.server, order=order.order)
@@ -148,7 +164,7 @@ def _for_holding(
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
-        return replace(base, reason=Reason.SURPLUS, action=action, urgency=common.URGENT_LEAVE)
+        return replace(base, reason=surplus[order.order], action=action, urgency=common.URGENT_LEAVE)
     found = account.dead.get(order.order)
     if found is not None and found.kept is None:
         return workloads.given_up(found)

@@ -218,7 +218,24 @@ class OwnParams:
     code: str = ""
 
 
-StrategyParams = (
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineParams:
+    """``deadline``: so many GPU-hours by a moment, on spot as long as there is time, else on demand.
+
+    ``on_demand_ceiling``: the most that an on-demand server may cost. ``bidding``: how spot servers
+    are bid for. ``margin``: time kept in reserve at the end, for what goes wrong on the way to an
+    on-demand server.
+    """
+
+    gpu_hours: Decimal
+    by: datetime
+    on_demand_ceiling: Ceiling
+    bidding: TrackParams | AdaptiveParams = TrackParams()
+    margin: timedelta = timedelta(minutes=10)
+
+
+# How one standing bid is decided on.
+BiddingParams = (
     FixedParams
     | TrackParams
     | AdaptiveParams
@@ -230,6 +247,7 @@ StrategyParams = (
     | AutospottingParams
     | OwnParams
 )
+StrategyParams = BiddingParams | DeadlineParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +280,26 @@ class Target:
         return self.ceiling if self.value is None else self.value
 
     @property
+    def bidding(self) -> BiddingParams:
+        """Return what its bids go by: the strategy's own settings, or those that a job names."""
+        return self.params.bidding if isinstance(self.params, DeadlineParams) else self.params
+
+    @property
+    def rents(self) -> bool:
+        """Return whether it may rent on demand, too."""
+        return isinstance(self.params, DeadlineParams)
+
+    def limit(self, *, on_demand: bool) -> Ceiling:
+        """Return the ceiling for an order of this kind."""
+        if on_demand and isinstance(self.params, DeadlineParams):
+            return self.params.on_demand_ceiling
+        return self.ceiling
+
+    @property
     def margin_ticks(self) -> int:
         """Return how many quanta above the best rival a sufficient bid stands."""
-        increments = self.params.margin_ticks if isinstance(self.params, TrackParams) else 1
+        bidding = self.bidding
+        increments = bidding.margin_ticks if isinstance(bidding, TrackParams) else 1
         return increments * self.increment
 
 

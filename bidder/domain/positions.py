@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain import price_rules, quotes, selection
-from bidder.domain.market import Book, Listing, Offer
+from bidder.domain.market import Book, Listing, Offer, OrderKind
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import Per, Policy, Target
+from bidder.domain.policy import Ceiling, Per, Policy, Target
 from bidder.domain.price_rules import StepSample
 from bidder.domain.stances import Stance
 from bidder.domain.view import BookSeen, Holding, View
@@ -82,7 +82,8 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     book = None if seen is None else seen.book
     rates = view.rates if book is None else book.rates.over(view.rates)
     currency = order.price.currency
-    ceiling, cap = _limits(currency, listing, target, view, policy)
+    limit = target.limit(on_demand=order.kind is OrderKind.ON_DEMAND)
+    ceiling, cap = _limits(currency, listing, target, limit, view, policy)
     rival = floor = needed = None
     if book is not None and book.valued(rates):
         rival = book.best_rival(rates, view.holdings)
@@ -117,16 +118,21 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
 
 
 def _limits(
-    currency: Currency, listing: Listing | None, target: Target, view: View, policy: Policy
+    currency: Currency,
+    listing: Listing | None,
+    target: Target,
+    limit: Ceiling,
+    view: View,
+    policy: Policy,
 ) -> tuple[Price | None, Price | None]:
     """Return ceiling and cap in ``currency``; None where they cannot be said."""
-    if listing is None and target.ceiling.per is Per.GPU:
+    if listing is None and limit.per is Per.GPU:
         # Not on the marketplace just now: how many GPUs it has is not known.
         return None, None
     gpus = 1 if listing is None else listing.specs.gpu_count
     try:
         # The newest rates, not the book's: the ceiling is a promise about now.
-        ceiling = target.ceiling.for_server(gpus, currency, view.rates)
+        ceiling = limit.for_server(gpus, currency, view.rates)
     except NoRate:
         return None, None
     if policy.rails.allow_above_on_demand:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Book, Listing, Marketplace, Wallet
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import Requirements, Target
+from bidder.domain.policy import DeadlineParams, Requirements, Target
 from bidder.domain.quotes import Quote, on_demand_cap, quote
 from bidder.domain.view import BookSeen, Candidate
 
@@ -126,6 +126,28 @@ def shortlist(
         score = _least_score(listing, target, rates, currencies)
         if score is not None:
             found.append(Candidate(listing=listing, score=score))
+    found.sort(key=lambda candidate: (candidate.score, candidate.listing.server))
+    return tuple(found[:SHORTLIST])
+
+
+def rentals(
+    marketplace: Marketplace, target: Target, rates: Rates, currencies: frozenset[Currency]
+) -> tuple[Candidate, ...]:
+    """Return the free servers that a target's job may rent on demand, cheapest first."""
+    if not isinstance(target.params, DeadlineParams):
+        return ()
+    ceiling = target.params.on_demand_ceiling
+    found = []
+    for listing in marketplace.listings.values():
+        if listing.rented or listing.server in marketplace.own_servers:
+            continue
+        price = listing.on_demand_usd(rates, currencies)
+        if price is None or not qualifies(listing, target.requirements):
+            continue
+        if not rates.knows(ceiling.price.currency):
+            continue
+        if price <= ceiling.for_server(listing.specs.gpu_count, price.currency, rates):
+            found.append(Candidate(listing=listing, score=weigh(rates.to_usd(price), listing)))
     found.sort(key=lambda candidate: (candidate.score, candidate.listing.server))
     return tuple(found[:SHORTLIST])
 

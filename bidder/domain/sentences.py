@@ -44,6 +44,16 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         ("none since {dead_since}", "{found}", "{kept}"),
     ),
     Reason.WORKLOAD_ALIVE: ("The workload answered again", ("silent since {dead_since}",)),
+    Reason.DEADLINE: (
+        "The job had to compute on demand to be in time",
+        ("{gpu_hours_left} GPU-hours are left", "{slack_minutes} minutes are to spare"),
+    ),
+    Reason.SPOT_AGAIN: ("A spot server ran again, so the on-demand one was not needed any more", ()),
+    Reason.SLACK: (
+        "The job had time to wait for spot servers",
+        ("{gpu_hours_left} GPU-hours are left", "{slack_minutes} minutes are to spare"),
+    ),
+    Reason.JOB_DONE: ("The job had all of its GPU-hours", ("they are {gpu_hours}",)),
     Reason.ORDERED: ("You asked for it", ()),
     Reason.SHUTDOWN: ("The daemon stopped and was to leave no order behind", ()),
     Reason.UNATTENDED: (
@@ -69,7 +79,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         ("{needed} is needed", "the cheapest is {cheapest}", "the ceiling is {ceiling}"),
     ),
     Reason.NOT_WORTH_IT: ("The server could be won, but too near its value to be worth a start", ()),
-    Reason.NO_CANDIDATE: ("No server on the marketplace fits below the ceiling", ()),
+    Reason.NO_CANDIDATE: (
+        "No server on the marketplace fits below the ceiling",
+        ("{on_demand_ceiling} on demand",),
+    ),
     Reason.STALE: ("What was known was too old to act on, so the market was looked at first", ()),
     Reason.NO_RATE: ("An exchange rate was missing", ("none is known for {currency}",)),
     Reason.IN_DOUBT: ("An earlier request's outcome was not known yet", ()),

@@ -24,7 +24,9 @@ def unexplained(target: Target, view: View, mode: Mode) -> tuple[Holding, ...]:
 
 def _alike(holding: Holding, target: Target, view: View) -> bool:
     order = holding.order
-    if order.kind is not OrderKind.SPOT or order.image != target.launch.image:
+    if order.image != target.launch.image:
+        return False
+    if order.kind is not OrderKind.SPOT and not target.rents:
         return False
     listing = view.marketplace.listings.get(order.server)
     return listing is None or selection.qualifies(listing, target.requirements)

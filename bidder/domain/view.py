@@ -6,17 +6,19 @@ A ``View`` is replaced, never changed. What the exchange said carries the moment
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
+from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import AdaptiveParams, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.stances import USUAL, School, Stance
+from bidder.domain.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class Holding:
 
     ``target`` is None for an order that no intent of ours explains: a person's. ``active`` is what
     the last book said (None: no book read yet, or an on-demand order). ``outbid_since`` is when we
-    first saw it not active; ``missing_since`` when our orders first failed to list it.
+    first saw it not active; ``missing_since`` when our orders first failed to list it. ``work`` is what
+    it has computed.
     """
 
     order: OwnOrder
@@ -38,6 +41,7 @@ class Holding:
     missing_since: datetime | None = None
     missing_reads: int = 0
     ended_at: datetime | None = None
+    work: Work = Work()
 
     @property
     def ours(self) -> bool:
@@ -119,9 +123,11 @@ class View:
     the exchange, asked for ended ones as well, has listed them no more; of the ``unbooked`` ones the
     final spend has not been read yet. ``rate_probes`` name, for a target whose servers cannot be
     valued for want of a rate, a server whose book would bring the rates. ``schools`` hold what adaptive
-    targets have learnt. ``revenants`` are ended orders that are listed as running all the same, and
-    since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it is
-    known to be whole; ``begun_anew`` says that there was no memory at all. ``pulses`` are what the
+    targets have learnt. Of targets with a job, ``rentals`` are the servers that they may rent on demand
+    and ``outlooks`` what was seen of the spot servers. ``computed`` is, by target, what ended orders
+    have computed, in GPU-time. ``revenants`` are ended orders that are listed as running all the same,
+    and since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it
+    is known to be whole; ``begun_anew`` says that there was no memory at all. ``pulses`` are what the
     probes of running orders show, ``replaced`` the orders given up for dead within a day.
     """
 
@@ -156,6 +162,9 @@ class View:
     schools: Mapping[str, School] = field(default_factory=dict)
     pulses: Mapping[OrderId, Pulse] = field(default_factory=dict)
     replaced: tuple[Replaced, ...] = ()
+    rentals: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
+    computed: Mapping[str, timedelta] = field(default_factory=dict)
 
     @property
     def untouched(self) -> bool:
@@ -165,9 +174,9 @@ class View:
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""
         school = self.schools.get(target.name)
-        if school is None or not isinstance(target.params, AdaptiveParams):
+        if school is None or not isinstance(target.bidding, AdaptiveParams):
             return USUAL
-        return school.best(head_start=target.params.head_start)
+        return school.best(head_start=target.bidding.head_start)
 
     def with_holding(self, holding: Holding) -> "View":
         """Return the view with this holding replaced or added."""
@@ -176,6 +185,20 @@ class View:
     def without_holding(self, order: OrderId) -> "View":
         """Return the view without this order."""
         return replace(self, holdings={key: held for key, held in self.holdings.items() if key != order})
+
+    def having_ended(self, *over: Holding) -> "View":
+        """Return the view with what these orders have computed added to their targets'."""
+        computed = dict(self.computed)
+        for holding in over:
+            if holding.target is not None:
+                before = computed.get(holding.target, timedelta(0))
+                computed[holding.target] = before + holding.work.gpu_time
+        return replace(self, computed=computed)
+
+    def gpus_of(self, server: ServerId) -> int | None:
+        """Return how many GPUs a server has; None where the marketplace does not list it."""
+        listing = self.marketplace.listings.get(server)
+        return None if listing is None else max(1, listing.specs.gpu_count)
 
     def own_ids(self) -> frozenset[OrderId]:
         """Return the ids of all live orders of the account."""

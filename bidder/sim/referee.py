@@ -234,7 +234,7 @@ class Referee(Watcher, Observer):
             return
         gpus = self._market.stalls[order.server_id].listing.gpu()[0]
         rates = self._rates if self._rates is not None else self._market.rates
-        ceiling = tally.target.ceiling_in(order.currency, gpus, rates)
+        ceiling = tally.target.ceiling_in(order.currency, gpus, rates, spot=order.spot)
         if ceiling is None or order.price > ceiling:
             self._ceiling_breaches += 1
 
@@ -249,6 +249,8 @@ class Referee(Watcher, Observer):
         doubled = any(not target.renewing(other, at) for other in here)
         excess = len(mine) + 1 - target.want
         renewing = sum(target.renewing(other, at) for other in mine)
+        if target.on_demand_ceiling is not None and any(o.spot is not order.spot for o in mine):
+            renewing += 1
         if doubled or excess > renewing:
             self._double_orders += 1
 

@@ -32,7 +32,8 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     ``gpu_models`` are looked for in the GPU's name, letter case and punctuation aside.
     ``currencies`` empty means any. ``renew_before_seconds`` with ``renew_overlap`` allows a
-    successor beside an order that ends within that time.
+    successor beside an order that ends within that time. ``on_demand_ceiling`` lets it rent on demand
+    below that, and have one order more while it changes between spot and on demand.
     """
 
     name: str
@@ -52,6 +53,7 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     currencies: tuple[str, ...] = ()
     renew_before_seconds: float = 0
     renew_overlap: bool = False
+    on_demand_ceiling: Ceiling | None = None
 
     def pays_in(self, currency: str) -> bool:
         """Return whether the owner pays in this currency."""
@@ -85,10 +87,13 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             and _enough(listing.mrl_hours, self.min_mrl_hours)
         )
 
-    def ceiling_in(self, currency: str, gpus: int, rates: Mapping[str, Decimal]) -> Decimal | None:
+    def ceiling_in(
+        self, currency: str, gpus: int, rates: Mapping[str, Decimal], *, spot: bool = True
+    ) -> Decimal | None:
         """Return the ceiling for one server in ``currency`` per day, or None without a rate."""
-        amount = Decimal(self.ceiling.amount) * (gpus if self.ceiling.per == "gpu" else 1)
-        own = Currency.named(self.ceiling.currency)
+        ceiling = self.ceiling if spot or self.on_demand_ceiling is None else self.on_demand_ceiling
+        amount = Decimal(ceiling.amount) * (gpus if ceiling.per == "gpu" else 1)
+        own = Currency.named(ceiling.currency)
         if own == currency:
             return amount
         known = {Currency.USD: Decimal(1), **rates}
@@ -130,12 +135,14 @@ def targets_from(values: Any) -> tuple[RefereeTarget, ...]:
     except msgspec.ValidationError as exc:
         raise BadInput(f"targets: {exc}") from exc
     for target in targets:
-        try:
-            amount = Decimal(target.ceiling.amount)
-        except ArithmeticError:
-            amount = Decimal("NaN")
-        if not amount.is_finite() or amount <= 0:
-            raise BadInput(f"target {target.name}: the ceiling {target.ceiling.amount!r} is no amount")
+        ceilings = (target.ceiling, target.on_demand_ceiling)
+        for ceiling in (each for each in ceilings if each is not None):
+            try:
+                amount = Decimal(ceiling.amount)
+            except ArithmeticError:
+                amount = Decimal("NaN")
+            if not amount.is_finite() or amount <= 0:
+                raise BadInput(f"target {target.name}: the ceiling {ceiling.amount!r} is no amount")
         if target.want < 1:
             raise BadInput(f"target {target.name}: want must be at least 1, not {target.want}")
     return targets

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, cast, func, select
 
 from bidder.domain.actions import Reason
 from bidder.domain.ids import OrderId, ServerId
@@ -49,6 +49,7 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         intents=tuple(rows.intent_of(row) for row in unfinished),
         ended={OrderId(row.order_id): ServerId(row.server_id) for row in over},
         unbooked=frozenset(OrderId(row.order_id) for row in over if not row.expired),
+        computed=_computed(connection, account, mode),
         rules=ClockRules()
         if rules is None
         else ClockRules(creation=rules.creation, raised=rules.raised),
@@ -66,6 +67,24 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         last_pass_at=known.get("last_pass_at"),
         last_pass_id=known.get("last_pass_id") or 0,
     )
+
+
+def _computed(connection: Connection, account: str, mode: Mode) -> dict[str, timedelta]:
+    """Return the GPU-time of each target's ended orders; however old, a job counts all of it."""
+    orders = tables.orders
+    gpu_time = func.sum(cast(orders.c.computed, BigInteger) * orders.c.gpus)
+    found = connection.execute(
+        select(orders.c.target, gpu_time)
+        .where(
+            orders.c.account == account,
+            _of(mode, orders),
+            orders.c.ended_at.is_not(None),
+            orders.c.target.is_not(None),
+            orders.c.computed > timedelta(0),
+        )
+        .group_by(orders.c.target)
+    )
+    return {target: timedelta(microseconds=int(total)) for target, total in found}
 
 
 def _creations(

@@ -6,7 +6,7 @@ never enters the store cannot leak from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -29,13 +29,15 @@ class Memory:
     """Everything a daemon needs to know again when it starts.
 
     ``ended`` are orders that were over by then, with their servers; of the ``unbooked`` ones the
-    exchange's final word on the spend is still missing.
+    exchange's final word on the spend is still missing. ``computed`` is, by target, what its ended
+    orders have computed, in GPU-time.
     """
 
     holdings: tuple[Holding, ...] = ()
     intents: tuple[Intent, ...] = ()
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
+    computed: Mapping[str, timedelta] = field(default_factory=dict)
     rules: ClockRules = ClockRules()
     steps: tuple[StepSample, ...] = ()
     creations: tuple[Created, ...] = ()

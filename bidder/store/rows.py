@@ -15,6 +15,7 @@ from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LoweringClock, StepSample
 from bidder.domain.view import Holding
+from bidder.domain.work import Work
 from bidder.store.records import (
     BookRecord,
     DecisionRecord,
@@ -103,6 +104,9 @@ def order_values(account: str, holding: Holding) -> dict[str, Any]:
         "missing_reads": holding.missing_reads,
         "ended_at": holding.ended_at,
         "assumed": order.assumed,
+        "gpus": holding.work.gpus,
+        "computed": holding.work.computed,
+        "starting": holding.work.starting,
     }
     if holding.ended_at is None:
         values["end_cause"] = None  # it was believed to be over and is not
@@ -147,6 +151,7 @@ def holding_of(row: Row[Any]) -> Holding:
         missing_since=row.missing_since,
         missing_reads=row.missing_reads,
         ended_at=row.ended_at,
+        work=Work(gpus=row.gpus, computed=row.computed, starting=row.starting),
     )
 
 

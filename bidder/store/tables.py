@@ -78,6 +78,10 @@ orders = Table(
     Column("ended_at", Moment()),
     Column("end_cause", Words(2000)),
     Column("assumed", Boolean(), nullable=False, server_default=false()),
+    # What it has computed on so many GPUs, and how much of its latest start is still ahead.
+    Column("gpus", Integer(), nullable=False, server_default="1"),
+    Column("computed", Duration(), nullable=False, server_default="0"),
+    Column("starting", Duration(), nullable=False, server_default="0"),
     Index("ix_orders_ended", "account", "ended_at"),
 )
 

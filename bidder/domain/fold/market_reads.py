@@ -8,8 +8,9 @@ from decimal import Decimal
 from bidder.domain import selection, stances
 from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
-from bidder.domain.policy import Policy
+from bidder.domain.policy import DeadlineParams, Policy
 from bidder.domain.view import BookSeen, Holding, View
+from bidder.domain.work import Work
 
 # A change of a rate by more than this makes the shortlists anew.
 _RATE_DRIFT = Decimal("0.01")
@@ -32,7 +33,8 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
             outbid_reads = 1 + (0 if before is None else before.outbid_reads)
         since = None if active else (holding.outbid_since or at)
         if active != holding.active or since != holding.outbid_since:
-            held[holding.order.order] = replace(holding, active=active, outbid_since=since)
+            work = _started(holding, policy) if active and holding.active is not True else holding.work
+            held[holding.order.order] = replace(holding, active=active, outbid_since=since, work=work)
             changed.append(held[holding.order.order])
     held_here = any(h.order.server == answer.server for h in view.holdings.values())
     folded = replace(
@@ -48,6 +50,14 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
     return schooling.after_book(folded, answer, policy, at=at), tuple(changed)
+
+
+def _started(holding: Holding, policy: Policy) -> Work:
+    """Return the work of an order that is seen to run; a start is one that it did not run before."""
+    target = None if holding.target is None else policy.target(holding.target)
+    if target is None or (holding.active is None and holding.outbid_since is None):
+        return holding.work  # new, or the daemon is: its start has been counted
+    return holding.work.started(target.restart)
 
 
 def _rates_moved(before: View, after: View) -> bool:
@@ -72,20 +82,20 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
 
 def relist(view: View, policy: Policy) -> View:
     """Return the view with every target's shortlist made anew from the marketplace."""
-    lists = {
-        target.name: selection.shortlist(
-            view.marketplace, target, view.rates, selection.payable(target, view.wallets)
-        )
-        for target in policy.targets
-        if target.enabled
-    }
-    probes = {}
+    lists, rentals, probes = {}, {}, {}
     for target in policy.targets:
+        if not target.enabled:
+            continue
         currencies = selection.payable(target, view.wallets)
+        lists[target.name] = selection.shortlist(view.marketplace, target, view.rates, currencies)
+        if isinstance(target.params, DeadlineParams):
+            rentals[target.name] = selection.rentals(view.marketplace, target, view.rates, currencies)
         probe = selection.rate_probe(view.marketplace, target, view.rates, currencies)
-        if target.enabled and probe is not None:
+        if probe is not None:
             probes[target.name] = probe
-    return replace(view, shortlists=lists, rate_probes=probes, listed_at_rates=view.rates)
+    return replace(
+        view, shortlists=lists, rentals=rentals, rate_probes=probes, listed_at_rates=view.rates
+    )
 
 
 def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:

@@ -23,10 +23,11 @@ from bidder.domain.intents import (
     Verdict,
 )
 from bidder.domain.market import OrderKind, OwnOrder
-from bidder.domain.money import Price
+from bidder.domain.money import Money, Price
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
+from bidder.domain.work import Work
 
 # An ended order that is still listed as running after this long was not ended after all.
 _SURELY_BACK = timedelta(seconds=100)
@@ -55,7 +56,7 @@ def orders(
     """Fold one read of our orders and its verdicts on the open intents."""
     listed = {order.order: order for order in read.answer.orders}
     settled = _Settling(held=dict(view.holdings), intents=[], adopted=[], ended=[], touched=set())
-    _settle(settled, verdicts, listed, read, now)
+    _settle(settled, verdicts, listed, view, policy, read, now)
     _take_listed(settled, listed, view, policy, read, now)
     _take_missing(settled, listed, read, now)
     held, ended = settled.held, settled.ended
@@ -78,7 +79,7 @@ def orders(
         unlisted_since={o: since for o, since in unlisted.items() if o not in forgotten},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten,
         creation_fee_usd=_creation_fee(view, listed.values()),
-    )
+    ).having_ended(*ended)
     return OrdersFolded(
         view=folded,
         changed=tuple(held[o] for o in settled.touched if o in held),
@@ -103,6 +104,8 @@ def _settle(
     so_far: _Settling,
     verdicts: Iterable[Verdict],
     listed: dict[OrderId, OwnOrder],
+    view: View,
+    policy: Policy,
     read: OrdersRead,
     now: datetime,
 ) -> None:
@@ -113,6 +116,7 @@ def _settle(
             so_far.intents.append(kept)
         if verdict.settled is Settled.ADOPTED:
             holding = _adopt(verdict, listed, held, read, now)
+            holding = replace(holding, work=_first_work(holding, view, policy))
             held[holding.order.order] = holding
             so_far.adopted.append(holding)
             so_far.touched.add(holding.order.order)
@@ -141,6 +145,7 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
+        updated = replace(updated, work=_more_work(known, updated, view))
         if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
             target = _adopting_target(order, so_far, view, policy)
@@ -271,13 +276,15 @@ def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
 
 def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
     listing = view.marketplace.listings.get(order.server)
-    if listing is None or order.kind is not OrderKind.SPOT:
+    if listing is None:
         return None
     # Also those adopted from this very read: one too many would be cancelled as a surplus.
     taken = Counter(holding.target for holding in so_far.held.values())
     taken.update(intent.target for intent in so_far.intents if intent.creates)
     for target in policy.targets:
         room = taken[target.name] < target.want
+        if order.kind is not OrderKind.SPOT and not target.rents:
+            continue
         if target.enabled and room and selection.qualifies(listing, target.requirements):
             return target.name
     return None
@@ -314,6 +321,25 @@ def _lowered_by_others(known: Holding, price: Price, read: OrdersRead) -> bool:
         return False
     events = known.clock.events()
     return all(event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events)
+
+
+def _first_work(holding: Holding, view: View, policy: Policy) -> Work:
+    """Return what an order of ours has computed when it is first seen: what it has cost says it."""
+    order = holding.order
+    target = None if holding.target is None else policy.target(holding.target)
+    begun = Work(gpus=view.gpus_of(order.server) or 1)
+    begun = begun if target is None else begun.started(target.restart)
+    return begun.charged(Money.zero(order.spend.currency), order.spend, order.price)
+
+
+def _more_work(before: Holding, after: Holding, view: View) -> Work:
+    gpus = view.gpus_of(after.order.server) or before.work.gpus
+    # What was raised since has been paid at the lower price; the higher one never counts too much.
+    price = after.order.price
+    if before.order.price.currency == price.currency:
+        price = max(price, before.order.price)
+    counted = replace(before.work, gpus=gpus)
+    return counted.charged(before.order.spend, after.order.spend, price)
 
 
 def _missing(holding: Holding, read: OrdersRead) -> Holding:

@@ -62,6 +62,7 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
         holding,
         order=replace(holding.order, price=action.price),
         clock=holding.clock.after(event, now),
+        work=holding.work.lowered_from(holding.order.price) if action.lowers else holding.work,
         # A rival's answer to this raise is a new displacement, with a wait of its own.
         outbid_since=holding.outbid_since if action.lowers else None,
     )
@@ -89,7 +90,7 @@ def withdrawn(view: View, order: OrderId) -> View:
         view.without_holding(order),
         ended={**view.ended, order: holding.order.server},
         unbooked=view.unbooked | {order},
-    )
+    ).having_ended(holding)
 
 
 def lowered_too_soon(view: View, action: Reprice, *, wait_seconds: float | None, now: datetime) -> View:

@@ -20,12 +20,12 @@ def after_book(view: View, book: Book, policy: Policy, *, at: datetime) -> View:
     """Return the view with the book's price learnt by every adaptive target that it concerns."""
     schools = view.schools
     for target in policy.targets:
-        if not (target.enabled and isinstance(target.params, AdaptiveParams)):
+        if not (target.enabled and isinstance(target.bidding, AdaptiveParams)):
             continue
         if not _concerns(target, book.server, view):
             continue
         before = schools.get(target.name, School())
-        after = _learnt(before, target, target.params, view, book, at)
+        after = _learnt(before, target, target.bidding, view, book, at)
         if after is not before:
             schools = {**schools, target.name: after}
     return view if schools is view.schools else replace(view, schools=schools)

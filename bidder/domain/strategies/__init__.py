@@ -44,7 +44,7 @@ from bidder.errors import NoRate
 
 def decide(position: Position, policy: Policy, now: datetime) -> Decision:
     """Return what the target's strategy makes of one standing bid."""
-    match position.target.params:
+    match position.target.bidding:
         case FixedParams() as params:
             return fixed.decide(position, params, policy, now)
         case TrackParams() as params:
@@ -54,7 +54,7 @@ def decide(position: Position, policy: Policy, now: datetime) -> Decision:
         case OwnParams() as params:
             return own.decide(position, params, policy, now)
         case _:
-            return _by_baseline(position, position.target.params, policy, now)
+            return _by_baseline(position, position.target.bidding, policy, now)
 
 
 def _by_baseline(
@@ -93,7 +93,7 @@ def opening_bid(
     Raises:
         StrategyFailed: a strategy of the owner's gave no usable answer.
     """
-    match target.params:
+    match target.bidding:
         case FixedParams() as params:
             return fixed.opening_bid(quote, params, rates)
         case TrackParams():

@@ -35,6 +35,13 @@ def with_launch(more: str) -> str:
     return GOOD.replace("{image: ubuntu}", f"{{image: ubuntu, {more}}}")
 
 
+def with_job(more: str = "", *, by: str = "2027-01-01T00:00Z") -> str:
+    """Return the good configuration with a job (lines 7 and 8) and one more line."""
+    job = f"{{gpu_hours: 4, by: {by}, on_demand_ceiling: {{usd: 9}}}}"
+    gpus = GOOD.replace("RTX 3090}", "RTX 3090, gpus: 1}")
+    return f"{gpus}    strategy: deadline\n    deadline: {job}\n    {more}\n"
+
+
 SECOND = """\
   - name: two
     ceiling: {usd: 3}
@@ -180,6 +187,34 @@ CASES = {
     "wrong settings": (
         with_line("fixed: {price: {usd: 1}}"),
         "fixed: does not belong to strategy: track",
+    ),
+    "job without a deadline": (
+        with_line("strategy: deadline\n    deadline: {gpu_hours: 4, on_demand_ceiling: {usd: 9}}"),
+        "8: strategies[0].deadline.by: is required; say by when, such as by: 2027-01-01T00:00Z",
+    ),
+    "job without a ceiling on demand": (
+        with_line("strategy: deadline\n    deadline: {gpu_hours: 4, by: 2027-01-01T00:00Z}"),
+        "deadline.on_demand_ceiling: there is no ceiling for servers on demand; add",
+    ),
+    "moment without a zone": (
+        with_job(by="2027-01-01"),
+        "8: strategies[0].deadline.by: has no time zone (got '2027-01-01'); write it with its time zone",
+    ),
+    "no moment": (
+        with_job(by="tomorrow"),
+        "8: strategies[0].deadline.by: is no moment (got 'tomorrow')",
+    ),
+    "moment beyond all time": (
+        with_job(by="'0001-01-01T00:00+23:59'"),
+        "8: strategies[0].deadline.by: is out of range (got '0001-01-01T00:00+23:59'); write a moment",
+    ),
+    "overlap of a job": (
+        with_job("renew: {overlap: true}"),
+        "9: strategies[0].renew.overlap: does not belong to strategy: deadline",
+    ),
+    "settings of the strategy that does not bid": (
+        with_job("adaptive: {confirm: true}"),
+        "9: strategies[0].adaptive: does not belong to strategy: deadline; set deadline.spot: adaptive",
     ),
     "fixed above ceiling": (
         with_line("strategy: fixed\n    fixed: {price: {usd: 4}}"),

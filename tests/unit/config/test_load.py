@@ -5,7 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +14,16 @@ import pytest
 from bidder.config import KEYS, Settings, Token, keys, load_settings
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Money, Price
-from bidder.domain.policy import Ceiling, FixedParams, Mode, Per, Renewal, TrackParams
+from bidder.domain.policy import (
+    AdaptiveParams,
+    Ceiling,
+    DeadlineParams,
+    FixedParams,
+    Mode,
+    Per,
+    Renewal,
+    TrackParams,
+)
 from bidder.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +37,8 @@ strategies:
     servers: {gpu: RTX 3090}
     launch: {image: ubuntu}
 """
+
+JOB = "deadline: {gpu_hours: 40, by: 2027-01-01T00:00Z, on_demand_ceiling: {usd: 9}}\n"
 
 # Strategies that are not the default have sections of their own.
 OTHERS = frozenset(
@@ -50,6 +61,7 @@ def test_example_loads_without_a_word_and_sends_nothing(tmp_path: Path) -> None:
         "cheap-3090",
         "big-4090",
         "steady-3080",
+        "thesis-a6000",
     ]
     assert settings.warnings == ()
     assert settings.policy.targets[1].requirements.countries == {"DE", "NL", "FR", "NO"}
@@ -96,6 +108,14 @@ def test_every_documented_default_is_the_real_one(load: Load) -> None:
         value = key.default.strip("`")
         if key.path.startswith("strategies[]."):
             parts = key.path.removeprefix("strategies[].").split(".")
+            if parts[0] == "deadline":
+                chosen = f"strategy: deadline\n{JOB}"
+                usual = load(strategy(chosen)).fingerprint
+                place = "ceiling: {" if len(parts) == 3 else "deadline: {"
+                text = chosen.replace(place, f"{place}{parts[-1]}: {value}, ")
+                assert load(strategy(text)).fingerprint == usual, key.path
+                written += 1
+                continue
             if parts[0] in {"servers", "ceiling"}:
                 flow = {"servers": "gpu: RTX 3090", "ceiling": "usd: 3.50"}[parts[0]]
                 inner = (
@@ -157,6 +177,35 @@ def test_prices_are_exactly_as_written(load: Load, written: str, exact: str) -> 
     currency = Currency.BTC if exact == "0.000001" else Currency.USD
     assert ceiling == Ceiling(price=Price(Decimal(exact), currency), per=Per.GPU)
     assert str(ceiling.price.amount) == str(Decimal(written.strip("'")))
+
+
+def test_a_job_is_read(load: Load) -> None:
+    """Hours, moment, the ceiling on demand, and the settings of the strategy that bids for it."""
+    job = (
+        "deadline: {gpu_hours: 40.5, by: 2027-01-01 01:00+01:00, spot: adaptive, margin: 20m,"
+        " on_demand_ceiling: {usd: 9, per: gpu}}"
+    )
+    text = strategy(f"strategy: deadline\n{job}\nadaptive: {{raise_wait: 30s}}")
+    text = text.replace("RTX 3090}", "RTX 3090, gpus: 2}")
+
+    settings = load(text)
+
+    target = settings.policy.targets[0]
+    assert target.params == DeadlineParams(
+        gpu_hours=Decimal("40.5"),
+        by=datetime(2027, 1, 1, tzinfo=UTC),
+        on_demand_ceiling=Ceiling(price=Price(Decimal(9), Currency.USD), per=Per.GPU),
+        bidding=AdaptiveParams(raise_wait=timedelta(seconds=30)),
+        margin=timedelta(minutes=20),
+    )
+    assert target.bidding == AdaptiveParams(raise_wait=timedelta(seconds=30))
+    assert settings.warnings == ()
+
+
+def test_a_job_that_does_not_say_how_many_gpus_is_warned(load: Load) -> None:
+    """The fewest GPUs that fit are counted on, which may be dear."""
+    (warning,) = load(strategy(f"strategy: deadline\n{JOB}")).warnings
+    assert "a job counts on 1 GPUs in each server" in warning
 
 
 def test_full_strategy_is_read(load: Load) -> None:

@@ -30,7 +30,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.market import OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
-from bidder.domain.policy import Per, Policy, Rails, Renewal
+from bidder.domain.policy import Ceiling, DeadlineParams, Per, Policy, Rails, Renewal, Target
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import Created, View
 
@@ -119,8 +119,65 @@ def test_a_ceiling_per_gpu_counts_the_servers_gpus_or_one() -> None:
     assert stop_of(place(usd("2.0001"), server=999), view, policy) == (Reason.RAIL, "ceiling")
 
 
+def job(**changes: Any) -> Target:
+    """Return a target with a job that may pay 9 USD per day on demand, and 5 on spot."""
+    params = DeadlineParams(
+        gpu_hours=Decimal(40),
+        by=at(10**6),
+        on_demand_ceiling=Ceiling(price=usd("9")),
+    )
+    return make_target(params=params, **changes)
+
+
+def rent(price: Price, *, server: int = 202) -> RentOnDemand:
+    """Return a proposal to rent a server on demand."""
+    return RentOnDemand(server=ServerId(server), price=price, target=TARGET, launch=LAUNCH)
+
+
+def test_only_a_job_rents_on_demand_and_only_below_its_own_ceiling() -> None:
+    """The ceiling for spot servers does not hold on demand, nor the other way round."""
+    policy = make_policy(job())
+    view = make_view(policy, FREE)
+
+    assert judged(rent(usd("9")), view, policy).action is not None
+    assert stop_of(rent(usd("9.0001")), view, policy) == (Reason.RAIL, "ceiling")
+    assert stop_of(place(usd("5.0001")), view, policy) == (Reason.RAIL, "ceiling")
+    assert stop_of(rent(usd("1")), view, make_policy()) == (Reason.RAIL, "no_on_demand")
+
+
+def test_a_job_may_change_between_spot_and_on_demand_with_one_order_more() -> None:
+    """A second order of the same kind is one too many; of the other kind it takes over."""
+    policy = make_policy(job())
+    spot = make_view(policy, make_listing(), FREE, holdings=[make_holding()])
+    rented = make_view(
+        policy, make_listing(), FREE, holdings=[make_holding(order=make_order(kind=OrderKind.ON_DEMAND))]
+    )
+
+    assert stop_of(place(usd("2")), spot, policy) == (Reason.RAIL, "want")
+    assert judged(rent(usd("9")), spot, policy).action is not None
+    assert stop_of(rent(usd("9")), rented, policy) == (Reason.RAIL, "want")
+    assert judged(place(usd("2")), rented, policy).action is not None
+
+
+def test_of_a_jobs_creations_one_is_kept_for_renting() -> None:
+    """Bids stop one short of the breaker, so that the server on demand can still be had."""
+    policy = make_policy(job(), rails=Rails(max_creations_per_hour=3))
+    creations = tuple(Created(server=ServerId(300 + n), at=at(-600 - n)) for n in range(2))
+    view = make_view(policy, FREE, creations=creations)
+
+    assert judged(place(usd("2")), view, policy).reason is Reason.CHURN
+    assert judged(rent(usd("9")), view, policy).action is not None
+
+
+def test_spending_on_demand_counts_against_the_daily_limit() -> None:
+    """The limit in USD per day holds a rental as it holds a bid."""
+    policy = make_policy(job(), rails=Rails(max_usd_per_day=Decimal(6)))
+
+    assert stop_of(rent(usd("7")), make_view(policy, FREE), policy) == (Reason.RAIL, "max_usd_per_day")
+
+
 def test_spot_never_exceeds_on_demand_unless_the_owner_allows_it() -> None:
-    """Neither a creation nor a raise; a rental on demand may cost what it costs."""
+    """Neither a creation nor a raise."""
     target = make_target(want=2)
     listings = [make_listing(on_demand=usd("3")), make_listing(202, on_demand=usd("3"))]
     policy = make_policy(target)
@@ -128,8 +185,6 @@ def test_spot_never_exceeds_on_demand_unless_the_owner_allows_it() -> None:
     assert stop_of(place(usd("3.0001")), view, policy)[0] is Reason.ON_DEMAND_CHEAPER
     assert stop_of(reprice(usd("3.0001")), view, policy)[0] is Reason.ON_DEMAND_CHEAPER
     assert judged(place(usd("3")), view, policy).action is not None
-    rent = RentOnDemand(server=ServerId(202), price=usd("3"), target=TARGET, launch=LAUNCH)
-    assert judged(rent, view, policy).action is not None
     allowing = make_policy(target, rails=Rails(allow_above_on_demand=True))
     assert judged(place(usd("3.0001")), view, allowing).action is not None
 

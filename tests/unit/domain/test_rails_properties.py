@@ -10,17 +10,24 @@ from unit.domain.worlds import actions, policies, views
 
 from bidder.domain import guard, planning, price_rules
 from bidder.domain.actions import Action, Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
+from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.view import View
 
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def ceiling_of(target: Target, view: View, server: int, price: Price) -> Price:
-    """Return a target's ceiling for a server, reckoned anew."""
+def ceiling_of(
+    target: Target, view: View, server: int, price: Price, action: Action | None = None
+) -> Price:
+    """Return a target's ceiling for a server, reckoned anew; on demand it is the job's own."""
     listing = next((x for x in view.marketplace.listings.values() if x.server == server), None)
-    return target.ceiling.for_server(
+    ceiling = target.ceiling
+    if isinstance(action, RentOnDemand):
+        assert isinstance(target.params, DeadlineParams)
+        ceiling = target.params.on_demand_ceiling
+    return ceiling.for_server(
         1 if listing is None else listing.specs.gpu_count, price.currency, view.rates
     )
 
@@ -31,7 +38,7 @@ def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) 
     assert target is not None
     assert target.enabled
     assert not view.paused
-    assert action.price <= ceiling_of(target, view, action.server, action.price)
+    assert action.price <= ceiling_of(target, view, action.server, action.price, action)
     assert action.server not in view.marketplace.own_servers
     # Where a target names no currency, those with a balance: in these worlds, dollars.
     assert action.price.currency in (target.currencies or (Currency.USD,))
@@ -42,7 +49,9 @@ def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) 
     held = view.holdings_of(target.name)
     opening = [i for i in view.intents if i.creates and i.target == target.name]
     renews = target.renewal.overlap and any(h.order.ends_at - target.renewal.before <= NOW for h in held)
-    assert len(held) + len(opening) + 1 <= target.want + renews
+    kind = OrderKind.ON_DEMAND if isinstance(action, RentOnDemand) else OrderKind.SPOT
+    changes = isinstance(target.params, DeadlineParams) and any(h.order.kind is not kind for h in held)
+    assert len(held) + len(opening) + 1 <= target.want + (renews or changes)
     lately = [c for c in view.creations if c.at > at(-3600)]
     assert len(lately) < policy.rails.max_creations_per_hour
     assert sum(c.server == action.server for c in lately) < policy.rails.max_creations_per_server_hour

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from builders import (
     LAUNCH,
+    NOW,
     RATES,
     TARGET,
     at,
@@ -23,15 +24,18 @@ from builders import (
 )
 from hypothesis import strategies as st
 
+from bidder.domain import deadlines
 from bidder.domain.actions import Action, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind
-from bidder.domain.market import Listing, Offer
+from bidder.domain.market import Listing, Offer, OrderKind
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import (
     AdaptiveParams,
     AutopilotParams,
     AutospottingParams,
+    Ceiling,
+    DeadlineParams,
     FixedParams,
     MinBidParams,
     NicehashParams,
@@ -46,6 +50,7 @@ from bidder.domain.policy import (
 )
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import BookSeen, Created, Holding, Raised, View
+from bidder.domain.work import Work
 
 SERVERS = st.integers(1, 6).map(ServerId)
 CURRENCIES = st.sampled_from([Currency.USD, Currency.BTC])
@@ -76,6 +81,18 @@ def listings(draw: st.DrawFn, server: int) -> Listing:
     )
 
 
+def jobs() -> st.SearchStrategy[DeadlineParams]:
+    """Return a job with all the time of the world, with hardly enough, with none left, or done."""
+    ceilings = st.builds(Ceiling, price=prices("2", "9"), per=st.sampled_from(Per))
+    return st.builds(
+        DeadlineParams,
+        gpu_hours=st.decimals("0.5", "9", places=1),
+        by=st.integers(-60, 600).map(lambda minutes: at(60 * minutes)),
+        on_demand_ceiling=ceilings,
+        bidding=st.sampled_from((TrackParams(), AdaptiveParams(raise_wait=timedelta(0)))),
+    )
+
+
 @st.composite
 def targets(draw: st.DrawFn, name: str) -> Target:
     """Return a target of any strategy."""
@@ -88,6 +105,7 @@ def targets(draw: st.DrawFn, name: str) -> Target:
             margin_ticks=st.integers(1, 5),
             move_running=st.booleans(),
         )
+        | jobs()
         | st.sampled_from(
             (
                 AdaptiveParams(),
@@ -130,13 +148,15 @@ def policies(draw: st.DrawFn) -> Policy:
 @st.composite
 def holdings(draw: st.DrawFn, number: int, server: ServerId) -> Holding:
     """Return a live order of ours, or a person's."""
-    active = draw(st.none() | st.booleans())
+    kind = draw(st.sampled_from([OrderKind.SPOT, OrderKind.SPOT, OrderKind.ON_DEMAND]))
+    active = draw(st.none() | st.booleans()) if kind is OrderKind.SPOT else None
     order = make_order(
         number,
         server=server,
         price=draw(prices()),
         created_at=at(-3600),
         mrl=timedelta(seconds=3600 + draw(st.integers(1, 3000))),
+        kind=kind,
     )
     return make_holding(
         order=order,
@@ -145,6 +165,11 @@ def holdings(draw: st.DrawFn, number: int, server: ServerId) -> Holding:
         outbid_since=at(-draw(st.integers(0, 300))) if active is False else None,
         clock=LoweringClock(lowered_at=at(-draw(st.integers(0, 1200)))),
         missing_reads=1 if draw(RARELY) else 0,
+        work=Work(
+            gpus=draw(st.integers(1, 4)),
+            computed=timedelta(minutes=draw(st.integers(0, 90))),
+            starting=timedelta(minutes=draw(st.integers(0, 6))),
+        ),
     )
 
 
@@ -175,7 +200,7 @@ def views(draw: st.DrawFn, policy: Policy) -> View:
     known = [
         draw(books(server, here.get(ServerId(server)))) for server in range(1, 7) if not draw(RARELY)
     ]
-    return make_view(
+    view = make_view(
         policy,
         *listed,
         holdings=held,
@@ -188,6 +213,7 @@ def views(draw: st.DrawFn, policy: Policy) -> View:
         paused=draw(RARELY),
         creation_fee_usd=Decimal(draw(st.integers(0, 2))),
     )
+    return deadlines.looked(view, policy, NOW) if draw(st.booleans()) else view
 
 
 _PAST = st.integers(-4000, 0).map(at)

@@ -92,6 +92,16 @@ def test_ended_order_is_kept_with_its_cause(store: Store, queries: Queries) -> N
     assert (ended.end_cause, ended.holding.ended_at) == ("expired", at(9))
 
 
+def test_what_ended_orders_computed_is_known_again_by_target(store: Store, engine: Engine) -> None:
+    """Both orders ran three hours on two GPUs; a person's order is of no target, a live one its own."""
+    strangers = make_holding(9, target=None)
+    store.save_holdings([make_holding(7), make_holding(8), strangers, make_holding(10)], at=NOW)
+    for order in (7, 8, 9):
+        store.end_holding(OrderId(order), at=NOW, cause="withdrawn")
+
+    assert Store(engine, ACCOUNT).load(at(10**8)).computed == {"a": timedelta(hours=12)}
+
+
 def test_order_that_reappears_is_live_again(store: Store, queries: Queries) -> None:
     """An order that was believed to be over and shows up again is live, without a cause of its end."""
     store.save_holdings([make_holding()], at=NOW)

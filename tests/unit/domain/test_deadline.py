@@ -1,0 +1,237 @@
+"""A job's target: when it bids, when it rents, and what makes way for what."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from builders import (
+    LAUNCH,
+    NOW,
+    ORDER,
+    TARGET,
+    at,
+    make_book,
+    make_holding,
+    make_intent,
+    make_listing,
+    make_order,
+    make_policy,
+    make_target,
+    make_view,
+    mine,
+    outbid_holding,
+    rival,
+    seen,
+    usd,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain import deadlines, fold, planning
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
+from bidder.domain.intents import IntentKind
+from bidder.domain.jobs import Outlook, Spells
+from bidder.domain.market import OrderKind
+from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Rails, Requirements, Target
+from bidder.domain.strategies import deadline
+from bidder.domain.view import Holding, View
+from bidder.domain.work import Work
+
+MINUTES, HOURS = timedelta(minutes=1), timedelta(hours=1)
+ENOUGH, SCARCE = 20.0, 2.4  # hours until the deadline of a job of two
+
+
+def job(hours: float = ENOUGH, *, gpu_hours: str = "2", **changes: Any) -> Target:
+    """Return a target with a job of two GPU-hours, at most 5 USD per day on spot, 12 on demand."""
+    params = DeadlineParams(
+        gpu_hours=Decimal(gpu_hours),
+        by=NOW + hours * HOURS,
+        on_demand_ceiling=Ceiling(price=usd("12")),
+    )
+    return make_target(params=params, **{"restart": 6 * MINUTES, **changes})
+
+
+def world(
+    target: Target, *held: Holding, rails: Rails | None = None, **changes: Any
+) -> tuple[View, Policy]:
+    """Return a market of two servers at 10 USD on demand, on which rivals outbid the ceiling."""
+    policy = make_policy(target, rails=rails or Rails())
+    books = [
+        seen(
+            make_book(
+                rival(usd("6"), active=not any(h.active and h.order.server == n for h in held)),
+                *(mine(h.order.price, active=bool(h.active)) for h in held if h.order.server == n),
+                server=n,
+            )
+        )
+        for n in (101, 202)
+    ]
+    listings = (make_listing(101), make_listing(202))
+    view = make_view(policy, *listings, holdings=held, books=books, **changes)
+    return deadlines.looked(view, policy, NOW), policy
+
+
+def rented(**changes: Any) -> Holding:
+    """Return an on-demand order on server 101 that has computed for an hour."""
+    order = make_order(kind=OrderKind.ON_DEMAND, price=usd("10"))
+    return make_holding(order=order, active=None, work=Work(computed=1 * HOURS), **changes)
+
+
+def plan(view: View, policy: Policy) -> list[Decision]:
+    """Return what would be done at this moment."""
+    return list(planning.plan(view, policy, NOW))
+
+
+def acts(decisions: list[Decision]) -> list[tuple[type, Reason]]:
+    """Return what the decisions would send, and why."""
+    return [(type(d.action), d.reason) for d in decisions if d.action is not None]
+
+
+def test_with_time_to_spare_a_job_waits_for_spot() -> None:
+    """Nothing is rented while waiting cannot make it late, and waiting is no alarm."""
+    (decision,) = plan(*world(job(ENOUGH)))
+
+    assert (decision.action, decision.reason) == (None, Reason.SLACK)
+    assert decision.facts["because"] == Reason.TOO_EXPENSIVE.value
+
+
+def test_without_time_to_spare_it_rents_the_cheapest_at_its_price() -> None:
+    """``required_price`` is the price that was seen, to the digit."""
+    (decision,) = plan(*world(job(SCARCE)))
+
+    assert isinstance(decision.action, RentOnDemand)
+    assert (decision.action.server, decision.action.price) == (101, usd("10"))
+
+
+def test_a_bid_that_waits_makes_way_for_renting() -> None:
+    """First the bid goes, then the server is rented: never an order more than wanted."""
+    view, policy = world(job(SCARCE), outbid_holding())
+
+    assert acts(plan(view, policy)) == [(Withdraw, Reason.DEADLINE)]
+    assert acts(plan(view.without_holding(ORDER), policy)) == [(RentOnDemand, Reason.DEADLINE)]
+
+
+def test_a_bid_stays_where_a_rail_forbids_to_rent() -> None:
+    """Giving it up would leave the job with nothing; the owner is told what was not done, and why."""
+    view, policy = world(job(SCARCE), outbid_holding(), rails=Rails(max_usd_per_day=Decimal(9)))
+
+    decisions = plan(view, policy)
+
+    assert not acts(decisions)
+    assert {(d.reason, d.facts.get("rail")) for d in decisions} >= {(Reason.RAIL, "max_usd_per_day")}
+
+
+def test_where_nothing_can_be_rented_that_is_said() -> None:
+    """No server on demand below the ceiling: the job depends on spot servers."""
+    target = job(SCARCE)
+    assert isinstance(target.params, DeadlineParams)
+    cheap = replace(target.params, on_demand_ceiling=Ceiling(price=usd("9.9999")))
+
+    decisions = plan(*world(replace(target, params=cheap)))
+
+    assert not acts(decisions)
+    assert Reason.NO_CANDIDATE in {d.reason for d in decisions}
+    assert "9.9999 USD per server" in {d.facts.get("on_demand_ceiling") for d in decisions}
+
+
+def test_a_request_in_doubt_is_not_repeated() -> None:
+    """A rental whose answer is missing fills its slot until our orders tell."""
+    doubtful = make_intent(IntentKind.RENT, server=101, price=usd("10"))
+    view, policy = world(job(SCARCE), intents=(doubtful,))
+
+    assert not acts(plan(view, policy))
+
+
+def test_an_order_on_demand_that_nothing_explains_fills_its_slot() -> None:
+    """As a database restored from a backup would show it: a second one would be paid for besides."""
+    forgotten = replace(make_order(kind=OrderKind.ON_DEMAND, price=usd("10")), image=LAUNCH.image)
+    view, policy = world(job(SCARCE), make_holding(order=forgotten, active=None, target=None))
+
+    assert not acts(plan(view, policy))
+    assert Reason.FROZEN in {d.reason for d in plan(view, policy)}
+
+
+def test_on_demand_is_kept_while_no_spot_server_is_to_be_had() -> None:
+    """And the market is looked at for one."""
+    view, policy = world(job(1.5), rented())
+
+    decisions = plan(view, policy)
+
+    assert not acts(decisions)
+    assert {d.reason for d in decisions} == {Reason.WINNING, Reason.DEADLINE}
+
+
+def test_a_spot_server_is_bid_for_beside_the_one_on_demand() -> None:
+    """The on-demand order stays until the spot order runs."""
+    view, policy = world(job(3), rented())
+    free = seen(make_book(server=202))
+    view = deadlines.looked(replace(view, books={**view.books, free.book.server: free}), policy, NOW)
+
+    assert acts(plan(view, policy)) == [(PlaceBid, Reason.EMPTY_SLOT)]
+
+
+def test_of_two_that_run_the_one_on_demand_goes() -> None:
+    """Once the spot order runs, and there is time for its start."""
+    spot = make_holding(8, server=202, work=Work(starting=6 * MINUTES))
+    view, policy = world(job(3), rented(), spot)
+
+    assert acts(plan(view, policy)) == [(Withdraw, Reason.SPOT_AGAIN)]
+
+
+def test_a_job_that_is_done_gives_up_everything_and_bids_no_more() -> None:
+    """Also what its ended orders computed counts."""
+    view, policy = world(job(ENOUGH), make_holding(work=Work(computed=1 * HOURS)))
+    view = replace(view, computed={TARGET: 1 * HOURS})
+
+    assert acts(plan(view, policy)) == [(Withdraw, Reason.JOB_DONE)]
+    (done,) = plan(fold.withdrawn(view, ORDER), policy)
+    assert (done.action, done.reason) == (None, Reason.JOB_DONE)
+
+
+def test_two_servers_compute_twice_as_fast() -> None:
+    """A job too long for one server within its time has time to spare on two with two GPUs."""
+    one = job(SCARCE, gpu_hours="6")
+    four = replace(one, want=2, requirements=Requirements(min_gpus=2))
+
+    assert deadline.concern(one, NOW) is not None
+    assert deadline.concern(four, NOW) is None
+
+
+def test_an_owner_hears_before_what_cannot_be() -> None:
+    """Too late altogether, too late even on demand, or too late for spot servers."""
+    assert "is over" in (deadline.concern(job(-1), NOW) or "")
+    assert "also on demand" in (deadline.concern(job(2), NOW) or "")
+    assert "begins on demand" in (deadline.concern(job(2.2), NOW) or "")
+    assert deadline.concern(job(2.2, enabled=False), NOW) is None
+
+
+def test_a_long_time_without_a_look_teaches_nothing() -> None:
+    """A suspended machine has not seen a spell of many hours."""
+    outlook = Outlook(looked_at=NOW, spells=Spells(last=True))
+
+    looked = outlook.seen(available=True, at=at(86400))
+
+    assert (looked.spells.mean_up, looked.looked_at) == (Spells().mean_up, at(86400))
+
+
+@given(
+    minutes=st.integers(-600, 6000),
+    computed=st.integers(0, 150),
+    starting=st.integers(0, 6),
+    want=st.integers(1, 3),
+)
+def test_the_net_is_drawn_in_time(minutes: int, computed: int, starting: int, want: int) -> None:
+    """An idle slot waits only while an on-demand server that starts a minute later is still in time."""
+    target = job(minutes / 60, want=want)
+    held = [make_holding(work=Work(computed=computed * MINUTES, starting=starting * MINUTES))][
+        : want - 1
+    ]
+    view, policy = world(target, *held)
+    assert isinstance(target.params, DeadlineParams)
+
+    course = deadline.course(target, target.params, view, NOW)
+
+    rents = any(isinstance(d.action, RentOnDemand) for d in plan(view, policy))
+    in_time = course.slack - target.params.margin - 1 * MINUTES >= target.restart
+    assert course.finished or rents or in_time
