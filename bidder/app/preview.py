@@ -4,7 +4,7 @@ Each bid that would be placed is then taken for placed, so that the next empty s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bidder.app.observe import observe
@@ -93,6 +93,8 @@ async def _looked(
     view: View, policy: Policy, *, client: ExchangeClient, clock: Clock, decide: Plan
 ) -> "_Looking":
     policy = comparing.one_look(policy)
+    # What is only planned need not wait until every order must have been listed.
+    view = replace(view, recalled_at=None)
     looking = _Looking(view=view, policy=policy, client=client, clock=clock, decide=decide)
     for read in (ReadOrders(completed=True), ReadWallets(), ReadMarketplace()):
         await looking.read(read)

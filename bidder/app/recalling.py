@@ -46,11 +46,19 @@ def recalled(
         rates=memory.rates.over(policy.static_rates),
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),
         order_limit=memory.order_limit,
-        # Orders on paper are in this database or nowhere.
-        recalled_at=None if unbroken or policy.mode is Mode.PAPER else now,
+        recalled_at=_recalled_at(memory, policy, now, unbroken=unbroken),
         begun_anew=last is None,
         paused=memory.paused,
     )
+
+
+def _recalled_at(memory: Memory, policy: Policy, now: datetime, *, unbroken: bool) -> datetime | None:
+    """Return since when the memory in use may be out of date; a crash within the wait ends no wait."""
+    if policy.mode is Mode.PAPER:
+        return None  # orders on paper are in this database or nowhere
+    if not unbroken:
+        return now
+    return None if memory.recalled_at is None else min(memory.recalled_at, now)
 
 
 def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:

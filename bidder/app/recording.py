@@ -174,6 +174,7 @@ class Recorder:
             evidence=_evidence(report.acted),
             steps=_added(before.steps, after.steps),
             raises=_added(before.raises, after.raises),
+            recalled_at=after.recalled_at,
             last_request_at=limiter.last_request_at,
             last_creation_at=limiter.last_creation_at,
             order_limit=after.order_limit,

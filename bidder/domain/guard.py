@@ -206,10 +206,10 @@ def _forgotten(view: View) -> Stop:
     """Stop a creation after a gap in our memory until each order of ours must have been listed.
 
     One read may leave an order out, or not show it yet, and a database that was restored does not
-    miss it. The first use of an empty account need not wait.
+    miss it.
     """
     since = view.recalled_at
-    if since is None or view.untouched:
+    if since is None:
         return None
     if view.orders_at is not None and view.orders_at >= since + _TWIN_SHOWN:
         return None

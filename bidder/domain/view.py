@@ -127,8 +127,9 @@ class View:
     and ``outlooks`` what was seen of the spot servers. ``computed`` is, by target, what ended orders
     have computed, in GPU-time. ``revenants`` are ended orders that are listed as running all the same,
     and since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it
-    is known to be whole; ``begun_anew`` says that there was no memory at all. ``pulses`` are what the
-    probes of running orders show, ``replaced`` the orders given up for dead within a day.
+    is known to be whole; ``begun_anew`` says that there was none and nothing has been read yet.
+    ``pulses`` are what the probes of running orders show, ``replaced`` the orders given up for dead
+    within a day.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -165,11 +166,6 @@ class View:
     rentals: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     computed: Mapping[str, timedelta] = field(default_factory=dict)
-
-    @property
-    def untouched(self) -> bool:
-        """Return whether this is, as it seems, the first use of an account without any order."""
-        return self.begun_anew and not (self.holdings or self.ended or self.intents)
 
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""

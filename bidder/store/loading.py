@@ -66,6 +66,7 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         last_creation_at=known.get("last_creation_at"),
         last_pass_at=known.get("last_pass_at"),
         last_pass_id=known.get("last_pass_id") or 0,
+        recalled_at=known.get("recalled_at"),
     )
 
 

@@ -312,6 +312,7 @@ def _write_state(connection: Connection, account: str, record: PassRecord, *, fe
     news = {
         "last_pass_at": record.at,
         "last_pass_id": record.pass_id,
+        "recalled_at": record.recalled_at,
         "last_request_at": record.last_request_at,
         "last_creation_at": record.last_creation_at,
         "order_limit": record.order_limit,

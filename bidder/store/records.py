@@ -52,6 +52,7 @@ class Memory:
     last_creation_at: datetime | None = None
     last_pass_at: datetime | None = None
     last_pass_id: int = 0
+    recalled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,7 @@ class PassRecord:
     evidence: str = ""
     steps: tuple[StepSample, ...] = ()
     raises: tuple[Raised, ...] = ()
+    recalled_at: datetime | None = None
     last_request_at: datetime | None = None
     last_creation_at: datetime | None = None
     order_limit: int | None = None

@@ -388,6 +388,7 @@ account_state = Table(
     Column("order_limit", Identifier()),
     Column("creation_fee_usd", Amount()),
     Column("snapshot", Json()),
+    Column("recalled_at", Moment()),
 )
 
 lease = Table(

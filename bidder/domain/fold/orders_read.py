@@ -79,6 +79,8 @@ def orders(
         unlisted_since={o: since for o, since in unlisted.items() if o not in forgotten},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten,
         creation_fee_usd=_creation_fee(view, listed.values()),
+        recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
+        begun_anew=view.begun_anew and not read.completed,
     ).having_ended(*ended)
     return OrdersFolded(
         view=folded,
@@ -87,6 +89,12 @@ def orders(
         booked=booked,
         adopted=tuple(settled.adopted),
     )
+
+
+def _first_use(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> bool:
+    """Return whether there was no memory and, as it seems, never an order that it could lack."""
+    known = view.holdings or view.ended or view.intents
+    return view.begun_anew and read.completed and not listed and not known
 
 
 @dataclass(slots=True, kw_only=True)

@@ -55,3 +55,11 @@ def test_a_memory_that_may_be_out_of_date_is_marked() -> None:
     for last in (at(-3600), at(3600), None):
         view = recalled(Memory(last_pass_at=last), POLICY, NOW)
         assert (view.recalled_at, view.begun_anew) == (NOW, last is None)
+
+
+def test_a_crash_within_the_wait_does_not_end_it() -> None:
+    """The restart finds a pass of just now, on a memory that is as old as before."""
+    memory = Memory(last_pass_at=at(-5), recalled_at=at(-10))
+    assert recalled(memory, POLICY, NOW).recalled_at == at(-10)
+    ahead = Memory(last_pass_at=at(-5), recalled_at=at(3600))
+    assert recalled(ahead, POLICY, NOW).recalled_at == NOW

@@ -426,3 +426,18 @@ def test_a_lower_price_soon_after_our_own_change_is_an_old_answer() -> None:
     read = read_orders(make_order(price=usd("1")), started=0)
     (holding,) = folded(holding_view(clock=clock), read).view.holdings.values()
     assert holding.clock.lowered_at is None
+
+
+def test_only_the_first_use_of_an_account_has_no_gap_in_memory() -> None:
+    """An order that is listed, or was, may have others beside it that are not listed just now."""
+    anew = View(recalled_at=at(-5), begun_anew=True)
+    assert folded(anew, read_orders(started=0)).view.recalled_at is None
+    for view, read in (
+        (anew, read_orders(make_order(), started=0)),
+        (anew, read_orders(make_order(expired=True), started=0)),
+        (replace(anew, begun_anew=False), read_orders(started=0)),
+        (replace(anew, ended={OrderId(9): ServerId(9)}), read_orders(started=0)),
+    ):
+        once = folded(view, read).view
+        assert once.recalled_at == at(-5)
+        assert folded(replace(once, holdings={}, ended={}), read_orders(started=5)).view.recalled_at

@@ -408,6 +408,3 @@ def test_after_a_gap_in_memory_a_creation_waits_until_each_order_must_have_been_
     assert stopped(read=-201)
     assert not stopped(read=-200)
     assert stopped(read=-201, holdings=()), "the first order may just not be listed yet"
-    assert stopped(read=-201, begun_anew=True), "there was a daemon before this database"
-    assert stopped(read=-299, holdings=(), begun_anew=True, ended={OrderId(9): ServerId(9)})
-    assert not stopped(read=-299, holdings=(), begun_anew=True), "the first use of an account"
