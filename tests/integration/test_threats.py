@@ -6,6 +6,8 @@ import json
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,10 @@ import pytest
 import store_values
 import typer
 from sqlalchemy import text
+from starlette.types import ASGIApp
+from virtual import begin
 
+from bidder.app.daemon import Daemon
 from bidder.cli.main import app, main
 from bidder.clock import VirtualClock
 from bidder.domain.ids import AccountName
@@ -24,6 +29,9 @@ from bidder.store.engine import open_engine, transaction
 from bidder.store.lease import Lease
 from bidder.store.schema import upgrade
 from bidder.store.store import Store
+from bidder.web.metrics import Metrics
+from bidder.web.pages import make_pages
+from bidder.web.source import Moment, Source
 from bidder.wiring import open_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,3 +233,53 @@ def _commands(command: object, name: str) -> Iterator[tuple[str, typer.core.Type
         return
     for word, each in inner.items():
         yield from _commands(each, f"{name} {word}")
+
+
+def pages_of_a_hostile_market() -> ASGIApp:
+    """Return the pages of a daemon that holds servers whose names are markup and code."""
+    day = begin(rivals=False)
+    day.run(timedelta(minutes=10))
+    trader = day.app.trader
+    markup = "<script>alert(1)</script>{{ 7 * 7 }}"
+    listings = {
+        server: replace(listing, specs=replace(listing.specs, gpu=markup))
+        for server, listing in trader.view.marketplace.listings.items()
+    }
+    market = replace(trader.view.marketplace, listings=listings)
+    app = day.app
+    daemon = Daemon(trader=trader, lease=app.lease, clock=app.clock, lease_clock=app.lease_clock)
+    source = Source(daemon=daemon, spend_totals=tuple)
+    view = replace(trader.view, marketplace=market)
+    source.moment = Moment(report=day.reports[-1], view=view, policy=trader.policy)
+    return make_pages(source, Metrics(source), None)
+
+
+def asked_of(pages: ASGIApp, method: str, path: str) -> httpx.Response:
+    """Return the pages' answer to one request."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=pages)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            return await http.request(method, path)
+
+    return asyncio.run(ask())
+
+
+def test_the_pages_show_what_the_exchange_says_as_text() -> None:
+    """A name that is markup or a template is shown as it stands."""
+    pages = pages_of_a_hostile_market()
+    shown = asked_of(pages, "GET", "/")
+    assert shown.status_code == 200
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;{{ 7 * 7 }}" in shown.text
+    assert "<script" not in shown.text
+    assert "alert(1)" not in asked_of(pages, "GET", "/metrics").text
+
+
+def test_the_pages_can_only_be_read() -> None:
+    """There is no address and no method that changes anything."""
+    pages = pages_of_a_hostile_market()
+    for path in ("/", "/healthz", "/readyz", "/metrics", "/style.css"):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert asked_of(pages, method, path).status_code == 405
+        assert asked_of(pages, "GET", path).status_code in {200, 503}
+    assert asked_of(pages, "POST", "/cancel").status_code == 404
