@@ -1,0 +1,59 @@
+"""A script of faults as a file: what is taken, and what is said of what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from bidder.chaos.kinds import Script, Scripted, load_script
+from bidder.errors import BadInput
+
+
+def written(folder: Path, content: str) -> Path:
+    """Return a file with this content."""
+    file = folder / "faults.json"
+    file.write_text(content, encoding="utf-8")
+    return file
+
+
+def test_a_script_is_read_whole(tmp_path: Path) -> None:
+    """What is left out has its usual value."""
+    file = written(tmp_path, '[{"kind": "429"}, {"kind": "killed", "at_seconds": 60.5, "times": 2}]')
+    assert load_script(file) == (
+        Scripted(kind="429"),
+        Scripted(kind="killed", at_seconds=60.5, times=2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"kind": "meteor"}]', "[0].kind: 'meteor' is no kind of fault"),
+        ('[{"kind": "429"}, {"kind": "429", "times": 0}]', "[1].times must be at least 1, not 0"),
+        ('[{"kind": "429", "when": 3}]', "when"),
+        ('[{"at_seconds": 3}]', "kind"),
+        ('{"kind": "429"}', "array"),
+        ("[", "truncated"),
+        ('[{"kind": "\ud800"}]'.encode("utf-8", "surrogatepass").decode("latin-1"), "no kind of fault"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, content: str, said: str) -> None:
+    """File, place and problem."""
+    file = written(tmp_path, content)
+    with pytest.raises(BadInput) as caught:
+        load_script(file)
+    assert str(file) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    """Not a traceback."""
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_script(tmp_path / "none.json")
+
+
+def test_a_fault_strikes_as_often_as_asked_where_it_may() -> None:
+    """From its moment on, the endpoints that its pattern names, and no other."""
+    script = Script.of((Scripted(kind="429", at_seconds=10, endpoint="my_*", times=2),))
+    assert script.for_request("my_orders", 9.9) == ""
+    assert script.for_request("wallets", 10) == ""
+    assert [script.for_request("my_orders", at) for at in (10, 11, 12)] == ["429", "429", ""]
