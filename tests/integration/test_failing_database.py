@@ -2,15 +2,20 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
-from virtual import Day, begin
+from virtual import Day, begin, wanting
 
 from bidder.app.report import Result
+from bidder.domain import price_rules
 from bidder.domain.actions import PlaceBid, Reason
 from bidder.domain.ids import AccountName
+from bidder.domain.money import Price
+from bidder.domain.policy import Policy
 from bidder.errors import StoreFailed
 from bidder.sim.answers import Request
 from bidder.store.engine import open_engine
@@ -147,3 +152,43 @@ async def test_a_second_order_on_a_server_is_frozen_and_told(engine: Engine) -> 
     told = [key for key in trader.watch.told if ":frozen" in key]
     assert told, "a person must hear of it"
     assert day.referee.report(day.clock.now())["double_orders"] == 0
+
+
+async def test_an_alarm_that_a_full_disk_kept_back_is_told_afterwards(engine: Engine) -> None:
+    """It comes due while nothing can be written: no report was made of it, so it is told by the next."""
+    day = begin(engine=engine, rivals=False, shape=unaffordable)
+    disk, told = Disk(engine), list[str]()
+    await passes(day, 590)
+    disk.full = True
+    assert await passes(day, 60) > 10
+    disk.full = False
+    for _ in range(20):
+        report = await day.app.trader.run_pass()
+        told += report.alarms
+        day.clock.advance(max(report.sleep.total_seconds(), 0.001))
+    assert len([text for text in told if "no_candidate" in text]) == 1
+
+
+def unaffordable(policy: Policy) -> Policy:
+    """Return the policy with a first target whose ceiling no server can meet."""
+    first = policy.targets[0]
+    low = replace(first.ceiling, price=Price.parse("0.0001", first.ceiling.price.currency))
+    return wanting(policy, first.name, ceiling=low)
+
+
+async def test_after_a_jump_of_the_calendar_each_clock_counts_as_started_just_now(
+    engine: Engine,
+) -> None:
+    """What is known is dated by another clock: trading begins anew from what is on disk."""
+    day = begin(engine=engine, rivals=False)
+    await passes(day, 1200)
+    held = set(day.app.trader.view.holdings)
+    assert held
+    day.clock.shift_wall(timedelta(hours=1))
+    now = day.clock.now()
+    await day.app.trader.run_pass()
+    view = day.app.trader.view
+    assert set(view.holdings) == held
+    opens = {price_rules.next_lowering_at(h.clock, view.rules) for h in view.holdings.values()}
+    assert all(at is not None and at >= now + price_rules.LOWERING_PAUSE for at in opens)
+    assert view.recalled_at == now, "and our orders are read for a while before any is added"
