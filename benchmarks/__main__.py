@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import chaos, deadline, decode, memory, passes, rate, reaction, soak, startup
+from benchmarks import awake, chaos, deadline, decode, memory, passes, rate, reaction, soak, startup
 from benchmarks.figures import Figure
 from bidder.telemetry import configure_logging
 
@@ -27,6 +27,7 @@ _ALL: dict[str, Callable[..., Iterator[Figure]]] = {
     "rate": rate.run,
     "chaos": chaos.run,
     "soak": soak.run,
+    "awake": awake.run,
     "deadline": deadline.run,
 }
 
@@ -37,7 +38,14 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_ALL)}; all by default")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, shorter spans")
     parser.add_argument("--json", type=Path, default=_RESULTS, metavar="FILE", help="where to write")
+    parser.add_argument("--days", type=float, help="simulated days of the soak, at most")
+    parser.add_argument("--hours", type=float, help="hours of machine time for the soak, at most")
+    parser.add_argument("--real-minutes", type=float, help="how long the daemon is kept awake")
     given = parser.parse_args()
+    more: dict[str, dict[str, float]] = {
+        "soak": {"days": given.days, "most_seconds": given.hours and given.hours * 3600},
+        "awake": {"real_minutes": given.real_minutes},
+    }
     unknown = sorted(set(given.names) - set(_ALL))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(_ALL)}")
@@ -46,7 +54,8 @@ def main() -> int:
     figures: list[Figure] = []
     for name in given.names or _ALL:
         before = time.perf_counter()
-        found = list(_ALL[name](quick=given.quick))
+        chosen = {key: value for key, value in more.get(name, {}).items() if value is not None}
+        found = list(_ALL[name](quick=given.quick, **chosen))
         figures += found
         print(f"{name}: {time.perf_counter() - before:.0f} s", file=sys.stderr)
     _show(figures)

@@ -29,7 +29,7 @@ _WORKER = "BIDDER_BENCH_MEMORY"
 def run(*, quick: bool) -> Iterator[Figure]:
     """Yield the peak with 3,500 servers and 60 positions (quick: 10)."""
     bare = _peak_of([sys.executable, "-c", _PEAK])
-    with _exchange() as (root, token):
+    with exchange() as (root, token):
         worker = {"root": root, "token": token, "positions": 10 if quick else _POSITIONS}
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.memory"],
@@ -67,7 +67,7 @@ def _peak_of(command: list[str]) -> float:
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-class _exchange:  # noqa: N801 - reads as a phrase where it is used
+class exchange:  # noqa: N801 - reads as a phrase where it is used
     """A simulated exchange of 3,500 servers in a process of its own, while the block lasts."""
 
     def __enter__(self) -> tuple[str, str]:
