@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, help="hours of machine time for the soak, at most")
     parser.add_argument("--real-minutes", type=float, help="how long the daemon is kept awake")
     given = parser.parse_args()
-    more: dict[str, dict[str, float]] = {
+    more: dict[str, dict[str, float | None]] = {
         "soak": {"days": given.days, "most_seconds": given.hours and given.hours * 3600},
         "awake": {"real_minutes": given.real_minutes},
     }
