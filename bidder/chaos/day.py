@@ -49,8 +49,8 @@ _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 # A day is a small world seen now and then: what matters happens between two reads anyhow.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=9),
-    orders_every=timedelta(minutes=9),
+    book_every=timedelta(minutes=8),
+    orders_every=timedelta(minutes=8),
     wallets_every=timedelta(hours=1),
 )
 CANARIES = ("canary-token-8841", "canarypassword", "canary-environment", "canary-command")
