@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
 from typing import Any, Final, get_args
 
-from bidder.domain import actions, market, money, policy, price_rules, stances, view
+from bidder.domain import actions, market, money, policy, price_rules, probe, stances, view
 from bidder.domain.money import Currency
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
@@ -73,6 +74,8 @@ def _plain(value: object, by_name: bool) -> Any:  # noqa: C901, FBT001 - one lin
             return {"t": (value - _EPOCH) // _MICROSECOND}
         case timedelta():
             return {"s": value // _MICROSECOND}
+        case IPv4Network() | IPv6Network():
+            return {"n": str(value)}
         case Target() if by_name:
             return {"g": value.name}
         case tuple() | list():
@@ -127,6 +130,8 @@ class _Reader:
                 return _EPOCH + timedelta(microseconds=inner)
             case "s":
                 return timedelta(microseconds=inner)
+            case "n":
+                return ip_network(inner)
             case "z":
                 return frozenset(self.value(each) for each in inner)
             case "m":
@@ -148,14 +153,14 @@ def _fields(name: str) -> tuple[str, ...]:
 
 
 def _classes() -> dict[str, type[Any]]:
-    modules = (market, money, policy, price_rules, stances, actions)
+    modules = (market, money, policy, price_rules, probe, stances, actions)
     found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     known = {k.__name__: k for k in found if dataclasses.is_dataclass(k) and k.__name__[0] != "_"}
     return {**known, "Position": Position, "Quote": Quote, "Holding": view.Holding, "Work": Work}
 
 
 def _enums() -> dict[str, type[Enum]]:
-    modules = (market, policy, actions, price_rules)
+    modules = (market, policy, actions, price_rules, probe)
     found = [kind for module in modules for kind in vars(module).values()]
     return {k.__name__: k for k in found if isinstance(k, type) and issubclass(k, Enum) and list(k)}
 

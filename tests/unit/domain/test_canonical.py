@@ -3,9 +3,10 @@
 import math
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 
 import pytest
-from builders import NOW, make_policy, make_target
+from builders import NOW, make_policy, make_target, usd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.domain.worlds import policies, views
@@ -13,7 +14,8 @@ from unit.domain.worlds import policies, views
 from bidder.domain import canonical, evidence, planning
 from bidder.domain.actions import Reason
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import Launch
+from bidder.domain.policy import Ceiling, DeadlineParams, Launch, Per
+from bidder.domain.probe import Probe
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -117,3 +119,14 @@ def test_the_hash_is_of_every_character() -> None:
 
     assert one != other
     assert canonical.dump(timedelta(days=1)) == '{"s":86400000000}'
+
+
+def test_a_target_with_a_probe_and_a_job_comes_back() -> None:
+    """Networks, moments and all: what cannot be written would end the pass that decided by it."""
+    probe = Probe(port="22", allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+    job = DeadlineParams(
+        gpu_hours=Decimal("40.50"), by=NOW, on_demand_ceiling=Ceiling(price=usd("9.00"), per=Per.GPU)
+    )
+    target = make_target(probe=probe, params=job)
+    assert canonical.load(canonical.dump(target)).probe == probe
+    assert canonical.load(canonical.dump(target)).params == job
