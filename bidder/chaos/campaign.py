@@ -4,6 +4,7 @@ import gc
 import json
 import multiprocessing
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,8 @@ class Campaign:
     violations: Counter[str] = field(default_factory=Counter)
     found: list[tuple[int, str, str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    script_file: str | None = None
+    days_each: float = 1.0
 
     def add(self, outcome: Outcome) -> None:
         """Add one seed."""
@@ -67,7 +70,7 @@ class Campaign:
                     "invariant": invariant,
                     "at": moment,
                     "what": what,
-                    "replay": replay(seed, self.days / max(1, self.seeds)),
+                    "replay": replay(seed, self.days_each, self.script_file),
                 }
                 for seed, invariant, moment, what in sorted(self.found)
             ],
@@ -80,6 +83,7 @@ def run(
     days: float,
     *,
     script: Sequence[Scripted] | None = None,
+    script_file: str | None = None,
     as_json: bool = False,
     timeline: bool = False,
 ) -> Campaign:
@@ -90,7 +94,7 @@ def run(
     """
     console = Console(highlight=False, stderr=as_json)
     before = time.perf_counter()
-    campaign = Campaign()
+    campaign = Campaign(script_file=script_file, days_each=days)
     outcomes = (
         _one_by_one(first, last, days, script, console.out)
         if timeline
@@ -134,9 +138,15 @@ def _side_by_side(
     spawning = multiprocessing.get_context("spawn")
     workers = min(os.cpu_count() or 1, last - first + 1)
     with ProcessPoolExecutor(workers, mp_context=spawning, initializer=prepare) as pool:
-        waiting = [pool.submit(play, seed, days, script) for seed in range(first, last + 1)]
+        waiting = {pool.submit(play, seed, days, script): seed for seed in range(first, last + 1)}
         for done in as_completed(waiting):
-            yield done.result()
+            try:
+                yield done.result()
+            except Exception as exc:  # noqa: BLE001 - one day that fails must not lose all the others
+                what = f"{type(exc).__name__}: {str(exc)[:200]}"
+                failed = Outcome(seed=waiting[done], days=0.0)
+                failed.violations.append(("nothing escapes", "", what))
+                yield failed
 
 
 def _progress(console: Console, campaign: Campaign, seeds: int, outcome: Outcome) -> None:
@@ -168,9 +178,11 @@ def _show(console: Console, campaign: Campaign, days: float) -> None:
     console.print(table)
     for seed, invariant, moment, what in sorted(campaign.found)[:_MOST_SHOWN]:
         console.print(Text(f"day {moment}: {invariant}: {what}"))
-        console.print(Text(f"  replay: {replay(seed, days)}"))
+        console.print(Text(f"  replay: {replay(seed, days, campaign.script_file)}"))
 
 
-def replay(seed: int, days: float) -> str:
+def replay(seed: int, days: float, script_file: str | None) -> str:
     """Return the command that plays a seed's days again, with a line for all that happens."""
-    return f"bidder chaos --seeds {seed}-{seed} --days {days:g} --timeline"
+    # All digits: a day that ends a moment earlier is another day.
+    asked = "" if script_file is None else f" --script {shlex.quote(script_file)}"
+    return f"bidder chaos --seeds {seed}-{seed} --days {days!r}{asked} --timeline"

@@ -96,10 +96,10 @@ class ChaosDay:
         ``tell`` gets a line for everything that happens, for a replay.
         """
         self.seed, self.days = seed, days
+        self._script = by_script = Script.of(script or ())
         self._tell = tell
         self.chance = Random(f"chaos/{seed}")
         self.rules = odd_world.rules_of(self.chance)
-        by_script = Script.of(script or ())
         by_chance = script is None
         self.extra: Counter[str] = Counter()
         self._build_exchange(by_script, by_chance=by_chance)
@@ -107,7 +107,13 @@ class ChaosDay:
         self.machine = Machine(self.clock)
         self.weather = Weather()
         self.transport = FaultyTransport(
-            self.exchange, self.clock, self.chance, self.weather, self.machine.point, by_script
+            self.exchange,
+            self.clock,
+            self.chance,
+            self.weather,
+            self.machine.point,
+            by_script,
+            self.say,
         )
         self.troubles = Troubles(self, by_script, by_chance=by_chance)
         self.policy, self.referee = self._policy(by_chance=by_chance)
@@ -123,6 +129,7 @@ class ChaosDay:
         self.sleeping: App | None = None  # a daemon that sleeps while another one trades
         self.damaged = False
         self.calm = False
+        self.forgotten_to = 0  # the newest order at the time when the database last lost its memory
         self.kills_ahead = 0
         self._lives = 0
         self._beat_at = 0.0
@@ -337,6 +344,7 @@ class ChaosDay:
 
     def _calm_down(self) -> None:
         self.weather.chance, self.weather.only, self.weather.lagging_until = 0.0, None, 0.0
+        self._script.left.clear()
         self.machine.at_peace()
         self.troubles.set_right()
         self.exchange.token = CANARIES[0]
@@ -344,6 +352,11 @@ class ChaosDay:
         self.say("calm from here on")
 
     # Looking from outside
+
+    @property
+    def wires_own(self) -> frozenset[int]:
+        """Return the orders that the wire made by delivering one request twice."""
+        return self.referee.made_by_wire
 
     def servers_of_interest(self) -> set[int]:
         """Return the servers that the daemon holds or considers at present."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
-from bidder.chaos import world as odd_world
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
 from bidder.domain.intents import Settled
@@ -21,22 +20,9 @@ if TYPE_CHECKING:
 # Reads of our orders that may pass before a live order that they list must be known.
 _READS = 2
 _FROZEN = re.compile(r"on server (\d+): frozen")
-# A server that is lost gets a successor within this: no wait of ours after a creation is as long.
-_LONGEST_LACK = 600.0
+# A server that is lost gets a successor within this: no wait of ours after a refusal is longer.
+_LONGEST_LACK = 2700.0
 _FINAL_WORD = timedelta(minutes=45)
-_MARKETS_DOING = {
-    Reason.TOO_EXPENSIVE,
-    Reason.ON_DEMAND_CHEAPER,
-    Reason.NO_CANDIDATE,
-    Reason.UNAVAILABLE,
-    Reason.FROZEN,
-    Reason.PENDING,
-    Reason.EMPTY_SLOT,
-    # A job's own: it waits, it is done, or it has a server on demand.
-    Reason.SLACK,
-    Reason.JOB_DONE,
-    Reason.DEADLINE,
-}
 _FOULS = {
     "pace": "rate_limit_refusals",
     "lowering clock": "early_lowerings",
@@ -71,8 +57,6 @@ class Watch:
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
         self._telling = judging.Telling(day)
-        rails = {Reason.RAIL} if odd_world.tight(day.policy.rails) else set()
-        self._excuses = frozenset(_MARKETS_DOING | rails)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
     def violated(self, invariant: str, what: str) -> None:
@@ -109,6 +93,7 @@ class Watch:
         for invariant, found in (
             ("rails", judging.rails_passed(self._day, report)),
             ("a person is told", self._telling.missing(report)),
+            ("no lost order", judging.false_verdict(self._day, report)),
         ):
             if found:
                 self.violated(invariant, found)
@@ -164,18 +149,27 @@ class Watch:
         self._size(stored)
 
     def _look_for_life(self, app: "App") -> None:
-        """Note since when a target lacks a server that the market does not keep from it."""
+        """Note since when a target lacks a server that nothing outside the daemon keeps from it."""
         day = self._day
         for target in day.policy.targets:
             held = len(app.trader.view.holdings_of(target.name))
             idle = (d for d in app.trader.decisions if d.target == target.name and d.order is None)
-            reasons = {decision.reason for decision in idle}
-            if held >= target.want or (reasons and reasons <= self._excuses):
+            reasons = frozenset(decision.reason for decision in idle)
+            if held >= target.want or self._excused(target.name, reasons):
                 self._lacking.pop(target.name, None)
                 continue
             since, _ = self._lacking.get(target.name, (day.clock.true, ""))
             why = f"{held} of {target.want}: {', '.join(sorted(reasons)) or 'no decision'}"
             self._lacking[target.name] = (since, why)
+
+    def _excused(self, target: str, reasons: frozenset[Reason]) -> bool:
+        """Return whether a lack is the world's doing, by what the exchange knows of it."""
+        day = self._day
+        if not day.referee.attainable_now(target) or Reason.JOB_DONE in reasons:
+            return True
+        if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
+            return True  # a person is needed, and none comes
+        return Reason.RAIL in reasons and judging.rail_is_full(day, target)
 
     def _liveness(self) -> None:
         """Every target is held, or what keeps it from being held is the market's doing, or young."""

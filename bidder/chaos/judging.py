@@ -1,6 +1,7 @@
-"""Two judges who look at one pass each: whether a rail was passed, and whether a person was told.
+"""Judges who look at one pass each: by the exchange's own book, and by what was really logged.
 
-Both go by the exchange's own book and by what was really logged, never by the daemon's own sums.
+Whether a rail was passed and whether a verdict on a creation is true, the book says. That a person was
+told is judged of the alarms that the daemon raised: each must be in its log and be worth a notice.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bidder.app.report import PassReport, Result
 from bidder.app.telling import Teller
-from bidder.domain.actions import PlaceBid, Reprice
+from bidder.domain.actions import PlaceBid, RentOnDemand, Reprice
 from bidder.domain.intents import Settled
 from bidder.domain.notices import Event, Level, Notice
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # The daemon values a bid to the last digit; the judge's own sum may differ in the twentieth.
 _DUST = Decimal("1e-9")
+# The cheapest server of a moment need not be on the list of candidates, which is made by floors.
+_MARGIN = Decimal(4)
 _SENT = frozenset({Result.OK, Result.IN_DOUBT})
 
 
@@ -30,7 +33,7 @@ def rails_passed(day: "ChaosDay", report: PassReport) -> str:
     acted, rails = report.acted, day.policy.rails
     if acted is None or acted.result not in _SENT:
         return ""
-    creates = isinstance(acted.action, PlaceBid)
+    creates = isinstance(acted.action, PlaceBid | RentOnDemand)
     raises = isinstance(acted.action, Reprice) and not acted.action.lowers
     if not creates and not raises:
         return ""
@@ -43,6 +46,33 @@ def rails_passed(day: "ChaosDay", report: PassReport) -> str:
     usd = sum((order.price * rates[order.currency] for order in live.values()), Decimal(0))
     if usd > rails.max_usd_per_day + _DUST:
         return f"{usd} USD a day bid, of {rails.max_usd_per_day} allowed"
+    return ""
+
+
+def rail_is_full(day: "ChaosDay", target: str) -> bool:
+    """Return whether, by the exchange's own book, no rail leaves room for the cheapest server."""
+    rails, live = day.policy.rails, list(day.exchange.market.live.values())
+    if rails.max_orders is not None and len(live) >= rails.max_orders:
+        return True
+    cheapest = day.referee.cheapest_usd(target)
+    if rails.max_usd_per_day is None or cheapest is None:
+        return False
+    rates = day.referee.rates_seen
+    usd = sum((order.price * rates[order.currency] for order in live), Decimal(0))
+    return usd + cheapest * _MARGIN > rails.max_usd_per_day
+
+
+def false_verdict(day: "ChaosDay", report: PassReport) -> str:
+    """Return which creation was given up for lost although an order came of it, or nothing."""
+    for verdict in report.observed.verdicts if report.observed else ():
+        intent = verdict.intent
+        if not intent.creates or verdict.settled is not Settled.LOST:
+            continue
+        for order in day.exchange.market.own.values():
+            came = order.server_id == intent.server and order.order_id not in intent.known_orders
+            # What a restored database has forgotten is in no intent's list of known orders.
+            if came and order.order_id > day.forgotten_to and order.order_id not in day.wires_own:
+                return f"order {order.order_id} came of the creation on server {intent.server}"
     return ""
 
 

@@ -183,6 +183,7 @@ class Troubles:
         day.policy = replace(day.policy, adopt=True)
         # What had been learnt since is forgotten too, and may be asked for once more.
         day.referee.forget_probes()
+        day.forgotten_to = max(day.exchange.market.own, default=0)
         day.say(f"database restored from {backup.name}")
 
     # The account

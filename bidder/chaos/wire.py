@@ -71,8 +71,13 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         weather: Weather,
         point: Callable[[], None],
         script: kinds.Script,
+        say: Callable[[str], None],
     ) -> None:
-        """Draw faults from ``chance``; call ``point`` wherever the process may be killed."""
+        """Draw faults from ``chance``; call ``point`` wherever the process may be killed.
+
+        ``say`` gets a line for each fault.
+        """
+        self._say = say
         self._exchange = exchange
         self._clock = clock
         self._chance = chance
@@ -131,6 +136,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
     def _count(self, kind: str, request: Request) -> None:
         self.faults[kind] += 1
         self.last_fault = f"{kind} on {_endpoint(request)}"
+        self._say(f"fault: {self.last_fault}")
 
     def _met(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
         """Return the answer that arrives; raises what a client sees instead of one."""

@@ -118,8 +118,3 @@ def rails_of(seed: int, targets: Sequence[Target], usual: Rails) -> Rails:
             return replace(rails, max_orders=max(1, wanted - 1))
         case _:
             return rails
-
-
-def tight(rails: Rails) -> bool:
-    """Return whether these rails may keep a target from being held."""
-    return rails.max_usd_per_day is not None or rails.max_orders is not None

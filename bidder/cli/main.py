@@ -119,7 +119,14 @@ def chaos(
     if span[1] < span[0]:
         raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")
     asked = None if script is None else kinds.load_script(script)
-    found = campaign.run(*span, days, script=asked, as_json=as_json, timeline=timeline)
+    found = campaign.run(
+        *span,
+        days,
+        script=asked,
+        script_file=None if script is None else str(script),
+        as_json=as_json,
+        timeline=timeline,
+    )
     return ExitCode.FAILED if found.violations.total() else ExitCode.DONE
 
 

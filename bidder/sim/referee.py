@@ -325,10 +325,27 @@ class Referee(Watcher, Observer):
         """Return the USD per unit of each currency as the account was last told."""
         return self._rates if self._rates is not None else self._market.rates
 
+    @property
+    def made_by_wire(self) -> frozenset[int]:
+        """Return the orders that nobody asked for: the wire delivered one request twice."""
+        return frozenset(self._by_wire)
+
     def attainable_now(self, target: str) -> bool:
         """Return whether as many servers as the target wants can be had below its ceiling now."""
         tally = next(each for each in self._tallies if each.target.name == target)
         return len(tally.attainable) >= tally.target.want
+
+    def cheapest_usd(self, target: str) -> Decimal | None:
+        """Return the least, in USD per day, that a server costs that the target can have now."""
+        tally = next(each for each in self._tallies if each.target.name == target)
+        rates = self._market.rates
+        found = []
+        for number in tally.attainable:
+            stall = tally.matching[number]
+            floors = (price * rates[c] for c, price in stall.floor.items() if c in rates and price > 0)
+            rival = highest_rival_usd(stall, rates)
+            found.append(max(min(floors, default=Decimal(0)), rival or Decimal(0)))
+        return min(found, default=None)
 
     def report(self, now: datetime) -> dict[str, Any]:
         """Return the verdict at ``now``: shares and counts as numbers, money as text, USD.

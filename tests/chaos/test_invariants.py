@@ -4,11 +4,13 @@ A check that has never failed proves nothing, so each rule is broken on purpose 
 """
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,13 @@ import structlog
 from documented import disagreements
 
 from bidder.app.executor import Executor
+from bidder.chaos.campaign import replay
 from bidder.chaos.day import CANARIES, ChaosDay, Outcome
 from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import DAYS, KINDS, LIES, Scripted
-from bidder.domain import fold, guard, planning, price_rules
-from bidder.domain.actions import Reason
-from bidder.domain.intents import Intent, Verdict
+from bidder.domain import fold, guard, intents, planning, price_rules
+from bidder.domain.actions import Decision, Reason, RentOnDemand
+from bidder.domain.intents import Intent, OrdersRead, Verdict
 from bidder.domain.money import Price
 from bidder.domain.policy import Ceiling
 from bidder.exchange import limiter
@@ -268,6 +271,74 @@ def test_a_store_that_forgets_what_runs_breaks_the_money() -> None:
     day.watch._money_of_live_orders({7: {"ended_at": None, "spend": "0.125"}})
     day.close()
     assert broken(day.outcome) == {"money"}
+
+
+def test_a_daemon_that_only_says_that_nothing_fits_breaks_the_liveness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exchange knows better: what the targets want can be had."""
+
+    def idle(target: Any, *_: Any, **__: Any) -> Decision:
+        return Decision(target=target.name, reason=Reason.NO_CANDIDATE)
+
+    monkeypatch.setattr(planning, "_fill", idle)
+    found: set[str] = set()
+    for seed in (5, 8, 11):
+        found |= broken(ChaosDay(seed, 0.05).run())
+    assert "liveness" in found
+
+
+def test_a_creation_that_is_given_up_too_soon_breaks_that_no_order_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One empty read, and it counts as never made; the order runs and is paid all the same."""
+    settle = intents.settle
+    monkeypatch.setattr(intents, "EMPTY_READS", 0)
+
+    def hasty(found: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> tuple[Verdict, ...]:
+        return settle(found, read, grace=min(grace, timedelta(0)))
+
+    monkeypatch.setattr(intents, "settle", hasty)
+    lost = Scripted(kind="time-out, executed", endpoint="create_order", times=6)
+    found: set[str] = set()
+    for seed in (5, 8, 11):
+        found |= broken(ChaosDay(seed, 0.05, script=(lost,)).run())
+    assert "no lost order" in found
+
+
+def test_a_guard_without_rails_for_rentals_breaks_the_rails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job rents on demand beyond what the owner allows in all."""
+    original = guard.apply
+
+    def lax(decision: Decision, *others: Any) -> Decision:
+        if isinstance(decision.action, RentOnDemand):
+            return decision
+        return original(decision, *others)
+
+    monkeypatch.setattr(guard, "apply", lax)
+    found: set[str] = set()
+    for seed in (7, 12, 22, 27):
+        found |= broken(ChaosDay(seed, 0.25).run())
+    assert "rails" in found
+
+
+def test_the_command_that_replays_plays_the_same(tmp_path: Path) -> None:
+    """Also where a script asked for the faults, and however odd the number of days."""
+    file = tmp_path / "faults of mine.json"
+    shown = replay(4, 1 / 30, str(file))
+    assert shlex.split(shown)[1:] == [
+        *("chaos", "--seeds", "4-4", "--days", repr(1 / 30)),
+        *("--script", str(file), "--timeline"),
+    ]
+    assert float(repr(1 / 30)) == 1 / 30
+
+
+def test_a_script_ends_with_the_trouble() -> None:
+    """What is left of it would strike while the day looks whether everything recovers."""
+    faults = (Scripted(kind="code 5", at_seconds=60, times=100_000),)
+    outcome = ChaosDay(4, 0.05, script=faults).run()
+    assert outcome.faults["code 5"] > 0
+    assert outcome.violations == []
 
 
 # What falsifies an answer needs one that has what is falsified: many are tried, and on these seeds
