@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bidder.chaos.kinds import Script, Scripted, load_script
+from bidder.chaos.invariants import INVARIANTS
+from bidder.chaos.kinds import KINDS, Script, Scripted, load_script
 from bidder.errors import BadInput
 
 
@@ -57,3 +58,10 @@ def test_a_fault_strikes_as_often_as_asked_where_it_may() -> None:
     assert script.for_request("my_orders", 9.9) == ""
     assert script.for_request("wallets", 10) == ""
     assert [script.for_request("my_orders", at) for at in (10, 11, 12)] == ["429", "429", ""]
+
+
+def test_the_page_names_every_kind_and_every_invariant() -> None:
+    """Nobody has to read the program to ask for a fault, or to know what was checked."""
+    page = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
+    assert {kind for kind in KINDS if f"`{kind}`" not in page} == set()
+    assert {name for name in INVARIANTS if f"| `{name}` |" not in page} == set()
