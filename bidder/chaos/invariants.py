@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
+from bidder.domain import moving
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
 from bidder.domain.intents import Settled
+from bidder.domain.policy import Target, TrackParams
 from bidder.sim import answers
+from bidder.sim.moments import HOUR
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
@@ -155,21 +158,36 @@ class Watch:
             held = len(app.trader.view.holdings_of(target.name))
             idle = (d for d in app.trader.decisions if d.target == target.name and d.order is None)
             reasons = frozenset(decision.reason for decision in idle)
-            if held >= target.want or self._excused(target.name, reasons):
+            if held >= target.want or self._excused(target, reasons, app):
                 self._lacking.pop(target.name, None)
                 continue
             since, _ = self._lacking.get(target.name, (day.clock.true, ""))
             why = f"{held} of {target.want}: {', '.join(sorted(reasons)) or 'no decision'}"
             self._lacking[target.name] = (since, why)
 
-    def _excused(self, target: str, reasons: frozenset[Reason]) -> bool:
+    def _excused(self, target: Target, reasons: frozenset[Reason], app: "App") -> bool:
         """Return whether a lack is the world's doing, by what the exchange knows of it."""
         day = self._day
-        if not day.referee.attainable_now(target) or Reason.JOB_DONE in reasons:
+        if Reason.JOB_DONE in reasons or self._in_reach(target, app) < target.want:
             return True
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
-        return Reason.RAIL in reasons and judging.rail_is_full(day, target)
+        return Reason.RAIL in reasons and judging.rail_is_full(day, target.name)
+
+    def _in_reach(self, target: Target, app: "App") -> int:
+        """Return how many servers the target can have; those at war or worn out are left alone."""
+        day, view = self._day, app.trader.view
+        lately = Counter(
+            order.server_id
+            for order in day.exchange.market.own.values()
+            if day.exchange.market.at - order.created_at < HOUR
+        )
+        most = day.policy.rails.max_creations_per_server_hour - 1
+        alone = {server for server, created in lately.items() if created >= most}
+        if isinstance(target.bidding, TrackParams):
+            alone |= moving.at_war(target.bidding, view, day.clock.now())
+        held = {int(holding.order.server) for holding in view.holdings_of(target.name)}
+        return len((day.referee.attainable_now(target.name) - alone) | held)
 
     def _liveness(self) -> None:
         """Every target is held, or what keeps it from being held is the market's doing, or young."""

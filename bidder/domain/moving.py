@@ -203,7 +203,7 @@ def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozens
     servers = set(taken(view, policy, now, kept=isinstance(target.params, DeadlineParams)))
     servers.update(workloads.left_alone(target.name, view, now))
     if isinstance(target.bidding, TrackParams):
-        servers.update(_at_war(target.bidding, view, now))
+        servers.update(at_war(target.bidding, view, now))
     return frozenset(servers)
 
 
@@ -223,7 +223,8 @@ def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> f
     return frozenset(servers)
 
 
-def _at_war(params: TrackParams, view: View, now: datetime) -> set[ServerId]:
+def at_war(params: TrackParams, view: View, now: datetime) -> set[ServerId]:
+    """Return the servers that are left alone for a while: a rival there answers each raise."""
     raises: dict[ServerId, list[datetime]] = {}
     for raised in view.raises:
         raises.setdefault(raised.server, []).append(raised.at)

@@ -330,10 +330,10 @@ class Referee(Watcher, Observer):
         """Return the orders that nobody asked for: the wire delivered one request twice."""
         return frozenset(self._by_wire)
 
-    def attainable_now(self, target: str) -> bool:
-        """Return whether as many servers as the target wants can be had below its ceiling now."""
+    def attainable_now(self, target: str) -> frozenset[int]:
+        """Return the servers that the target can have below its ceiling now, those it holds included."""
         tally = next(each for each in self._tallies if each.target.name == target)
-        return len(tally.attainable) >= tally.target.want
+        return frozenset(tally.attainable)
 
     def cheapest_usd(self, target: str) -> Decimal | None:
         """Return the least, in USD per day, that a server costs that the target can have now."""
