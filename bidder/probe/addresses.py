@@ -62,9 +62,10 @@ def permitted(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
         return address.is_global and not address.is_multicast
     if address in _TRANSLATED:
         return permitted(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    if address not in _GLOBAL_UNICAST or not address.is_global or address.teredo is not None:
-        return False
-    return address.sixtofour is None or permitted(address.sixtofour)
+    if address.sixtofour is not None:
+        # Before the registry is asked: not every Python counts these as global.
+        return permitted(address.sixtofour)
+    return address in _GLOBAL_UNICAST and address.is_global and address.teredo is None
 
 
 async def _resolved(host: str) -> tuple[Address, ...]:

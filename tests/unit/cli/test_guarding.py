@@ -77,7 +77,9 @@ def test_where_no_daemon_ever_ran_there_is_nothing_to_guard(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Said on standard output; what it prints is as documented."""
-    upgrade(open_engine(f"sqlite:///{config.parent / 'bidder.db'}"))
+    engine = open_engine(f"sqlite:///{config.parent / 'bidder.db'}")
+    upgrade(engine)
+    engine.dispose()
 
     assert main(["guard", "-c", str(config)]) == 0
     assert capsys.readouterr().out.startswith("No daemon has run on this database yet")
