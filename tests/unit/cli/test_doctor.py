@@ -35,14 +35,10 @@ strategies:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(place: Path) -> Path:
     """Return a good configuration that names an exchange which nobody runs."""
-    monkeypatch.setenv("UNIT_TOKEN", "canary-token-value")
-    for name in ("BIDDER_CONFIG", "BIDDER_EXCHANGE_URL", "BIDDER_DATABASE_URL", "STATE_DIRECTORY"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "config.yaml"
-    path.write_text(GOOD)
-    return path
+    place.write_text(GOOD)
+    return place
 
 
 class Desk:

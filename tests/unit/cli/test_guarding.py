@@ -29,14 +29,10 @@ strategies:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(place: Path) -> Path:
     """Return a configuration whose exchange nobody runs."""
-    monkeypatch.setenv("UNIT_TOKEN", "canary-token-value")
-    for name in ("BIDDER_CONFIG", "BIDDER_EXCHANGE_URL", "BIDDER_DATABASE_URL", "STATE_DIRECTORY"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "config.yaml"
-    path.write_text(CONFIG)
-    return path
+    place.write_text(CONFIG)
+    return place
 
 
 def test_without_a_wish_it_refuses(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
