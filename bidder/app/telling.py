@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.app.alarms import Alarm
+from bidder.app.day_told import DayTold
 from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
 from bidder.domain import guard
 from bidder.domain.actions import Fact, Reason, Withdraw
-from bidder.domain.ids import OrderId, ServerId, on_paper, spelled
+from bidder.domain.ids import OrderId, ServerId, spelled
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.notices import Event, Level, Notice
@@ -25,23 +26,8 @@ from bidder.errors import BidderError, InvalidToken, NoRate
 # How long the exchange may take to say how a server that was won is reached.
 _ACCESS_WITHIN = timedelta(minutes=2)
 _NEARLY, _AGAIN_BELOW = Decimal("0.9"), Decimal("0.8")
-_COUNT_EVERY = timedelta(seconds=60)
-# A longer gap than this between two countings was no trading.
-_LONGEST_GAP = timedelta(minutes=10)
-_DAY = Decimal(86400)
 _MOST_FORMER = 200
 _MOVES = frozenset({Reason.MOVE, Reason.WAR, Reason.SERVER_LOST})
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What the summary adds up, in server-seconds and in USD."""
-
-    since: datetime
-    held: float = 0.0
-    wanted: float = 0.0
-    paid: Decimal = Decimal(0)
-    on_demand: Decimal = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -54,8 +40,7 @@ class Teller:
     _over_budget: bool = False
     _unreachable_since: datetime | None = None
     _told_unreachable: bool = False
-    _tally: _Tally | None = None
-    _counted_at: datetime | None = None
+    _day: DayTold = field(default_factory=DayTold)
     _jobs: JobsTold = field(default_factory=JobsTold)
 
     def notices(
@@ -75,7 +60,7 @@ class Teller:
             *self._jobs.notices(report.at, view, policy),
             *_alarms(report.alarms_raised, report.at),
             *self._reach(report.at, policy, unreachable=unreachable),
-            *self._summary(report.at, view, policy),
+            *self._day.notices(report.at, view, policy),
         ]
         return tuple(found) if policy.mode is Mode.LIVE else tuple(map(_marked, found))
 
@@ -175,20 +160,6 @@ class Teller:
             text = "Bids stand as they are; nothing can be raised, lowered or cancelled meanwhile."
             title = f"the exchange has given no usable answer for {minutes} minutes"
             yield _reach_notice(now, title, Level.WARNING, text)
-
-    def _summary(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
-        tally, last = self._tally, self._counted_at
-        if tally is None or last is None:
-            self._tally, self._counted_at = _Tally(since=now), now
-            return
-        if now - last < _COUNT_EVERY:
-            return
-        self._counted_at = now
-        if now - last <= _LONGEST_GAP:
-            _count(tally, view, policy, (now - last).total_seconds())
-        if now.date() > last.date():
-            yield _summary_notice(tally, now)
-            self._tally = _Tally(since=now)
 
 
 def ended_trading(failure: BaseException, at: datetime) -> Notice:
@@ -382,43 +353,3 @@ def _alarms(raised: tuple[Alarm, ...], at: datetime) -> Iterator[Notice]:
 
 def _reach_notice(at: datetime, title: str, level: Level, text: str) -> Notice:
     return Notice(event=Event.UNREACHABLE, level=level, at=at, title=title, text=text, key="exchange")
-
-
-def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
-    share = Decimal(str(round(seconds, 3))) / _DAY
-    tally.wanted += seconds * sum(target.want for target in policy.targets if target.enabled)
-    for holding in view.holdings.values():
-        price = holding.order.price
-        runs = holding.active or holding.order.kind is OrderKind.ON_DEMAND
-        ours = holding.ours and on_paper(holding.order.order) is (policy.mode is Mode.PAPER)
-        if not ours or not runs or not view.rates.knows(price.currency):
-            continue
-        tally.held += seconds
-        paid = view.rates.to_usd(price)
-        tally.paid += paid * share
-        listing = view.marketplace.listings.get(holding.order.server)
-        offered = (
-            None if listing is None else listing.on_demand_usd(view.rates, frozenset(listing.on_demand))
-        )
-        tally.on_demand += (paid if offered is None else view.rates.to_usd(offered)) * share
-
-
-def _summary_notice(tally: _Tally, now: datetime) -> Notice:
-    held = tally.held / tally.wanted if tally.wanted else 0.0
-    saved = tally.on_demand - tally.paid
-    share = f" ({saved / tally.on_demand:.0%})" if tally.on_demand > 0 else ""
-    return Notice(
-        event=Event.SUMMARY,
-        level=Level.INFO,
-        at=now,
-        title=f"since {tally.since:%Y-%m-%d %H:%M} UTC: {held:.0%} of the servers wanted were held",
-        text=f"The bids that ran came to {tally.paid:.2f} USD without fees;"
-        f" on demand it would have been {tally.on_demand:.2f} USD: {saved:.2f}{share} saved.",
-        key=f"{now:%Y-%m-%d}",
-        facts={
-            "held_share": round(held, 4),
-            "paid_usd": f"{tally.paid:.4f}",
-            "on_demand_usd": f"{tally.on_demand:.4f}",
-            "saved_usd": f"{saved:.4f}",
-        },
-    )

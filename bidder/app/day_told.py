@@ -1,0 +1,91 @@
+"""The daily summary: what was held and paid since the last one, counted from pass to pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bidder.domain.ids import on_paper
+from bidder.domain.market import OrderKind
+from bidder.domain.notices import Event, Level, Notice
+from bidder.domain.policy import Mode, Policy
+from bidder.domain.view import View
+
+_COUNT_EVERY = timedelta(seconds=60)
+# A longer gap than this between two countings was no trading.
+_LONGEST_GAP = timedelta(minutes=10)
+_DAY = Decimal(86400)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the summary adds up, in server-seconds and in USD."""
+
+    since: datetime
+    held: float = 0.0
+    wanted: float = 0.0
+    paid: Decimal = Decimal(0)
+    on_demand: Decimal = Decimal(0)
+
+
+@dataclass(slots=True)
+class DayTold:
+    """Adds up a day, and tells it once it is over."""
+
+    _tally: _Tally | None = None
+    _counted_at: datetime | None = None
+
+    def notices(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
+        """Count what has run since the last call; at the turn of the day tell what it came to."""
+        tally, last = self._tally, self._counted_at
+        if tally is None or last is None:
+            self._tally, self._counted_at = _Tally(since=now), now
+            return
+        if now - last < _COUNT_EVERY:
+            return
+        self._counted_at = now
+        if now - last <= _LONGEST_GAP:
+            _count(tally, view, policy, (now - last).total_seconds())
+        if now.date() > last.date():
+            yield _summary_notice(tally, now)
+            self._tally = _Tally(since=now)
+
+
+def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
+    share = Decimal(str(round(seconds, 3))) / _DAY
+    tally.wanted += seconds * sum(target.want for target in policy.targets if target.enabled)
+    for holding in view.holdings.values():
+        price = holding.order.price
+        runs = holding.active or holding.order.kind is OrderKind.ON_DEMAND
+        ours = holding.ours and on_paper(holding.order.order) is (policy.mode is Mode.PAPER)
+        if not ours or not runs or not view.rates.knows(price.currency):
+            continue
+        tally.held += seconds
+        paid = view.rates.to_usd(price)
+        tally.paid += paid * share
+        listing = view.marketplace.listings.get(holding.order.server)
+        offered = (
+            None if listing is None else listing.on_demand_usd(view.rates, frozenset(listing.on_demand))
+        )
+        tally.on_demand += (paid if offered is None else view.rates.to_usd(offered)) * share
+
+
+def _summary_notice(tally: _Tally, now: datetime) -> Notice:
+    held = tally.held / tally.wanted if tally.wanted else 0.0
+    saved = tally.on_demand - tally.paid
+    share = f" ({saved / tally.on_demand:.0%})" if tally.on_demand > 0 else ""
+    return Notice(
+        event=Event.SUMMARY,
+        level=Level.INFO,
+        at=now,
+        title=f"since {tally.since:%Y-%m-%d %H:%M} UTC: {held:.0%} of the servers wanted were held",
+        text=f"The bids that ran came to {tally.paid:.2f} USD without fees;"
+        f" on demand it would have been {tally.on_demand:.2f} USD: {saved:.2f}{share} saved.",
+        key=f"{now:%Y-%m-%d}",
+        facts={
+            "held_share": round(held, 4),
+            "paid_usd": f"{tally.paid:.4f}",
+            "on_demand_usd": f"{tally.on_demand:.4f}",
+            "saved_usd": f"{saved:.4f}",
+        },
+    )
