@@ -36,6 +36,11 @@ _BLOCKED = frozenset(
     }
 )
 
+# What is in the way is interrupted for moments by a look that is awaited, or by a slot that has just
+# been filled, and has not ended by that. These come and go with each request themselves.
+_FLEETING = tuple(f":{reason.value}" for reason in (Reason.STALE, Reason.IN_DOUBT))
+_INTERRUPTED_SHARE = 5  # of the time for which a cause must last
+
 # A strategy may fail at one read of a book and answer at the next: that is told no more often.
 _FLICKERS = f":{Reason.STRATEGY_FAILED.value}"
 
@@ -55,9 +60,10 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Since when each cause has lasted, and when it was last told."""
+    """Since when each cause has lasted, since when it is away again, and when it was last told."""
 
     since: Mapping[str, datetime] = field(default_factory=dict)
+    away: Mapping[str, datetime] = field(default_factory=dict)
     told: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -124,15 +130,20 @@ def _runway(view: View, policy: Policy, where: str) -> Alarm | None:
 def watch(
     before: Watch, present: Iterable[Alarm], policy: Policy, now: datetime
 ) -> tuple[Watch, tuple[Alarm, ...]]:
-    """Return the next watch and the alarms to tell now."""
-    since: dict[str, datetime] = {}
+    """Return the next watch and the alarms to tell now.
+
+    A cause that is back soon has not been away.
+    """
+    causes_now = tuple(present)
+    away = _interrupted(before, {alarm.key for alarm in causes_now}, policy, now)
+    since = {key: before.since[key] for key in away}
     told = {
         key: last
         for key, last in before.told.items()
-        if key.endswith(_FLICKERS) and now - last < _REPEAT
+        if key in away or (key.endswith(_FLICKERS) and now - last < _REPEAT)
     }
     tell: list[Alarm] = []
-    for alarm in present:
+    for alarm in causes_now:
         started = before.since.get(alarm.key, now)
         since[alarm.key] = started
         last = before.told.get(alarm.key)
@@ -142,4 +153,15 @@ def watch(
             last = now
         if last is not None:
             told[alarm.key] = last
-    return replace(before, since=since, told=told), tuple(tell)
+    return replace(before, since=since, away=away, told=told), tuple(tell)
+
+
+def _interrupted(before: Watch, present: set[str], policy: Policy, now: datetime) -> dict[str, datetime]:
+    """Return the causes that are away, but not for long enough to be over, and from when on."""
+    most = policy.pace.alarm_after / _INTERRUPTED_SHARE
+    gone = {key: before.away.get(key, now) for key in before.since if key not in present}
+    return {
+        key: at
+        for key, at in gone.items()
+        if ":" in key and not key.endswith(_FLEETING) and now - at < most
+    }

@@ -72,9 +72,8 @@ def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -
     """
     envelope = _decode(body)
     if status == 429 or (envelope is not None and envelope.code == 5):
-        raise RateLimited(
-            endpoint=endpoint, retry_after_seconds=_retry_after(headers.get("retry-after"))
-        )
+        pause = _retry_after(headers.get("retry-after"), headers.get("date"))
+        raise RateLimited(endpoint=endpoint, retry_after_seconds=pause)
     if envelope is None:
         raise InDoubt(f"the answer (HTTP {status}) cannot be read", endpoint=endpoint)
     if envelope.code == 0 and status < 400:
@@ -149,14 +148,9 @@ def clock_lead(date: str | None, now: datetime) -> timedelta | None:
 
     The header counts whole seconds. None where it says nothing sensible.
     """
-    if date is None:
+    at = _moment(date)
+    if at is None:
         return None
-    try:
-        at = parsedate_to_datetime(date)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
     lead = at - now
     return lead if abs(lead) < _CLOCKS_SENSIBLE else None
 
@@ -167,21 +161,31 @@ def clock_ahead(date: str | None, now: datetime) -> timedelta:
     return timedelta(0) if lead is None or abs(lead) <= _CLOCKS_AGREE else lead
 
 
-def _retry_after(text: str | None) -> float | None:
-    """Return ``Retry-After`` in seconds, from a number or a date; None where it makes no sense."""
+def _retry_after(text: str | None, date: str | None) -> float | None:
+    """Return ``Retry-After`` in seconds, from a number or a moment; None where it makes no sense.
+
+    A moment is the exchange's, so it counts from the answer's own ``Date``: our calendar may be another.
+    """
     if text is None:
         return None
     try:
         seconds = float(text)
     except ValueError:
-        try:
-            at = parsedate_to_datetime(text)
-        except (TypeError, ValueError, IndexError, OverflowError):
+        until = _moment(text)
+        if until is None:
             return None
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-        # The header's own reference is the exchange's clock; ours is the nearest thing to it.
-        seconds = (at - datetime.now(UTC)).total_seconds()
+        seconds = (until - (_moment(date) or datetime.now(UTC))).total_seconds()
     if seconds != seconds:
         return None
     return min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment of an HTTP date; None where it cannot be read."""
+    if text is None:
+        return None
+    try:
+        at = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -151,6 +151,17 @@ def test_too_many_requests_are_recognised_by_status_or_code(
     assert caught.value.retry_after_seconds == seconds
 
 
+def test_a_moment_to_retry_after_counts_from_the_answers_own_date() -> None:
+    """Both are the exchange's: how far our own calendar lies from its does not matter."""
+    headers = {
+        "retry-after": "Wed, 21 Oct 2015 07:28:30 GMT",
+        "date": "Wed, 21 Oct 2015 07:28:00 GMT",
+    }
+    with pytest.raises(RateLimited) as caught:
+        answers.check("wallets", 429, headers, b"")
+    assert caught.value.retry_after_seconds == 30.0
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),

@@ -1,0 +1,48 @@
+"""When an obstacle is told: once it has lasted, however often a look or a deed interrupts it."""
+
+from collections.abc import Callable
+
+import pytest
+from builders import at, make_policy
+
+from bidder.app import alarms
+from bidder.domain.actions import Decision, Reason
+from bidder.domain.view import View
+
+POLICY = make_policy()  # an obstacle is told after ten minutes
+EMPTY = View()
+
+
+def told(minutes: float, reason_at: Callable[[int], Reason]) -> list[tuple[int, str]]:
+    """Return what is told, and at which second, of a slot that is looked at each second."""
+    watch, found = alarms.Watch(), []
+    for second in range(int(minutes * 60)):
+        decisions = [Decision(target="training", reason=reason_at(second))]
+        present = alarms.causes(EMPTY, decisions, POLICY, unreachable=False)
+        watch, tell = alarms.watch(watch, present, POLICY, at(second))
+        found += [(second, alarm.text) for alarm in tell]
+    return found
+
+
+@pytest.mark.parametrize("between", [Reason.STALE, Reason.EMPTY_SLOT, Reason.PENDING])
+def test_an_obstacle_that_is_interrupted_for_moments_is_told(between: Reason) -> None:
+    """Each half minute a look is awaited or a slot is filled; the rail is in the way all the same."""
+    found = told(12, lambda second: between if second % 30 < 5 else Reason.RAIL)
+    assert found == [(605, "target training: rail")]
+
+
+def test_an_obstacle_that_was_away_for_long_begins_anew() -> None:
+    """Two minutes without it, and it has ended; the next one must last for itself."""
+    assert told(18, lambda second: Reason.RAIL if second % 720 < 590 else Reason.WINNING) == []
+
+
+def test_an_obstacle_that_comes_back_soon_is_not_told_twice() -> None:
+    """Told after ten minutes; away for a minute and a half, back for half an hour."""
+    found = told(40, lambda second: Reason.WINNING if 660 <= second < 750 else Reason.RAIL)
+    assert found == [(600, "target training: rail")]
+
+
+@pytest.mark.parametrize("reason", [Reason.STALE, Reason.IN_DOUBT])
+def test_what_comes_and_goes_with_each_request_is_no_obstacle(reason: Reason) -> None:
+    """With many bids each book grows old before its turn, for hours on end."""
+    assert told(30, lambda second: reason if second % 10 < 8 else Reason.WINNING) == []
