@@ -37,6 +37,7 @@ from bidder.errors import (
 from bidder.exchange import wire
 from bidder.sim.answers import Request
 from bidder.sim.exchange import SimExchange
+from bidder.sim.moments import micros, span
 from bidder.sim.referee import Referee
 from bidder.sim.server import DEFAULT_START
 from bidder.sim.targets import targets_from
@@ -130,6 +131,7 @@ class ChaosDay:
         self.damaged = False
         self.calm = False
         self.forgotten_to = 0  # the newest order at the time when the database last lost its memory
+        self.forgotten: list[tuple[int, int]] = []  # of what times, as the exchange counts them
         self.kills_ahead = 0
         self._lives = 0
         self._beat_at = 0.0
@@ -181,7 +183,7 @@ class ChaosDay:
         targets = tuple(replace(target, launch=launch) for target in policy.targets[:2])
         if by_chance and self.seed % 5 == 2:
             targets = (targets[0], self._with_a_job(targets[1]))
-        rails = odd_world.rails_of(self.seed, targets, policy.rails)
+        rails = odd_world.rails_of(self.seed, targets, policy.rails, self._world)
         policy = replace(policy, targets=targets, pace=_PACE, rails=rails)
         return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))
 
@@ -241,11 +243,13 @@ class ChaosDay:
                 self.say(f"waits: {exc}")
                 self.clock.advance(15)
             except (LeaseLost, InvalidToken) as exc:
+                self.watch.ended(exc)
                 self.die(f"ended: {type(exc).__name__}")
                 self.clock.advance(30)
             except StoreUnusable as exc:
                 self._refused(exc)
             except StoreFailed as exc:
+                self.watch.ended(exc)
                 self.say(f"database: {exc}")
                 if self.damaged:
                     self.die("stopped: the database is damaged")
@@ -260,6 +264,7 @@ class ChaosDay:
 
     def _refused(self, exc: StoreUnusable) -> None:
         """Take note that a database was refused at the start: rightly so, where it is damaged."""
+        self.watch.ended(exc)
         self.say(f"database: {exc}")
         if not self.damaged:
             self.watch.escaped(exc)
@@ -357,6 +362,10 @@ class ChaosDay:
     def wires_own(self) -> frozenset[int]:
         """Return the orders that the wire made by delivering one request twice."""
         return self.referee.made_by_wire
+
+    def moment_of(self, true: float) -> int:
+        """Return a moment in true seconds as the exchange counts it."""
+        return micros(self.exchange.start) + span(true)
 
     def servers_of_interest(self) -> set[int]:
         """Return the servers that the daemon holds or considers at present."""

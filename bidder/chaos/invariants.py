@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
-from bidder.domain import moving
+from bidder.chaos.rails import RailsJudge
+from bidder.chaos.told import Telling
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
 from bidder.domain.intents import Settled
 from bidder.domain.policy import Target, TrackParams
 from bidder.sim import answers
-from bidder.sim.moments import HOUR
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
@@ -26,6 +26,8 @@ _FROZEN = re.compile(r"on server (\d+): frozen")
 # A server that is lost gets a successor within this: no wait of ours after a refusal is longer.
 _LONGEST_LACK = 2700.0
 _FINAL_WORD = timedelta(minutes=45)
+# Reasons that name a rail of the owner's.
+_BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
 _FOULS = {
     "pace": "rate_limit_refusals",
     "lowering clock": "early_lowerings",
@@ -35,6 +37,7 @@ _FOULS = {
 
 INVARIANTS = (
     *_FOULS,
+    "back-off",
     "rails",
     "a person is told",
     "one writer",
@@ -59,7 +62,8 @@ class Watch:
         self._doubled: dict[int, int] = {}
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
-        self._telling = judging.Telling(day)
+        self._rails = RailsJudge(day, lambda what: self.violated("rails", what))
+        self._telling = Telling(day)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
     def violated(self, invariant: str, what: str) -> None:
@@ -77,7 +81,13 @@ class Watch:
         self._unknown.clear()
         self._doubled.clear()
         self._alarmed.clear()
+        self._day.transport.ledger.started()
+        self._rails.started()
         self._telling.started()
+
+    def ended(self, exc: Exception) -> None:
+        """Look at what a person learns when a process or a pass ends with an error that is foreseen."""
+        self._found("a person is told", self._telling.of_end(exc))
 
     def after(self, report: PassReport) -> None:
         """Check what a pass may have broken."""
@@ -93,17 +103,24 @@ class Watch:
             self._look_for_life(self._day.app)
         if report.acted is not None:
             self._fouls()
-        for invariant, found in (
-            ("rails", judging.rails_passed(self._day, report)),
-            ("a person is told", self._telling.missing(report)),
-            ("no lost order", judging.false_verdict(self._day, report)),
-        ):
-            if found:
-                self.violated(invariant, found)
+        self._of_the_wire()
+        self._found("a person is told", self._telling.missing(report))
+        self._found("no lost order", judging.false_verdict(self._day, report))
         seen = report.observed
         if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
+            self._rails.listed(self._day.transport.shown)
             self._lost_orders()
             self._doubles()
+
+    def _found(self, invariant: str, what: str) -> None:
+        if what:
+            self.violated(invariant, what)
+
+    def _of_the_wire(self) -> None:
+        """Look at what was sent although the answers before it forbade it."""
+        for early in self._day.transport.ledger.take_too_early():
+            self.violated("back-off", early)
+        self._found("a person is told", self._telling.of_token())
 
     def _fouls(self) -> None:
         counts = self._day.referee.fouls()
@@ -145,6 +162,7 @@ class Watch:
     def at_the_end(self) -> None:
         """Check what must be so once things have been calm for a while."""
         self._fouls()
+        self._of_the_wire()
         self._liveness()
         stored = self._day.stored()
         self._money(stored)
@@ -172,22 +190,34 @@ class Watch:
             return True
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
-        return Reason.RAIL in reasons and judging.rail_is_full(day, target.name)
+        # Whether one really leaves no room, the exchange's book says.
+        return bool(_BY_A_RAIL & reasons) and self._rails.leaves_no_room(target)
 
     def _in_reach(self, target: Target, app: "App") -> int:
         """Return how many servers the target can have; those at war or worn out are left alone."""
-        day, view = self._day, app.trader.view
-        lately = Counter(
-            order.server_id
-            for order in day.exchange.market.own.values()
-            if day.exchange.market.at - order.created_at < HOUR
-        )
-        most = day.policy.rails.max_creations_per_server_hour - 1
-        alone = {server for server, created in lately.items() if created >= most}
-        if isinstance(target.bidding, TrackParams):
-            alone |= moving.at_war(target.bidding, view, day.clock.now())
-        held = {int(holding.order.server) for holding in view.holdings_of(target.name)}
-        return len((day.referee.attainable_now(target.name) - alone) | held)
+        held = {int(holding.order.server) for holding in app.trader.view.holdings_of(target.name)}
+        return len(self._to_be_had(target) | held)
+
+    def _to_be_had(self, target: Target) -> set[int]:
+        """Return the servers that the target may order now, by the exchange's own book."""
+        found = set(self._day.referee.attainable_now(target.name)) - self._rails.worn_out(target)
+        params = target.bidding
+        if not isinstance(params, TrackParams):
+            return found
+        at, rails = self._day.exchange.market.at, self._rails
+        raised = {server: rails.raised_at(server) for server in rails.servers_raised & found}
+        return found - {s for s, times in raised.items() if judging.at_war(params, times, at)}
+
+    def lacks_by_the_book(self, target: Target) -> bool:
+        """Return whether the target has fewer orders than it wants, and could have them all."""
+        day = self._day
+        live = day.referee.live_of(target.name)
+        if len(live) >= target.want or day.app is None:
+            return False
+        decisions = (d for d in day.app.trader.decisions if d.target == target.name)
+        done = any(decision.reason is Reason.JOB_DONE for decision in decisions)
+        servers = {day.exchange.market.own[order].server_id for order in live}
+        return not done and len(self._to_be_had(target) | servers) >= target.want
 
     def _liveness(self) -> None:
         """Every target is held, or what keeps it from being held is the market's doing, or young."""

@@ -35,6 +35,7 @@ class Machine:
         self.kills = 0
         self.faults: Counter[str] = Counter()
         self.killed_at = ""
+        self.refused = 0  # how often the database has failed the process
 
     def kill_in(self, points: int) -> None:
         """Kill the process at this many points from now."""
@@ -97,6 +98,7 @@ class Machine:
         if self._sleeping:
             return
         if self._clock.monotonic() < self._until and self._trouble == "database locked":
+            self.refused += 1
             raise _operational("database is locked")
         self.point("begin")
 
@@ -107,6 +109,7 @@ class Machine:
         if self._sleeping:
             return
         if self._clock.monotonic() < self._until and self._trouble == "disk full":
+            self.refused += 1
             raise _operational("database or disk is full")
         self.point("commit")
 

@@ -170,8 +170,8 @@ class Troubles:
         day = self._day
         day.close_database()
         oldest = day.clock.true - _DAY
-        fresh = [path for at, path in self._backups if at >= oldest]
-        backup = day.chance.choice(fresh)
+        fresh = [(at, path) for at, path in self._backups if at >= oldest]
+        taken_at, backup = day.chance.choice(fresh)
         if backup == self._backups[0][1]:
             # One of before the first pass: that is to begin anew, for which the message asks for time.
             day.clock.advance(_ANEW_SECONDS)
@@ -184,6 +184,7 @@ class Troubles:
         # What had been learnt since is forgotten too, and may be asked for once more.
         day.referee.forget_probes()
         day.forgotten_to = max(day.exchange.market.own, default=0)
+        day.forgotten.append((day.moment_of(taken_at), day.moment_of(day.clock.true)))
         day.say(f"database restored from {backup.name}")
 
     # The account

@@ -7,7 +7,7 @@ executed by the exchange's own state machine, or it is not.
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -17,7 +17,8 @@ import httpx
 
 from bidder.chaos import kinds, lies
 from bidder.chaos.clock import MachineClock
-from bidder.sim.answers import Answer, Request
+from bidder.chaos.ledger import Ledger
+from bidder.sim.answers import OVER_LIMIT, Answer, Request
 from bidder.sim.exchange import SimExchange
 
 _READ_SECONDS, _MARKETPLACE_SECONDS = 20.0, 40.0
@@ -45,9 +46,9 @@ _BODIES: dict[str, tuple[int, bytes]] = {
     "code 1": (200, b'{"code": 1}'),
 }
 _OVER_LIMIT = {
-    "429": Answer(status=429, body=b"", headers={}),
-    "429 with retry-after": Answer(status=429, body=b"", headers={}),
-    "code 5": Answer(status=200, body=b'{"code":5}'),
+    "429": Answer(status=429, body=b"", code=OVER_LIMIT, headers={}),
+    "429 with retry-after": Answer(status=429, body=b"", code=OVER_LIMIT, headers={}),
+    "code 5": Answer(status=200, body=b'{"code":5}', code=OVER_LIMIT),
 }
 
 
@@ -91,6 +92,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._rates: dict[str, Decimal] = {}
         self.faults: Counter[str] = Counter()
         self.last_fault = ""
+        self.ledger = Ledger(exchange.start)
         self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
         self.last_orders = b""  # that list itself, as it was sent
 
@@ -112,7 +114,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         kind = self._drawn(carried)
         self._travel()
         self._deliver_late_ones()
-        answer = self._met(kind, carried, request) if kind else self._shown(carried)
+        answer = self._noted(kind, carried, request)
         self._travel()
         self._point()
         if carried.path.endswith("/my_orders") and answer.status == 200:
@@ -120,6 +122,21 @@ class FaultyTransport(httpx.AsyncBaseTransport):
             self.last_orders = answer.body
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
         return httpx.Response(answer.status, headers=headers, content=answer.body)
+
+    def _noted(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
+        """Return the answer that arrives, and put down request and answer; raises as ``_met`` does."""
+        ledger, arrives_at, endpoint = self.ledger, self._clock.true, _endpoint(carried)
+        ledger.arrives(endpoint, arrives_at)
+        if endpoint == "create_order":
+            ledger.creates(carried.json()["renting_server"], arrives_at)
+        try:
+            answer = self._met(kind, carried, request) if kind else self._shown(carried)
+        except httpx.HTTPError:
+            ledger.unanswered(arrives_at)
+            raise
+        usable = kind not in _BODIES and kind != "truncated"
+        ledger.answers(answer, sent_at=arrives_at, at=self._clock.true, usable=usable)
+        return answer
 
     def _drawn(self, request: Request) -> str:
         endpoint = _endpoint(request)
@@ -151,12 +168,17 @@ class FaultyTransport(httpx.AsyncBaseTransport):
             status, body = _BODIES[kind]
             return Answer(status=status, body=body)
         if kind in _OVER_LIMIT:
-            answer = _OVER_LIMIT[kind]
-            if kind != "429 with retry-after":
-                return answer
-            retry = {"retry-after": str(self._chance.randint(1, 30))}
-            return Answer(status=answer.status, body=answer.body, headers=retry)
+            return self._over_limit(kind)
         return self._mishap(kind, carried, request)
+
+    def _over_limit(self, kind: str) -> Answer:
+        answer = _OVER_LIMIT[kind]
+        if kind != "429 with retry-after":
+            return answer
+        seconds = self._chance.randint(1, 30)
+        # Both of the forms that the header may have.
+        moment = format_datetime(self.now() + timedelta(seconds=seconds), usegmt=True)
+        return replace(answer, headers={"retry-after": moment if seconds % 2 else str(seconds)})
 
     def _mishap(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
         match kind:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from bidder.chaos.lies import ODD_TEXT
-from bidder.domain.money import Currency
+from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Rails, Target
 from bidder.sim.exchange import SimExchange
 from bidder.sim.generate import generate
@@ -18,6 +18,7 @@ from bidder.sim.world import Listing, World
 
 BEYOND = 2**53
 _CROWD = 500
+_UNATTENDED_DAYS = 5
 
 
 def rules_of(chance: Random) -> Rules:
@@ -104,17 +105,35 @@ def _leave(market: Market, orders: list[Any]) -> None:
         market.end(order, "left")
 
 
-def rails_of(seed: int, targets: Sequence[Target], usual: Rails) -> Rails:
-    """Return the owner's rails of one seed: on two days of three there is one that bites."""
+def rails_of(seed: int, targets: Sequence[Target], usual: Rails, world: World) -> Rails:
+    """Return the owner's rails of one seed: on five days of six there is one that bites."""
     chance = Random(f"rails/{seed}")
     rails = replace(usual, allow_above_on_demand=True)
-    match seed % 3:
-        case 0:
-            most = sum((t.ceiling.price.amount * t.want for t in targets), Decimal(0))
-            share = Decimal(str(round(chance.uniform(0.5, 3), 3)))
+    wanted = sum(target.want for target in targets)
+    most = sum((t.ceiling.price.amount * t.want for t in targets), Decimal(0))
+    share = Decimal(str(round(chance.uniform(0.5, 3), 3)))
+    match seed % 3, seed // 3 % 8:
+        case 0, _:
             return replace(rails, max_usd_per_day=most * share)
-        case 1:
-            wanted = sum(target.want for target in targets)
+        case 1, _:
             return replace(rails, max_orders=max(1, wanted - 1))
+        case 2, 0:
+            return replace(rails, max_creations_per_hour=wanted)
+        case 2, 5:
+            return replace(rails, max_creations_per_server_hour=1)
+        case 2, 6:
+            return replace(rails, min_balance=_nearly_all(world, spent_usd=most * share / 10))
+        case 2, 7:
+            # Some server may be rented for weeks, and all of these would have to be paid.
+            return replace(rails, max_usd_if_unattended=most * share * _UNATTENDED_DAYS)
         case _:
             return rails
+
+
+def _nearly_all(world: World, *, spent_usd: Decimal) -> tuple[Money, ...]:
+    """Return balances to keep that so much spending, in any currency, will go below."""
+    return tuple(
+        Money(world.balances[coin] - spent_usd / world.rates[coin], Currency(coin))
+        for coin in world.balances
+        if coin in world.rates
+    )

@@ -330,6 +330,11 @@ class Referee(Watcher, Observer):
         """Return the orders that nobody asked for: the wire delivered one request twice."""
         return frozenset(self._by_wire)
 
+    def live_of(self, target: str) -> frozenset[int]:
+        """Return the live orders that count for the target."""
+        tally = next(each for each in self._tallies if each.target.name == target)
+        return frozenset(tally.live)
+
     def attainable_now(self, target: str) -> frozenset[int]:
         """Return the servers that the target can have below its ceiling now, those it holds included."""
         tally = next(each for each in self._tallies if each.target.name == target)

@@ -166,6 +166,7 @@ def test_every_invariant_is_broken_by_some_test_or_bounded_by_one() -> None:
         "lowering clock",
         "ceiling",
         "one order for a slot",
+        "back-off",
         "rails",
         "a person is told",
         "one writer",

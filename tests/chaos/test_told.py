@@ -1,0 +1,95 @@
+"""The judge of what a person is told, by what the wire, the exchange and the machine know."""
+
+from typing import Any
+
+import pytest
+
+from bidder.app import observe, recording, telling
+from bidder.app.telling import Teller
+from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.kinds import Scripted
+from bidder.domain import planning
+from bidder.domain.actions import Decision, Reason
+from bidder.errors import StoreFailed
+
+# For the whole day, and no longer: with the trouble a script ends.
+OUTAGE = (Scripted(kind="html 503", at_seconds=60, times=100_000),)
+REVOKED = (Scripted(kind="token revoked", at_seconds=300),)
+
+
+def untold(outcome: Outcome) -> list[str]:
+    """Return what a person should have been told."""
+    return [what for invariant, _, what in outcome.violations if invariant == "a person is told"]
+
+
+def test_an_outage_is_told() -> None:
+    """Half an hour without a usable answer, and nothing else goes wrong."""
+    assert ChaosDay(3, 0.02, script=OUTAGE).run().violations == []
+
+
+def test_a_daemon_that_does_not_notice_the_outage_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes every failure for a success; neither log nor notice is written."""
+    from bidder.app.trading import Trader
+
+    original = Trader._note_health
+    monkeypatch.setattr(Trader, "_note_health", lambda self, ok: original(self, ok=True))
+    found = untold(ChaosDay(3, 0.02, script=OUTAGE).run())
+    assert found == ["no usable answer for 13 minutes, and no log line of it"]
+
+
+def test_an_outage_that_is_only_logged_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is there, the notice is not."""
+    monkeypatch.setattr(Teller, "_reach", lambda *_, **__: iter(()))
+    found = untold(ChaosDay(3, 0.02, script=OUTAGE).run())
+    assert "no usable answer for 13 minutes, and no notice" in found
+
+
+def test_a_daemon_that_does_not_notice_a_refused_token_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes it for a refusal like any other and goes on asking."""
+    assert ChaosDay(3, 0.01, script=REVOKED).run().violations == []
+
+    class NeverRaised(Exception):
+        """Not what the client raises."""
+
+    monkeypatch.setattr(observe, "InvalidToken", NeverRaised)
+    found = untold(ChaosDay(3, 0.01, script=REVOKED).run())
+    assert found == ["the token was refused, and 1 more requests came"]
+
+
+def test_a_refused_token_that_is_told_as_something_else_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits for `token_refused` gets no notice."""
+    monkeypatch.setattr(telling, "InvalidToken", StoreFailed)
+    found = untold(ChaosDay(3, 0.01, script=REVOKED).run())
+    assert set(found) == {"the refused token is told as something else"}
+
+
+def test_a_database_that_fails_in_silence_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written down is dropped, without an error or a line in the log."""
+    locked = (Scripted(kind="database locked", at_seconds=6),)
+    assert ChaosDay(3, 0.01, script=locked).run().violations == []
+    original = recording.Recorder.record
+
+    def silent(self: recording.Recorder, *args: Any, **named: Any) -> None:
+        try:
+            original(self, *args, **named)
+        except StoreFailed:
+            return
+
+    monkeypatch.setattr(recording.Recorder, "record", silent)
+    found = untold(ChaosDay(3, 0.01, script=locked).run())
+    assert "the database refused to work, and neither an error nor a log line says so" in found
+
+
+def test_a_target_that_lacks_servers_without_a_word_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could have what it wants, and gives a reason that nobody is alarmed by."""
+
+    def idle(target: Any, *_: Any, **__: Any) -> Decision:
+        return Decision(target=target.name, reason=Reason.WINNING)
+
+    monkeypatch.setattr(planning, "_fill", idle)
+    found = untold(ChaosDay(5, 0.01, script=()).run())
+    assert any("could have what it lacks for 4" in what for what in found)
