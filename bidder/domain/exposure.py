@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain.ids import ServerId
+from bidder.domain.intents import Intent, IntentKind
+from bidder.domain.market import OrderKind
 from bidder.domain.money import EXACT, Currency, Money, Price
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
@@ -27,29 +29,30 @@ _QUANTUM = Decimal("1e-18")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """An order that does not exist yet: its price per day and where it would run."""
+    """An order that does not exist yet: its price per day, where it would run, and its kind."""
 
     server: ServerId
     price: Price
+    kind: OrderKind = OrderKind.SPOT
 
 
 def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> Mapping[Currency, Money]:
     """Return the most that can be spent in each currency, with ``planned`` as if it were made."""
-    percent = _fee_percent(view)
+    percent = {kind: _fee_percent(view, kind) for kind in OrderKind}
     owed: dict[Currency, Decimal] = {}
     raised = _raises(view)
     for holding in view.holdings.values():
         order = holding.order
         price = max(order.price, raised.get(order.order, order.price))
-        fee = percent if order.fee_percent is None else Decimal(str(order.fee_percent))
+        fee = percent[order.kind] if order.fee_percent is None else Decimal(str(order.fee_percent))
         _add(owed, price, order.ends_at - now, fee)
     opening = [
-        Planned(server=intent.server, price=intent.price)
+        Planned(server=intent.server, price=intent.price, kind=_kind_of(intent))
         for intent in view.intents
         if intent.creates and intent.price is not None
     ]
     for each in (*opening, *([planned] if planned is not None else [])):
-        _add(owed, each.price, _longest_on(view, each.server), percent)
+        _add(owed, each.price, _longest_on(view, each.server), percent[each.kind])
         owed[each.price.currency] += _creation_fee(view, each.price.currency)
     return {currency: Money(_payable(view, currency, sum_), currency) for currency, sum_ in owed.items()}
 
@@ -103,10 +106,19 @@ def _longest_on(view: View, server: ServerId) -> timedelta:
     return listing.mrl
 
 
-def _fee_percent(view: View) -> Decimal:
-    """Return the highest fee that a live order shows."""
-    shown = [h.order.fee_percent for h in view.holdings.values() if h.order.fee_percent is not None]
-    return max((Decimal(str(fee)) for fee in shown), default=_FEE_PERCENT)
+def _kind_of(intent: Intent) -> OrderKind:
+    return OrderKind.ON_DEMAND if intent.kind is IntentKind.RENT else OrderKind.SPOT
+
+
+def _fee_percent(view: View, kind: OrderKind) -> Decimal:
+    """Return the highest fee that a live order shows; a spot bid's says nothing of a rental's."""
+    shown = [
+        Decimal(str(holding.order.fee_percent))
+        for holding in view.holdings.values()
+        if holding.order.fee_percent is not None
+        and (kind is OrderKind.SPOT or holding.order.kind is kind)
+    ]
+    return max(shown, default=_FEE_PERCENT)
 
 
 def _creation_fee(view: View, currency: Currency) -> Decimal:

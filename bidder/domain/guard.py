@@ -307,7 +307,8 @@ def _unattended(
         raised = replace(holding, order=replace(holding.order, price=action.price))
         after = exposure.if_unattended(view.with_holding(raised), now)
     else:
-        planned = exposure.Planned(server=action.server, price=action.price)
+        kind = OrderKind.SPOT if isinstance(action, PlaceBid) else OrderKind.ON_DEMAND
+        planned = exposure.Planned(server=action.server, price=action.price, kind=kind)
         after = exposure.if_unattended(view, now, planned)
     try:
         excess = exposure.beyond_limit(after, before, view, policy)

@@ -26,7 +26,7 @@ from bidder.domain import exposure, guard
 from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind
-from bidder.domain.market import Wallet
+from bidder.domain.market import OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.policy import Policy, Rails
 from bidder.domain.view import View
@@ -65,6 +65,25 @@ def test_what_was_sent_and_not_answered_has_happened() -> None:
     opening = make_intent(server=202, price=usd("1"))
     listed = make_view(POLICY, make_listing(202, mrl=timedelta(days=10)), wallets={})
     assert bound(replace(listed, intents=(opening,))) == Decimal("10.5")
+
+
+def test_a_rental_costs_the_fee_of_rentals() -> None:
+    """A spot order's 2.5 percent say nothing of it: 5, until a rental of ours shows another."""
+    listed = make_view(
+        POLICY,
+        make_listing(202, mrl=timedelta(days=10)),
+        holdings=[make_holding(order=replace(TWO_DAYS, price=usd("0.001")))],
+        wallets={},
+    )
+    before = bound(listed)
+    for kind, fee in ((IntentKind.PLACE, "0.25"), (IntentKind.RENT, "0.5")):
+        opening = make_intent(kind, server=202, price=usd("1"))
+        assert bound(replace(listed, intents=(opening,))) - before == 10 + Decimal(fee)
+
+    rented = make_order(8, server=9, kind=OrderKind.ON_DEMAND, price=usd("0.001"), fee_percent=7)
+    shown = listed.with_holding(make_holding(order=rented))
+    opening = make_intent(IntentKind.RENT, server=202, price=usd("1"))
+    assert bound(replace(shown, intents=(opening,))) - bound(shown) == Decimal("10.7")
 
 
 def test_the_rail_stops_what_would_pass_it_and_nothing_else() -> None:
