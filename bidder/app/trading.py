@@ -22,7 +22,7 @@ from bidder.domain.ids import OrderId
 from bidder.domain.policy import Policy
 from bidder.domain.probe import Sign
 from bidder.domain.view import View
-from bidder.errors import InvalidToken, StoreFailed
+from bidder.errors import InvalidToken, RateLimited, StoreFailed
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 from bidder.store.store import Store
@@ -283,7 +283,10 @@ class Trader:
         self.view, acted = await executor.carry_out(decision, self.view)
         self._note_ordered(acted)
         self._note_replaced(acted)
-        self._note_health(ok=acted.result in {Result.OK, Result.REFUSED})
+        # Refused for too many requests, it was not even looked at: that is no answer to anybody.
+        call = self.client.last_call
+        limited = call is not None and call.outcome == RateLimited.__name__
+        self._note_health(ok=acted.result in {Result.OK, Result.REFUSED} and not limited)
         return acted
 
     def _note_health(self, *, ok: bool) -> None:

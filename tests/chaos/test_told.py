@@ -11,6 +11,9 @@ from bidder.chaos.kinds import Scripted
 from bidder.domain import planning
 from bidder.domain.actions import Decision, Reason
 from bidder.errors import StoreFailed
+from bidder.sim.auction import Order
+from bidder.sim.market import Watcher
+from bidder.store.commands import post_request
 
 # For the whole day, and no longer: with the trouble a script ends.
 OUTAGE = (Scripted(kind="html 503", at_seconds=60, times=100_000),)
@@ -93,3 +96,26 @@ def test_a_target_that_lacks_servers_without_a_word_is_caught(monkeypatch: pytes
     monkeypatch.setattr(planning, "_fill", idle)
     found = untold(ChaosDay(5, 0.01, script=()).run())
     assert any("could have what it lacks for 4" in what for what in found)
+
+
+class _Cancelling(Watcher):
+    """The owner, who wants his first order cancelled as soon as there is a third."""
+
+    def __init__(self, day: ChaosDay) -> None:
+        self._day = day
+        day.exchange.market.watchers.append(self)
+
+    def created(self, order: Order, at: int) -> None:
+        live = list(self._day.exchange.market.live)
+        if len(live) == 3:
+            account, now = self._day.policy.account, self._day.clock.now()
+            post_request(self._day.engine, account, "cancel", live[0], at=now)
+
+
+def test_an_outage_is_told_also_while_the_owner_cancels() -> None:
+    """Each minute the cancellation is tried again, and refused like all the rest: that is no answer."""
+    day = ChaosDay(3, 0.02, script=(Scripted(kind="code 5", at_seconds=21, times=100_000),))
+    _Cancelling(day)
+    # Afterwards the server is left alone for an hour, as the owner wished, and no other one is free.
+    assert untold(day.run()) == []
+    assert "order.withdrawn.failed" in day.log.getvalue()
