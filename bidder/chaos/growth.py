@@ -33,7 +33,7 @@ _AGES = {
 }
 _AGES_UNLESS_LIVE = {"decisions": RETENTION.raw, "order_prices": RETENTION.raw}
 _MOMENTS = {"requests": "done_at", "intents": "closed_at"}
-# Of these the newest row of each subject stays, and what is not in the hourly summaries yet.
+# Of these the newest row of each subject stays, and all of a day (UTC) that is not summarised yet.
 _REPLACED = {"books": ("server_id", "until"), "rates": ("currency", "at"), "wallets": ("currency", "at")}
 _SUMMARISED_AFTER = timedelta(hours=2)
 _SUMMARIES = ("server_summaries", "target_summaries")
@@ -95,12 +95,17 @@ class Growth:
             old = _older(stored[table], "at", self._before(kept))
             yield table, sum(row["order_id"] not in live for row in old)
         for table, (subject, moment) in _REPLACED.items():
-            old = _older(stored[table], moment, self._before(RETENTION.raw + _SUMMARISED_AFTER))
+            old = _older(stored[table], moment, min(self._before(RETENTION.raw), self._unfinished_day()))
             yield table, len(old) - len({row[subject] for row in old})
         assert RETENTION.hourly is not None
         for table in _SUMMARIES:
             old = _older(stored[table], "at", self._before(RETENTION.hourly))
             yield table, sum(row["span"].startswith(Span.HOUR.value) for row in old)
+
+    def _unfinished_day(self) -> float:
+        """Return when the day began that may not be in the summaries yet; in microseconds."""
+        day = self._day.clock.now() - _SUMMARISED_AFTER
+        return day.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1e6
 
     def _before(self, kept: timedelta) -> float:
         """Return the moment before which nothing is left that is kept so long; in microseconds."""

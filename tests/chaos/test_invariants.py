@@ -226,14 +226,14 @@ def never_tidy(patch: Patch) -> None:
     patch.setattr(Store, "tidy", lambda *_: False)
 
 
-def tidy_all_but_rates(patch: Patch) -> None:
+def tidy_all_but_prices(patch: Patch) -> None:
     """One table is forgotten."""
     from bidder.store import housekeeping
 
     original = housekeeping._past
 
     def partly(*arguments: Any) -> Any:
-        return [(table, past) for table, past in original(*arguments) if table.name != "rates"]
+        return [(table, past) for table, past in original(*arguments) if table.name != "order_prices"]
 
     patch.setattr(housekeeping, "_past", partly)
 
@@ -286,7 +286,7 @@ MUTATIONS = (
     Mutation(breaks="a person is told", how=log_nothing, days=0.1, script=TWICE),
     Mutation(breaks="a person is told", how=tell_nobody, days=0.1, script=TWICE),
     Mutation(breaks="size", how=never_tidy, days=0.15),
-    Mutation(breaks="size", how=tidy_all_but_rates, days=0.2),
+    Mutation(breaks="size", how=tidy_all_but_prices, days=0.15),
     Mutation(breaks="size", how=hoard_in_a_module, days=0.1, script=()),
     Mutation(breaks="size", how=hoard_in_the_daemon, days=0.1, script=()),
 )
