@@ -97,10 +97,12 @@ class ChaosDay:
         *,
         script: Sequence[Scripted] | None = None,
         tell: Callable[[str], None] | None = None,
+        folder: str | None = None,
     ) -> None:
         """Prepare; with a ``script`` nothing goes wrong but what it asks for.
 
-        ``tell`` gets a line for everything that happens, for a replay.
+        ``tell`` gets a line for everything that happens, for a replay. ``folder`` is where the
+        database lies, in one of its own.
         """
         self.seed, self.days = seed, days
         self._script = by_script = Script.of(script or ())
@@ -125,7 +127,9 @@ class ChaosDay:
         self.troubles = Troubles(self, by_script, by_chance=by_chance)
         self.policy, self.referee = self._policy(by_chance=by_chance)
         # A file, because a killed connection takes a database in memory with it.
-        self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=fastest_folder())
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="bidder-chaos-", dir=folder or fastest_folder()
+        )
         self.file = Path(self._folder.name) / "chaos.db"
         self.engine: Engine
         self.open_database()
@@ -423,6 +427,6 @@ class ChaosDay:
         return found
 
 
-def play(seed: int, days: float, script: Sequence[Scripted] | None = None) -> Outcome:
+def play(seed: int, days: float, script: Sequence[Scripted] | None, folder: str) -> Outcome:
     """Run one seed."""
-    return ChaosDay(seed, days, script=script).run()
+    return ChaosDay(seed, days, script=script, folder=folder).run()
