@@ -62,7 +62,8 @@ _RECOVERY = timedelta(minutes=75)
 _HEARTBEAT = 10.0
 _HOUSEKEEPING = 3600.0
 _MOST_SLICES = 300
-_VISITED_EVERY = 3600.0
+_COUNTED_EVERY = 3600.0
+_VISITED_EVERY = 4 * 3600.0  # drawing a page takes as long as a dozen passes
 # So long the owner waits after a restore: reads of our orders, and what they do not show at once.
 _TAKEN_UP_SECONDS = 1800.0
 _URL = "http://sim.invalid/v1"
@@ -148,6 +149,7 @@ class ChaosDay:
         self._lives = 0
         self._beat_at = 0.0
         self._swept_at = 0.0
+        self._counted_at = 0.0
         self._visited_at = -_VISITED_EVERY
         self._owners = self.policy  # as the owner has it, where nothing has been forgotten
         self.restored_at: float | None = None
@@ -311,11 +313,12 @@ class ChaosDay:
         if self.clock.monotonic() - self._swept_at >= _HOUSEKEEPING:
             self._swept_at = self.clock.monotonic()
             self._tidy(app)
-        if self.restored_at is not None:
-            self._remember(app)
+        self._take_adopt_back(app)
+        if self.clock.true - self._counted_at >= _COUNTED_EVERY:
+            self._counted_at = self.clock.true
+            self.growth.hourly()
         if self.clock.true - self._visited_at >= _VISITED_EVERY:
             self._visited_at = self.clock.true
-            self.growth.hourly()
             self.looking.text("a page", await self.carriers.pages(app, report))
         if self.sleeping is not None and self.clock.true >= self.sleeps_until:
             await self.troubles.wake_the_first()
@@ -326,14 +329,13 @@ class ChaosDay:
             if not app.trader.store.tidy(self.clock.now(), self.policy.retention):
                 return
 
-    def _remember(self, app: App) -> None:
+    def _take_adopt_back(self, app: App) -> None:
         """Let the owner take ``adopt`` back once all that a restored database forgot is taken up."""
-        view, trader = app.trader.view, app.trader
-        read_at = view.completed_at
-        if read_at is None or self.clock.true - (self.restored_at or 0.0) < _TAKEN_UP_SECONDS:
+        if self.restored_at is None or self.clock.true - self.restored_at < _TAKEN_UP_SECONDS:
             return
-        mode = self.policy.mode
-        if view.recalled_at is not None or any(unexplained(t, view, mode) for t in self.policy.targets):
+        trader, mode = app.trader, self.policy.mode
+        unread = trader.view.completed_at is None
+        if unread or any(unexplained(t, trader.view, mode) for t in self.policy.targets):
             return
         self.restored_at = None
         self.policy = trader.next_policy = replace(self.policy, adopt=self._owners.adopt)
