@@ -159,11 +159,11 @@ class Troubles:
         day = self._day
         if kind == "database restored":
             day.die("stopped, to restore a backup")
-            day.looking.before_restore()
+            day.looking.before_restore(readable=not day.damaged)
             self._restore()
         elif kind == "database corrupt":
             day.die("stopped by a power cut that damaged the disk")
-            day.looking.before_restore()
+            day.looking.before_restore(readable=not day.damaged)
             day.close_database()
             _damage(day.file, day.chance)
             # Unless nothing of it can be seen, the next start refuses the file and says so.
