@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from bidder.chaos.campaign import prepare
 from bidder.chaos.day import ChaosDay, Outcome
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.workers import prepare
 
 _SEED = 40_001
 _PARTS = ("store", "sim", "exchange", "domain", "app", "chaos")

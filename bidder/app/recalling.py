@@ -40,7 +40,7 @@ def recalled(
         rules=memory.rules,
         steps=memory.steps,
         creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),
-        raises=memory.raises,
+        raises=tuple(replace(each, at=min(each.at, now)) for each in memory.raises),
         replaced=tuple(replace(each, at=min(each.at, now)) for each in memory.replaced),
         wallets={},
         rates=memory.rates.over(policy.static_rates),

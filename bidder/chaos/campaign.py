@@ -1,24 +1,26 @@
-"""Many seeds side by side on the cores, and one account of them all."""
+"""Many seeds side by side on the cores, and one account of them all, also of a part of them."""
 
-import gc
 import json
-import multiprocessing
 import os
 import shlex
+import signal
+import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bidder.chaos.day import ChaosDay, Outcome, play
+from bidder.chaos.day import ChaosDay, Outcome, fastest_folder
 from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.workers import side_by_side
 
 _MOST_SHOWN = 20
 
@@ -39,6 +41,7 @@ class Campaign:
     seconds: float = 0.0
     script_file: str | None = None
     days_each: float = 1.0
+    interrupted: bool = False
 
     def add(self, outcome: Outcome) -> None:
         """Add one seed."""
@@ -58,6 +61,7 @@ class Campaign:
         return {
             "simulated_days": round(self.days, 3),
             "seeds": self.seeds,
+            "interrupted": self.interrupted,
             "requests": self.requests,
             "crashes": self.crashes,
             "orders_created": self.orders_created,
@@ -91,25 +95,58 @@ def run(
 
     With a ``script`` nothing goes wrong but what it asks for. With ``timeline`` one seed after the
     other, with a line for everything that happens.
+
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came; what was played until then is printed first.
     """
     console = Console(highlight=False, stderr=as_json)
     before = time.perf_counter()
     campaign = Campaign(script_file=script_file, days_each=days)
-    outcomes = (
-        _one_by_one(first, last, days, script, console.out)
-        if timeline
-        else _side_by_side(first, last, days, script)
-    )
-    for outcome in outcomes:
-        campaign.add(outcome)
-        if not timeline:
-            _progress(console, campaign, last - first + 1, outcome)
+    try:
+        with _ended_by_sigterm(), _folder() as folder:
+            outcomes = (
+                _one_by_one(first, last, days, script, console.out, folder)
+                if timeline
+                else side_by_side(first, last, days, script, folder)
+            )
+            with closing(outcomes):
+                for outcome in outcomes:
+                    campaign.add(outcome)
+                    if not timeline:
+                        _progress(console, campaign, last - first + 1, outcome)
+    except KeyboardInterrupt:
+        campaign.interrupted = True
+        console.print(Text(f"interrupted after {campaign.seeds} of {last - first + 1} seeds"))
     campaign.seconds = time.perf_counter() - before
     if as_json:
         print(json.dumps({"schema": 1, **campaign.document()}, indent=2))  # noqa: T201 - the answer
     else:
         _show(console, campaign, days)
+    if campaign.interrupted:
+        raise KeyboardInterrupt
     return campaign
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    # One for all seeds: a process that is killed leaves its own behind.
+    return tempfile.TemporaryDirectory(prefix=f"bidder-chaos-{os.getpid()}-", dir=fastest_folder())
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the campaign just as SIGINT does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one_by_one(
@@ -118,35 +155,10 @@ def _one_by_one(
     days: float,
     script: Sequence[Scripted] | None,
     tell: Callable[[str], None],
-) -> Iterator[Outcome]:
+    folder: str,
+) -> Generator[Outcome]:
     for seed in range(first, last + 1):
-        yield ChaosDay(seed, days, script=script, tell=tell).run()
-
-
-def prepare() -> None:
-    """Set Python up for playing many days."""
-    # A day makes millions of short-lived values and keeps few: looking for cycles among those is a
-    # tenth of its time at Python's own pace.
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
-
-
-def _side_by_side(
-    first: int, last: int, days: float, script: Sequence[Scripted] | None
-) -> Iterator[Outcome]:
-    # Spawned, not forked: a fork would carry over locks and open databases.
-    spawning = multiprocessing.get_context("spawn")
-    workers = min(os.cpu_count() or 1, last - first + 1)
-    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=prepare) as pool:
-        waiting = {pool.submit(play, seed, days, script): seed for seed in range(first, last + 1)}
-        for done in as_completed(waiting):
-            try:
-                yield done.result()
-            except Exception as exc:  # noqa: BLE001 - one day that fails must not lose all the others
-                what = f"{type(exc).__name__}: {str(exc)[:200]}"
-                failed = Outcome(seed=waiting[done], days=0.0)
-                failed.violations.append(("nothing escapes", "", what))
-                yield failed
+        yield ChaosDay(seed, days, script=script, tell=tell, folder=folder).run()
 
 
 def _progress(console: Console, campaign: Campaign, seeds: int, outcome: Outcome) -> None:
@@ -163,7 +175,8 @@ def _progress(console: Console, campaign: Campaign, seeds: int, outcome: Outcome
 
 
 def _show(console: Console, campaign: Campaign, days: float) -> None:
-    table = Table(title=f"{campaign.days:g} simulated days in {campaign.seconds:.0f} s")
+    how_far = ", interrupted" if campaign.interrupted else ""
+    table = Table(title=f"{campaign.days:g} simulated days in {campaign.seconds:.0f} s{how_far}")
     for column in ("what", "how many"):
         table.add_column(column, justify="left" if column == "what" else "right")
     table.add_row("requests", str(campaign.requests))

@@ -1,7 +1,6 @@
 """One seed's days: the whole daemon, the simulated exchange, and trouble of every kind."""
 
 import asyncio
-import io
 import os
 import tempfile
 import traceback
@@ -18,15 +17,19 @@ from sqlalchemy import Engine, MetaData, select
 
 from bidder.app.report import PassReport
 from bidder.chaos import world as odd_world
+from bidder.chaos.canaries import TOKEN, Carriers, launch_of, settings_of
 from bidder.chaos.clock import MachineClock
+from bidder.chaos.growth import RETENTION, Growth
 from bidder.chaos.invariants import Watch
 from bidder.chaos.kinds import Script, Scripted
+from bidder.chaos.looking import Log, Looking
 from bidder.chaos.machine import Killed, Machine
 from bidder.chaos.trouble import Troubles
 from bidder.chaos.wire import FaultyTransport, Weather
 from bidder.demo import world
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import DeadlineParams, Launch, Pace, Policy, Target
+from bidder.domain.policy import DeadlineParams, Pace, Policy, Target
+from bidder.domain.unexplained import unexplained
 from bidder.errors import (
     InvalidToken,
     LeaseHeld,
@@ -54,12 +57,17 @@ _PACE = Pace(
     orders_every=timedelta(minutes=8),
     wallets_every=timedelta(hours=1),
 )
-CANARIES = ("canary-token-8841", "canarypassword", "canary-environment", "canary-command")
 # After the faults stop, so long until every target must be held again: the longest pause of ours
 # after a refusal is half an hour.
 _RECOVERY = timedelta(minutes=75)
 _HEARTBEAT = 10.0
 _HOUSEKEEPING = 3600.0
+_MOST_SLICES = 300
+_COUNTED_EVERY = 3600.0
+_VISITED_EVERY = 4 * 3600.0  # drawing a page takes as long as a dozen passes
+# So long the owner waits after a restore: reads of our orders, and what they do not show at once.
+_TAKEN_UP_SECONDS = 1800.0
+_URL = "http://sim.invalid/v1"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,10 +99,12 @@ class ChaosDay:
         *,
         script: Sequence[Scripted] | None = None,
         tell: Callable[[str], None] | None = None,
+        folder: str | None = None,
     ) -> None:
         """Prepare; with a ``script`` nothing goes wrong but what it asks for.
 
-        ``tell`` gets a line for everything that happens, for a replay.
+        ``tell`` gets a line for everything that happens, for a replay. ``folder`` is where the
+        database lies, in one of its own.
         """
         self.seed, self.days = seed, days
         self._script = by_script = Script.of(script or ())
@@ -119,13 +129,18 @@ class ChaosDay:
         self.troubles = Troubles(self, by_script, by_chance=by_chance)
         self.policy, self.referee = self._policy(by_chance=by_chance)
         # A file, because a killed connection takes a database in memory with it.
-        self._folder = tempfile.TemporaryDirectory(prefix="bidder-chaos-", dir=fastest_folder())
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="bidder-chaos-", dir=folder or fastest_folder()
+        )
         self.file = Path(self._folder.name) / "chaos.db"
         self.engine: Engine
         self.open_database()
-        self.log = io.StringIO()
+        self.log = Log()
+        self.carriers = Carriers(settings=settings_of(self.policy, _URL))
         self.outcome = Outcome(seed=seed, days=days)
         self.watch = Watch(self)
+        self.looking = Looking(self)
+        self.growth = Growth(self)
         self.app: App | None = None
         self.sleeping: App | None = None  # a daemon that sleeps while another one trades
         self.damaged = False
@@ -136,6 +151,10 @@ class ChaosDay:
         self._lives = 0
         self._beat_at = 0.0
         self._swept_at = 0.0
+        self._counted_at = 0.0
+        self._visited_at = -_VISITED_EVERY
+        self._owners = self.policy  # as the owner has it, where nothing has been forgotten
+        self.restored_at: float | None = None
         self.sleeps_until = 0.0
 
     def _build_exchange(self, script: Script, *, by_chance: bool) -> None:
@@ -153,9 +172,7 @@ class ChaosDay:
         self.exchange = self._exchange()
 
     def _exchange(self) -> SimExchange:
-        return SimExchange(
-            self._world, self.rules, seed=self.seed, start=DEFAULT_START, token=CANARIES[0]
-        )
+        return SimExchange(self._world, self.rules, seed=self.seed, start=DEFAULT_START, token=TOKEN)
 
     def _with_a_job(self, target: Target) -> Target:
         """Return the target with a job so tight, and spot so dear, that it comes to rent on demand."""
@@ -170,21 +187,16 @@ class ChaosDay:
         return replace(target, params=params, ceiling=cheap)
 
     def _policy(self, *, by_chance: bool) -> tuple[Policy, Referee]:
-        look = Request(method="GET", path="/v1/marketplace", headers={"auth": CANARIES[0]})
+        look = Request(method="GET", path="/v1/marketplace", headers={"auth": TOKEN})
         other = self._exchange()
         market = wire.marketplace(other.handle(look, other.start).body)
         policy = world.demo_policy(market, _RATES)
-        launch = Launch(
-            image="nvidia/cuda",
-            ssh_password=CANARIES[1],
-            env=(("SECRET", CANARIES[2]),),
-            command=CANARIES[3],
-        )
+        launch = launch_of("nvidia/cuda")
         targets = tuple(replace(target, launch=launch) for target in policy.targets[:2])
         if by_chance and self.seed % 5 == 2:
             targets = (targets[0], self._with_a_job(targets[1]))
         rails = odd_world.rails_of(self.seed, targets, policy.rails, self._world)
-        policy = replace(policy, targets=targets, pace=_PACE, rails=rails)
+        policy = replace(policy, targets=targets, pace=_PACE, rails=rails, retention=RETENTION)
         return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))
 
     def open_database(self) -> None:
@@ -197,11 +209,21 @@ class ChaosDay:
         """Close the database, as the end of a process does."""
         self.engine.dispose()
 
+    def open_log(self) -> None:
+        """Send what is logged to the day's own log, as the daemon's configuration asks for."""
+        settings = self.carriers.settings
+        secrets = settings.secret_values
+        configure_logging(settings.log.level, settings.log.format, stream=self.log, secrets=secrets)
+
     # The story
 
     def run(self) -> Outcome:
         """Play the days, then let things calm down and look at what is left."""
-        configure_logging("info", "json", stream=self.log, secrets=CANARIES)
+        self.open_log()
+        self.looking.text("what a database that is gone says", self.carriers.refused_by_the_database())
+        self.carriers.tell(self.clock.now())
+        asyncio.run(self._live_until(self.days * 43200, troubled=True))
+        self.growth.half_time()
         asyncio.run(self._live_until(self.days * 86400, troubled=True))
         self._calm_down()
         calm_until = self.clock.true + _RECOVERY.total_seconds()
@@ -295,9 +317,34 @@ class ChaosDay:
             self._beat_at = self.clock.monotonic()
         if self.clock.monotonic() - self._swept_at >= _HOUSEKEEPING:
             self._swept_at = self.clock.monotonic()
-            app.trader.store.tidy(self.clock.now(), self.policy.retention)
+            self._tidy(app)
+        self._take_adopt_back(app)
+        if self.clock.true - self._counted_at >= _COUNTED_EVERY:
+            self._counted_at = self.clock.true
+            self.growth.hourly()
+        if self.clock.true - self._visited_at >= _VISITED_EVERY:
+            self._visited_at = self.clock.true
+            self.looking.text("a page", await self.carriers.pages(app, report))
         if self.sleeping is not None and self.clock.true >= self.sleeps_until:
             await self.troubles.wake_the_first()
+
+    def _tidy(self, app: App) -> None:
+        """Do what is due of housekeeping, in slices, as the daemon does."""
+        for _ in range(_MOST_SLICES):
+            if not app.trader.store.tidy(self.clock.now(), self.policy.retention):
+                return
+
+    def _take_adopt_back(self, app: App) -> None:
+        """Let the owner take ``adopt`` back once all that a restored database forgot is taken up."""
+        if self.restored_at is None or self.clock.true - self.restored_at < _TAKEN_UP_SECONDS:
+            return
+        trader, mode = app.trader, self.policy.mode
+        unread = trader.view.completed_at is None
+        if unread or any(unexplained(t, trader.view, mode) for t in self.policy.targets):
+            return
+        self.restored_at = None
+        self.policy = trader.next_policy = replace(self.policy, adopt=self._owners.adopt)
+        self.say("adopt is set back")
 
     def _start(self) -> None:
         self._lives += 1
@@ -316,8 +363,8 @@ class ChaosDay:
         """Return a daemon of this account in the name of ``holder``; raises what a start may raise."""
         app = build_app(
             policy=self.policy,
-            base_url="http://sim.invalid/v1",
-            token=CANARIES[0] if self.chance.random() > 0.002 else "revoked",
+            base_url=_URL,
+            token=TOKEN if self.chance.random() > 0.002 else "revoked",
             engine=self.engine,
             clock=self.clock,
             transport=self.transport,
@@ -331,6 +378,7 @@ class ChaosDay:
         """End the process, as a kill or its own refusal does."""
         self.say(why)
         self.app = None
+        self.looking.life_ended()
 
     def _note(self, report: PassReport) -> None:
         if self._tell is None:
@@ -352,7 +400,7 @@ class ChaosDay:
         self._script.left.clear()
         self.machine.at_peace()
         self.troubles.set_right()
-        self.exchange.token = CANARIES[0]
+        self.exchange.token = TOKEN
         self.calm = True
         self.say("calm from here on")
 
@@ -390,6 +438,6 @@ class ChaosDay:
         return found
 
 
-def play(seed: int, days: float, script: Sequence[Scripted] | None = None) -> Outcome:
+def play(seed: int, days: float, script: Sequence[Scripted] | None, folder: str) -> Outcome:
     """Run one seed."""
-    return ChaosDay(seed, days, script=script).run()
+    return ChaosDay(seed, days, script=script, folder=folder).run()

@@ -2,9 +2,7 @@
 
 import re
 from collections import Counter
-from datetime import timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
@@ -14,7 +12,6 @@ from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
 from bidder.domain.intents import Settled
 from bidder.domain.policy import Target, TrackParams
-from bidder.sim import answers
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
@@ -25,9 +22,9 @@ _READS = 2
 _FROZEN = re.compile(r"on server (\d+): frozen")
 # A server that is lost gets a successor within this: no wait of ours after a refusal is longer.
 _LONGEST_LACK = 2700.0
-_FINAL_WORD = timedelta(minutes=45)
 # Reasons that name a rail of the owner's.
 _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
+_OPEN = "open"  # a creation that is in doubt when the day ends
 _FOULS = {
     "pace": "rate_limit_refusals",
     "lowering clock": "early_lowerings",
@@ -164,10 +161,8 @@ class Watch:
         self._fouls()
         self._of_the_wire()
         self._liveness()
-        stored = self._day.stored()
-        self._money(stored)
-        self._secrets(stored)
-        self._size(stored)
+        self._day.looking.at_the_end()
+        self._day.outcome.in_doubt[_OPEN] += self._still_open()
 
     def _look_for_life(self, app: "App") -> None:
         """Note since when a target lacks a server that nothing outside the daemon keeps from it."""
@@ -228,54 +223,8 @@ class Watch:
             if day.clock.true - since >= _LONGEST_LACK:
                 self.violated("liveness", f"{name}: {why}")
 
-    def _money(self, stored: dict[str, list[dict[str, Any]]]) -> None:
-        """The spend of every order that is over is the exchange's own, to the last digit."""
-        rows = {row["order_id"]: row for row in stored["orders"]}
-        # What ended just now has not been read for the last time yet.
-        settled_by = (self._day.transport.now() - _FINAL_WORD).isoformat()
-        for order in self._day.exchange.ground_truth():
-            row = rows.get(order["id"])
-            if row is None or order["ended_at"] is None or order["ended_at"] > settled_by:
-                continue
-            if Decimal(str(row["spend"])) != Decimal(order["spend"]):
-                self.violated(
-                    "money", f"order {order['id']}: stored {row['spend']}, true {order['spend']}"
-                )
-
-        self._money_of_live_orders(rows)
-
-    def _money_of_live_orders(self, rows: dict[int, dict[str, Any]]) -> None:
-        """The spend of every order that runs is what the last list of ours said, to the last digit."""
-        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
-        for order in listed:
-            row = rows.get(order["id"])
-            if row is None or row["ended_at"] is not None or order.get("expired"):
-                continue
-            if Decimal(str(row["spend"])) != Decimal(str(order["spend"])):
-                said = f"order {order['id']}: stored {row['spend']}, told {order['spend']}"
-                self.violated("money", said)
-
-    def _secrets(self, stored: dict[str, list[dict[str, Any]]]) -> None:
-        from bidder.chaos.day import CANARIES
-
-        log, database = self._day.log.getvalue(), repr(stored)
-        for canary in CANARIES:
-            if canary in log:
-                self.violated("no secret", f"{canary[:6]}... in the log")
-            if canary in database:
-                self.violated("no secret", f"{canary[:6]}... in the database")
-
-    def _size(self, stored: dict[str, list[dict[str, Any]]]) -> None:
-        """What is kept follows what happened, not how long it took."""
-        rows = sum(map(len, stored.values()))
-        most = 3000 + 4000 * self._day.days
-        if rows > most:
-            self.violated("size", f"{rows} rows after {self._day.days} days")
+    def _still_open(self) -> int:
+        """Return how many creations are in doubt at the end."""
         app = self._day.app
-        if app is None:
-            return
-        view = app.trader.view
-        kept = (view.books, view.ended, view.creations, view.raises, view.steps, view.setbacks)
-        held = sum(len(each) for each in kept)
-        if held > most:
-            self.violated("size", f"{held} things remembered after {self._day.days} days")
+        open_ones = () if app is None else app.trader.view.intents
+        return sum(1 for intent in open_ones if intent.creates and not intent.accepted)

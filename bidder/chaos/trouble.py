@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 900.0
 _BACKUP_EVERY = 4 * 3600.0
 _DAY = 86400.0
+_FIRST_BACKUP = "backup-1.db"
 _ANEW_SECONDS = 120.0
 _SUSPENDED_SECONDS = 6 * 3600.0
 # How often each befalls, against each other; what is not named here has a chance of its own.
@@ -57,6 +58,7 @@ class Troubles:
         self._next = 0.0
         self._backup_at = 0.0
         self._backups: list[tuple[float, Path]] = []
+        self._made = 0
         self._others = 0
         self._undone_at: list[tuple[float, timedelta]] = []
 
@@ -144,18 +146,24 @@ class Troubles:
             return
         self._backup_at = true + _BACKUP_EVERY
         day = self._day
-        copy = day.file.with_name(f"backup-{len(self._backups)}.db")
+        self._made += 1
+        copy = day.file.with_name(f"backup-{self._made}.db")
         with closing(sqlite3.connect(day.file)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
         self._backups.append((true, copy))
+        for old in [each for each in self._backups if each[0] < true - _DAY]:
+            self._backups.remove(old)
+            old[1].unlink()
 
     def _strike_database(self, kind: str) -> None:
         day = self._day
         if kind == "database restored":
             day.die("stopped, to restore a backup")
+            day.looking.before_restore(readable=not day.damaged)
             self._restore()
         elif kind == "database corrupt":
             day.die("stopped by a power cut that damaged the disk")
+            day.looking.before_restore(readable=not day.damaged)
             day.close_database()
             _damage(day.file, day.chance)
             # Unless nothing of it can be seen, the next start refuses the file and says so.
@@ -163,7 +171,7 @@ class Troubles:
 
     def restore_after_damage(self) -> None:
         """Do what the error message told the owner to do."""
-        self._day.close_database()
+        self._day.looking.before_restore(readable=False)
         self._restore()
 
     def _restore(self) -> None:
@@ -172,7 +180,7 @@ class Troubles:
         oldest = day.clock.true - _DAY
         fresh = [(at, path) for at, path in self._backups if at >= oldest]
         taken_at, backup = day.chance.choice(fresh)
-        if backup == self._backups[0][1]:
+        if backup.name == _FIRST_BACKUP:
             # One of before the first pass: that is to begin anew, for which the message asks for time.
             day.clock.advance(_ANEW_SECONDS)
         for suffix in ("", "-wal", "-shm"):
@@ -181,6 +189,7 @@ class Troubles:
         day.open_database()
         # Whoever restores an old state has the daemon look after what it has forgotten.
         day.policy = replace(day.policy, adopt=True)
+        day.restored_at = day.clock.true
         # What had been learnt since is forgotten too, and may be asked for once more.
         day.referee.forget_probes()
         day.forgotten_to = max(day.exchange.market.own, default=0)

@@ -61,10 +61,14 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
         StoreBusy: the write lock was not to be had in time.
         StoreFailed: the database failed.
     """
-    chosen = engine.execution_options(**{WRITING: True}) if writing else engine
     try:
-        with chosen.begin() as connection:
-            yield connection
+        with engine.connect() as connection:
+            if writing:
+                # Of this connection only: an engine with options of its own takes longer to make than
+                # many a statement to run.
+                connection.execution_options(**{WRITING: True})
+            with connection.begin():
+                yield connection
     except SQLAlchemyError as exc:
         raise failure(exc, engine) from exc
 

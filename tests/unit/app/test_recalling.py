@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from builders import NOW, ORDER, at, make_holding, make_intent, make_policy
+from builders import NOW, ORDER, SERVER, at, make_holding, make_intent, make_policy
 
 from bidder.app.recalling import recalled
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LOWERING_PAUSE, LoweringClock
+from bidder.domain.view import Raised
 from bidder.store.records import Memory
 
 POLICY = make_policy()
@@ -46,6 +47,13 @@ def test_times_that_lie_ahead_are_brought_back() -> None:
     ahead = make_holding(first_seen_at=at(3600), last_seen_at=at(3600), clock=LoweringClock())
     held = recalled(Memory(holdings=(ahead,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER]
     assert held.first_seen_at == held.last_seen_at == NOW
+
+
+def test_raises_that_lie_ahead_are_brought_back() -> None:
+    """A server must not count as at war for a day because the calendar was wrong for a while."""
+    ahead = Raised(server=SERVER, order=ORDER, rival=None, at=at(86400))
+    (raised,) = recalled(Memory(raises=(ahead,), last_pass_at=NOW), POLICY, NOW).raises
+    assert raised.at == NOW
 
 
 def test_a_memory_that_may_be_out_of_date_is_marked() -> None:
