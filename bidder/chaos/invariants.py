@@ -38,6 +38,9 @@ INVARIANTS = (
     "rails",
     "a person is told",
     "one writer",
+    "the guard waits",
+    "the guard only ends",
+    "the guard ends",
     "nothing escapes",
     "no lost order",
     "doubles are found",
@@ -92,7 +95,7 @@ class Watch:
         if self._day.calm and self._day.app is not None:
             self._look_for_life(self._day.app)
         if report.acted is not None:
-            self._fouls()
+            self.fouls()
         for invariant, found in (
             ("rails", judging.rails_passed(self._day, report)),
             ("a person is told", self._telling.missing(report)),
@@ -105,7 +108,8 @@ class Watch:
             self._lost_orders()
             self._doubles()
 
-    def _fouls(self) -> None:
+    def fouls(self) -> None:
+        """Check what the referee has counted."""
         counts = self._day.referee.fouls()
         for invariant, key in _FOULS.items():
             if counts[key] > self._known[invariant]:
@@ -144,7 +148,7 @@ class Watch:
 
     def at_the_end(self) -> None:
         """Check what must be so once things have been calm for a while."""
-        self._fouls()
+        self.fouls()
         self._liveness()
         stored = self._day.stored()
         self._money(stored)
