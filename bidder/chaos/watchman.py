@@ -86,7 +86,7 @@ class Watchman:
     async def minds(self) -> bool:
         """Make the round that is due; return whether the daemon stays dead meanwhile."""
         day = self._day
-        if not self.on or self._under_way:
+        if self._under_way or not (self.on or self.left_dead):
             return False
         if self._by_chance and not day.calm and not self.left_dead and day.clock.true >= self._dies_at:
             self._dies_at = day.clock.true + self._chance.expovariate(1 / _DEATHS_EVERY_SECONDS)
