@@ -54,7 +54,8 @@ def rail_is_full(day: "ChaosDay", target: str) -> bool:
     rails, live = day.policy.rails, list(day.exchange.market.live.values())
     if rails.max_orders is not None and len(live) >= rails.max_orders:
         return True
-    cheapest = day.referee.cheapest_usd(target)
+    # One more server is lacking, so those that are held already do not count, however cheap.
+    cheapest = day.referee.cheapest_usd(target, apart_from={order.server_id for order in live})
     if rails.max_usd_per_day is None or cheapest is None:
         return False
     rates = day.referee.rates_seen
