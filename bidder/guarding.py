@@ -81,18 +81,19 @@ async def stand_guard(
 ) -> Round:
     """Make one round and return what came of it; with ``dry_run`` nothing is sent that changes anything.
 
-    What goes wrong on the way is in the round, beside what was done before it.
+    What goes wrong on the way is in the round, beside what was done before it. ``holder`` is who makes
+    it: this process, unless a simulation plays it.
 
     Raises:
         StoreFailed: the database could not be read.
     """
     queries = Queries(engine, policy.account)
-    signs = signs_of_life(queries, clock.now())
+    signs = signs_of_life(queries, clock.now(), holder)
     finding = unattended.judge(signs, when, clock.now())
     pause = unattended.SECOND_LOOK.get(finding)
     if pause is not None:
         await clock.sleep(pause.total_seconds())
-        before, signs = signs, signs_of_life(queries, clock.now())
+        before, signs = signs, signs_of_life(queries, clock.now(), holder)
         finding = unattended.judge_again(before, signs, when, clock.now())
     found = Round(finding=finding, signs=signs, when=when, at=clock.now(), dry_run=dry_run)
     if finding is not Finding.SILENT:
@@ -129,9 +130,9 @@ async def stand_guard(
         await _leave(app)
 
 
-def signs_of_life(queries: Queries, now: datetime) -> Signs:
-    """Return the signs of life that the database shows."""
-    seen, row, holder = queries.snapshot(), queries.lease(), queries.lease(now)
+def signs_of_life(queries: Queries, now: datetime, seen_from: Holder | None = None) -> Signs:
+    """Return the signs of life that the database shows to ``seen_from`` (default: this process)."""
+    seen, row, holder = queries.snapshot(), queries.lease(), queries.lease(now, seen_from=seen_from)
     return Signs(
         seen_at=None if seen is None else seen.at,
         holder=None if holder is None else holder.holder,

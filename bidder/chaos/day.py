@@ -25,6 +25,7 @@ from bidder.chaos.kinds import Script, Scripted
 from bidder.chaos.looking import Log, Looking
 from bidder.chaos.machine import Killed, Machine
 from bidder.chaos.trouble import Troubles
+from bidder.chaos.watchman import Watchman
 from bidder.chaos.wire import FaultyTransport, Weather
 from bidder.demo import world
 from bidder.domain.money import Currency, Rates
@@ -100,11 +101,13 @@ class ChaosDay:
         script: Sequence[Scripted] | None = None,
         tell: Callable[[str], None] | None = None,
         folder: str | None = None,
+        database_url: str | None = None,
     ) -> None:
         """Prepare; with a ``script`` nothing goes wrong but what it asks for.
 
         ``tell`` gets a line for everything that happens, for a replay. ``folder`` is where the
-        database lies, in one of its own.
+        database lies, in one of its own. ``database_url`` is that of an empty database on a server,
+        which is neither restored nor damaged; None: a file of the day's own.
         """
         self.seed, self.days = seed, days
         self._script = by_script = Script.of(script or ())
@@ -133,6 +136,8 @@ class ChaosDay:
             prefix="bidder-chaos-", dir=folder or fastest_folder()
         )
         self.file = Path(self._folder.name) / "chaos.db"
+        self.on_a_server = database_url is not None
+        self.url = database_url or f"sqlite:///{self.file}"
         self.engine: Engine
         self.open_database()
         self.log = Log()
@@ -141,6 +146,9 @@ class ChaosDay:
         self.watch = Watch(self)
         self.looking = Looking(self)
         self.growth = Growth(self)
+        # It goes by the picture for `status`, which takes as long as deciding: one day in four has both.
+        self.guarded = seed % 4 == 0 or by_script.for_day("left dead")
+        self.watchman = Watchman(self, on=self.guarded, by_chance=by_chance)
         self.app: App | None = None
         self.sleeping: App | None = None  # a daemon that sleeps while another one trades
         self.damaged = False
@@ -156,6 +164,7 @@ class ChaosDay:
         self._owners = self.policy  # as the owner has it, where nothing has been forgotten
         self.restored_at: float | None = None
         self.sleeps_until = 0.0
+        self._waits_until: float | None = None
 
     def _build_exchange(self, script: Script, *, by_chance: bool) -> None:
         odd = {
@@ -197,12 +206,14 @@ class ChaosDay:
             targets = (targets[0], self._with_a_job(targets[1]))
         rails = odd_world.rails_of(self.seed, targets, policy.rails, self._world)
         policy = replace(policy, targets=targets, pace=_PACE, rails=rails, retention=RETENTION)
-        return policy, Referee(self.exchange, targets_from(world.for_referee(policy, market)))
+        judged = targets_from(world.for_referee(policy, market))
+        self.wanted = {server for target in judged for server in target.servers or ()}
+        return policy, Referee(self.exchange, judged)
 
     def open_database(self) -> None:
         """Open the database file and let the machine trouble it; raises StoreUnusable."""
         with self.machine.asleep():
-            self.engine = open_database(f"sqlite:///{self.file}")
+            self.engine = open_database(self.url)
         self.machine.watch(self.engine)
 
     def close_database(self) -> None:
@@ -251,9 +262,7 @@ class ChaosDay:
     async def _live_until(self, end: float, *, troubled: bool) -> None:
         while self.clock.true < end:
             try:
-                if troubled:
-                    self.troubles.strike()
-                await self._step()
+                await self._go_on(troubled=troubled)
             except Killed:
                 # An answer that was being read when the process died has reached nobody.
                 self.exchange.lose_answer()
@@ -284,6 +293,20 @@ class ChaosDay:
                 if self.damaged:
                     self._repaired()
 
+    async def _go_on(self, *, troubled: bool) -> None:
+        if troubled and not self.watchman.left_dead:
+            self.troubles.strike()
+        if not await self.watchman.minds():
+            await self._step()
+
+    async def live_for(self, seconds: float) -> None:
+        """Let the daemon live for so long while another process waits."""
+        self._waits_until = self.clock.true + seconds
+        try:
+            await self._live_until(self._waits_until, troubled=False)
+        finally:
+            self._waits_until = None
+
     def _refused(self, exc: StoreUnusable) -> None:
         """Take note that a database was refused at the start: rightly so, where it is damaged."""
         self.watch.ended(exc)
@@ -305,10 +328,13 @@ class ChaosDay:
         report = await app.trader.run_pass()
         self._note(report)
         self.watch.after(report)
+        self.watchman.daemon_passed()
         wait = report.sleep.total_seconds()
         if report.idle_until is not None:
             # Nothing can happen before then but what the world does by itself.
             wait = max(wait, (report.idle_until - report.at).total_seconds())
+        if self._waits_until is not None:
+            wait = min(wait, self._waits_until - self.clock.true)
         if wait > 0:
             self.clock.advance(max(wait, 0.001))
         # Of the heartbeats of an idle moment the last one stands for all.
@@ -370,8 +396,7 @@ class ChaosDay:
             transport=self.transport,
             holder=holder,
         )
-        # The picture for `status` is drawn from what is checked anyhow, and takes as long as deciding.
-        app.trader.recorder.pictures = self.seed % 4 == 0
+        app.trader.recorder.pictures = self.guarded
         return app
 
     def die(self, why: str) -> None:
@@ -395,10 +420,20 @@ class ChaosDay:
             for holding in seen.ended:
                 self.say(f"order {holding.order.order} on {holding.order.server} is over")
 
-    def _calm_down(self) -> None:
+    def calm_weather(self) -> None:
+        """Let nothing go wrong by chance from here on, until somebody changes it."""
         self.weather.chance, self.weather.only, self.weather.lagging_until = 0.0, None, 0.0
-        self._script.left.clear()
+        self.kills_ahead = 0
         self.machine.at_peace()
+
+    def faults(self) -> int:
+        """Return how much has gone wrong so far."""
+        return (self.transport.faults + self.machine.faults + self.extra).total()
+
+    def _calm_down(self) -> None:
+        self.calm_weather()
+        self._script.left.clear()
+        self.watchman.revive()
         self.troubles.set_right()
         self.exchange.token = TOKEN
         self.calm = True

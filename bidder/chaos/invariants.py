@@ -38,6 +38,9 @@ INVARIANTS = (
     "rails",
     "a person is told",
     "one writer",
+    "the guard waits",
+    "the guard only ends",
+    "the guard ends",
     "nothing escapes",
     "no lost order",
     "doubles are found",
@@ -99,7 +102,7 @@ class Watch:
         if self._day.calm and self._day.app is not None:
             self._look_for_life(self._day.app)
         if report.acted is not None:
-            self._fouls()
+            self.fouls()
         self._of_the_wire()
         self._found("a person is told", self._telling.missing(report))
         self._found("no lost order", judging.false_verdict(self._day, report))
@@ -119,7 +122,8 @@ class Watch:
             self.violated("back-off", early)
         self._found("a person is told", self._telling.of_token())
 
-    def _fouls(self) -> None:
+    def fouls(self) -> None:
+        """Check what the referee has counted."""
         counts = self._day.referee.fouls()
         for invariant, key in _FOULS.items():
             if counts[key] > self._known[invariant]:
@@ -158,7 +162,7 @@ class Watch:
 
     def at_the_end(self) -> None:
         """Check what must be so once things have been calm for a while."""
-        self._fouls()
+        self.fouls()
         self._of_the_wire()
         self._liveness()
         self._day.looking.at_the_end()

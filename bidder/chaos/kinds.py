@@ -66,7 +66,7 @@ RARE = frozenset({"20,000 servers"})
 
 WORLD = ("floors jump", "rates jump", "500 offers", "replica lags", "token revoked", "code 5 all day")
 MACHINE = (
-    *("database locked", "disk full", "killed", "killed in a row"),
+    *("database locked", "disk full", "killed", "killed in a row", "left dead"),
     *("starved", "starved in mid-pass", "suspended"),
     *("clock set back", "clock set forward", "daylight saving"),
     *("second daemon", "second daemon takes over"),

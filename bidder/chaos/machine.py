@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
 from bidder.clock import VirtualClock
@@ -94,25 +94,39 @@ class Machine:
         event.listen(engine, "before_cursor_execute", self._executes)
         event.listen(engine, "commit", self._commits)
 
-    def _begins(self, _connection: object) -> None:
+    def _begins(self, connection: Connection) -> None:
         if self._sleeping:
             return
-        if self._clock.monotonic() < self._until and self._trouble == "database locked":
-            self.refused += 1
-            raise _operational("database is locked")
+        self._trouble_of("database locked", connection)
         self.point("begin")
+
+    def _trouble_of(self, kind: str, connection: Connection) -> None:
+        """Fail as this kind of database does, where it is in this trouble; raises OperationalError."""
+        if self._clock.monotonic() >= self._until or self._trouble != kind:
+            return
+        self.refused += 1
+        server = connection.dialect.name == "postgresql"
+        raise OperationalError("", {}, _as_postgresql_says(kind) if server else _as_sqlite_says(kind))
 
     def _executes(self, *_: object) -> None:
         self.point("statement")
 
-    def _commits(self, _connection: object) -> None:
+    def _commits(self, connection: Connection) -> None:
         if self._sleeping:
             return
-        if self._clock.monotonic() < self._until and self._trouble == "disk full":
-            self.refused += 1
-            raise _operational("database or disk is full")
+        self._trouble_of("disk full", connection)
         self.point("commit")
 
 
-def _operational(text: str) -> OperationalError:
-    return OperationalError("", {}, sqlite3.OperationalError(text))
+def _as_sqlite_says(kind: str) -> Exception:
+    full = kind == "disk full"
+    return sqlite3.OperationalError("database or disk is full" if full else "database is locked")
+
+
+def _as_postgresql_says(kind: str) -> Exception:
+    # Only here: the driver is an extra.
+    from psycopg import errors
+
+    if kind == "disk full":
+        return errors.DiskFull('could not extend file "base/16384/16397": No space left on device')
+    return errors.LockNotAvailable("canceling statement due to lock timeout")

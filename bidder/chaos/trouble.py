@@ -45,6 +45,8 @@ _WEIGHTS = {
     "code 5 all day": 0.03,
 }
 _NOTHING = 50.0
+# A server's database is restored and repaired by its own tools.
+_OF_A_FILE = frozenset({"database restored", "database corrupt"})
 
 
 class Troubles:
@@ -92,7 +94,7 @@ class Troubles:
         if chance.random() < 0.02:
             day.weather.chance, day.weather.only = 1.0, chance.choice(("code 5", "html 503"))
         kind = chance.choices(("", *_WEIGHTS), (_NOTHING, *_WEIGHTS.values()))[0]
-        if kind:
+        if kind and not (day.on_a_server and kind in _OF_A_FILE):
             self.make(kind)
 
     def make(self, kind: str) -> None:
@@ -114,6 +116,8 @@ class Troubles:
                 day.machine.kill_in(chance.randint(1, 60))
                 return
         day.extra[kind] += 1
+        if kind == "left dead":
+            day.watchman.leave_dead()
         self._strike_time(kind)
         self._strike_database(kind)
         self._strike_account(kind)
@@ -142,7 +146,7 @@ class Troubles:
     # The database
 
     def _back_up(self, true: float) -> None:
-        if true < self._backup_at:
+        if true < self._backup_at or self._day.on_a_server:
             return
         self._backup_at = true + _BACKUP_EVERY
         day = self._day
@@ -177,6 +181,7 @@ class Troubles:
     def _restore(self) -> None:
         day = self._day
         day.close_database()
+        day.watchman.stop_timer()
         oldest = day.clock.true - _DAY
         fresh = [(at, path) for at, path in self._backups if at >= oldest]
         taken_at, backup = day.chance.choice(fresh)

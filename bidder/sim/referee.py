@@ -7,7 +7,7 @@ market and closes the interval that ended there. Money stays Decimal to the end.
 # ruff: noqa: ARG002 - the signatures are those of Watcher and Observer
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -340,12 +340,15 @@ class Referee(Watcher, Observer):
         tally = next(each for each in self._tallies if each.target.name == target)
         return frozenset(tally.attainable)
 
-    def cheapest_usd(self, target: str) -> Decimal | None:
-        """Return the least, in USD per day, that a server costs that the target can have now."""
+    def cheapest_usd(self, target: str, *, apart_from: Collection[int] = ()) -> Decimal | None:
+        """Return the least, in USD per day, that a server costs that the target can have now.
+
+        Servers in ``apart_from`` do not count.
+        """
         tally = next(each for each in self._tallies if each.target.name == target)
         rates = self._market.rates
         found = []
-        for number in tally.attainable:
+        for number in tally.attainable.difference(apart_from):
             stall = tally.matching[number]
             floors = (price * rates[c] for c, price in stall.floor.items() if c in rates and price > 0)
             rival = highest_rival_usd(stall, rates)

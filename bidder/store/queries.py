@@ -284,18 +284,21 @@ class Queries:
         state = self._state()
         return state is not None and bool(state.paused)
 
-    def lease(self, now: datetime | None = None) -> LeaseRecord | None:
+    def lease(
+        self, now: datetime | None = None, *, seen_from: Holder | None = None
+    ) -> LeaseRecord | None:
         """Return who holds the lease; None where it was given back.
 
         With ``now`` only a holder that still keeps others out then, without it also one whose lease
-        ran out.
+        ran out. ``seen_from`` is the process that asks (default: this one): whoever runs beside it on
+        the same machine and is dead holds nothing.
         """
         table = tables.lease
         found = self._rows(
             select(table).where(table.c.account == self._account, table.c.host.is_not(None))
         )
         if now is not None:
-            here = Holder.here()
+            here = seen_from or Holder.here()
             found = [row for row in found if held_until(row, now, seen_from=here) is not None]
         return next((_lease_of(row) for row in found), None)
 

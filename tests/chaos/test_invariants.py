@@ -307,9 +307,13 @@ def test_a_mistake_breaks_the_invariant(monkeypatch: pytest.MonkeyPatch, mutatio
     assert any(caught(day, mutation.breaks) for day in days)
 
 
+# Broken by the mutations in test_guard_days.py, which need a daemon that is left dead.
+OF_THE_GUARD = {"the guard waits", "the guard only ends", "the guard ends"}
+
+
 def test_every_invariant_has_its_mutation() -> None:
     """And no mutation is of an invariant that there is none of."""
-    assert {mutation.breaks for mutation in MUTATIONS} == set(INVARIANTS)
+    assert {mutation.breaks for mutation in MUTATIONS} | OF_THE_GUARD == set(INVARIANTS)
 
 
 def test_a_store_that_forgets_what_runs_breaks_the_money() -> None:

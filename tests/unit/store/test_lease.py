@@ -149,6 +149,17 @@ def test_living_holder_survives_a_clock_set_back(engine: Engine) -> None:
         Lease(engine, ACCOUNT).acquire(at(35))
 
 
+def test_whether_a_holder_keeps_others_out_depends_on_who_looks(
+    engine: Engine, queries: Queries
+) -> None:
+    """On its own machine a dead one is known to be dead; from elsewhere nobody can tell."""
+    gone = replace(Holder.here(), pid=2**22 + 1, boot="b", namespace="n", started="1")
+    Lease(engine, ACCOUNT, holder=gone).acquire(NOW)
+
+    assert queries.lease(at(1), seen_from=replace(ELSEWHERE, boot="b", namespace="n")) is None
+    assert queries.lease(at(1), seen_from=replace(ELSEWHERE, boot="another")) is not None
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_dead_process_on_this_machine_is_not_waited_for(engine: Engine) -> None:
     """After a SIGKILL the next start gets in at once."""
