@@ -54,8 +54,8 @@ _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 # A day is a small world seen now and then: what matters happens between two reads anyhow.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=8),
-    orders_every=timedelta(minutes=8),
+    book_every=timedelta(minutes=7),
+    orders_every=timedelta(minutes=7),
     wallets_every=timedelta(hours=1),
 )
 # After the faults stop, so long until every target must be held again: the longest pause of ours
@@ -65,7 +65,7 @@ _HEARTBEAT = 10.0
 _HOUSEKEEPING = 3600.0
 _MOST_SLICES = 300
 _COUNTED_EVERY = 3600.0
-_VISITED_EVERY = 4 * 3600.0  # drawing a page takes as long as a dozen passes
+_VISITED_EVERY = 8 * 3600.0  # drawing a page takes as long as a dozen passes
 # So long the owner waits after a restore: reads of our orders, and what they do not show at once.
 _TAKEN_UP_SECONDS = 1800.0
 _URL = "http://sim.invalid/v1"
