@@ -81,6 +81,7 @@ class Growth:
 
     def _past(self, stored: Stored) -> Iterator[tuple[str, int]]:
         """Yield how many rows of each table housekeeping should have deleted by now."""
+        now = self._day.clock.now().timestamp() * 1e6
         ended = self._before(timedelta(0))
         # What has just ended was still spared when housekeeping last came.
         live = {
@@ -96,6 +97,8 @@ class Growth:
             yield table, sum(row["order_id"] not in live for row in old)
         for table, (subject, moment) in _REPLACED.items():
             old = _older(stored[table], moment, min(self._before(RETENTION.raw), self._unfinished_day()))
+            # What a calendar that was set ahead has dated goes once that moment has come.
+            old = [row for row in old if row["at"] <= now]
             yield table, len(old) - len({row[subject] for row in old})
         assert RETENTION.hourly is not None
         for table in _SUMMARIES:

@@ -114,8 +114,8 @@ class RailsJudge(Watcher, Observer):
         self._untold = ""
 
     def created(self, order: Order, at: int) -> None:
-        """Judge a new order, unless the wire alone has made it."""
-        if self._exchange.repeating:
+        """Judge a new order, unless the wire alone or a person has made it."""
+        if self._exchange.repeating or self._day.watchman.person_orders:
             return
         self._made.append(_Made(order.server_id, at, self._day.clock.now()))
         while self._made[0].at <= at - HOUR:

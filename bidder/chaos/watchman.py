@@ -57,6 +57,7 @@ class Watchman:
         self.when = _wish(self._chance, day.policy.targets)
         self.by_hand_chance = 0.5
         self.by_hand: set[int] = set()  # orders that a person made while nobody else did
+        self.person_orders = False  # what is ordered at this moment is ordered by hand
         self.acted = 0
         self.kills = 0  # of which the round under way knows
         self._engine: Engine | None = None
@@ -179,9 +180,11 @@ class Watchman:
             if stall.server_id in taken or not stall.open_to_bids or stall.hosted_by_us or not coins:
                 continue
             price = stall.floor[coins[0]] * 2
+            self.person_orders = True
             order = market.admit(stall, currency=coins[0], price=price, mine=True)
             order.listed_from = market.at
             market.open_own(order, stall)
+            self.person_orders = False
             self.by_hand.add(order.order_id)
             day.say(f"a person orders {order.order_id} on {stall.server_id}")
             return

@@ -54,6 +54,17 @@ def test_a_guard_meets_the_same_wire() -> None:
     assert outcome.violations == []
 
 
+def test_what_a_person_orders_breaks_no_rail_of_the_daemons() -> None:
+    """It stands in the account's book, beyond what the owner allows the daemon."""
+    for seed in (12, 16):  # one with a rail of dollars, one with a rail of orders
+        day = left_dead(Then.NOTICE, seed=seed)
+        day.watchman.by_hand_chance = 1.0
+        outcome = day.run()
+
+        assert day.watchman.by_hand
+        assert outcome.violations == []
+
+
 def test_beside_a_living_daemon_a_round_sends_nothing() -> None:
     """Also where the machine has just slept for hours, and every sign of life is old."""
     slept = Scripted(kind="suspended", at_seconds=900)
