@@ -68,10 +68,10 @@ def exit_code(exc: BaseException) -> ExitCode:
     return next(code for kind, code in _CODES if isinstance(exc, kind))
 
 
-def complain(text: str) -> None:
-    """Print an error, each of its lines marked as one."""
+def complain(text: str, *, kind: str = "error") -> None:
+    """Print an error or a warning, each of its lines marked as one."""
     for line in text.splitlines() or [""]:
-        print(f"error: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
+        print(f"{kind}: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
+from bidder.config.needs import EVERYTHING
 from bidder.service import build_service
 from bidder.wiring import build_daemon
 
@@ -19,12 +20,12 @@ def run_service(config: Path, *, cancel_on_exit: bool) -> None:
             return settings
         return replace(settings, policy=replace(settings.policy, cancel_on_exit=True))
 
-    settings = as_asked(read_settings(config, for_daemon=True))
+    settings = as_asked(read_settings(config, for_daemon=True, needs=EVERYTHING))
     say_warnings(settings)
     app = build_daemon(settings)
 
     def reread() -> Settings:
-        return as_asked(load_settings(config, os.environ))
+        return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
 
     async def serve() -> None:
         await build_service(app, settings, reread=reread).run()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from bidder.config import values
+from bidder.config.needs import Part
 from bidder.config.reader import Section, as_branch
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Items, Scalar
@@ -48,7 +49,7 @@ def _receiver(section: Section, around: Surroundings) -> Receiver | None:
     if to is not None and section.has("command"):
         section.add("command", "the entry has two receivers", "make two entries of to: and command:")
     elif to is not None:
-        address = secret_text(to, around)
+        address = secret_text(to, around, Part.NOTICES)
         _check_address(address, section)
         if section.has("timeout"):
             section.add("timeout", "belongs to command:", "remove it")

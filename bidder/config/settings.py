@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from bidder.config import launch as launches
-from bidder.config.secrets import Token
+from bidder.config.needs import Unresolved
+from bidder.config.problems import ConfigProblems
+from bidder.config.secrets import BESIDE_THE_SERVICE, Token
 from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
@@ -43,6 +45,7 @@ class Settings:
 
     ``database_url`` may hold a password and is not part of the ``repr``; ``database_shown`` may be
     shown. ``fingerprint`` changes when anything that steers decisions changes, never with a secret.
+    ``unresolved`` are the secrets that were left out because they were not needed.
     """
 
     path: Path
@@ -58,6 +61,16 @@ class Settings:
     web: WebSettings | None = None
     receivers: tuple[Receiver, ...] = ()
     guard: WhenSilent | None = None
+    unresolved: tuple[Unresolved, ...] = ()
+
+    def require_secrets(self) -> None:
+        """Refuse settings from which a secret was left out: no server may be launched by them.
+
+        Raises:
+            ConfigProblems: a secret is unresolved.
+        """
+        if self.unresolved:
+            raise ConfigProblems(tuple(each.error() for each in self.unresolved))
 
     def require_token(self) -> Token:
         """Return the token.
@@ -72,7 +85,8 @@ class Settings:
             file=str(self.path),
             key="account",
             remedy="export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
-            " account.token_file",
+            " account.token_file, or beside a systemd service run this"
+            f" {BESIDE_THE_SERVICE}",
         )
 
     def trading_token(self) -> str | None:

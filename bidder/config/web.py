@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bidder.config import values
+from bidder.config.needs import Part
 from bidder.config.reader import Section
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Scalar
@@ -35,7 +36,7 @@ def read_web(top: Section, around: Surroundings) -> WebSettings | None:
     web = top.section("web")
     place = web.required("listen", _place, "write an address and a port, such as 127.0.0.1:9464")
     node = web.node("token")
-    token = None if node is None else secret_text(node, around)
+    token = None if node is None else secret_text(node, around, Part.WEB)
     if token is not None and (
         len(token) < _SHORTEST_TOKEN or not all("!" <= letter <= "~" for letter in token)
     ):

@@ -14,6 +14,7 @@ from bidder.app.snapshot import moment
 from bidder.clock import Clock
 from bidder.config import Settings, load_settings
 from bidder.config.confidential import Survey, survey
+from bidder.config.needs import NOTHING
 from bidder.doctor import exchange, lessons, money, own, trading, writes
 from bidder.doctor.case import Case
 from bidder.doctor.findings import Finding, State, worst
@@ -92,7 +93,7 @@ async def examine(
     """
     looked = survey(config, environ)
     try:
-        settings = load_settings(config, environ)
+        settings = load_settings(config, environ, needs=NOTHING)
         build_notifiers(settings)
     except BadInput as exc:
         findings = (own.bad_configuration(exc), own.secrets(looked, str(config)))
