@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bidder.config import launch as launches
+from bidder.config.addresses import secret_parts
 from bidder.config.needs import Unresolved
 from bidder.config.problems import ConfigProblems
 from bidder.config.secrets import BESIDE_THE_SERVICE, Token
@@ -23,10 +23,6 @@ from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy, Target
 from bidder.domain.unattended import WhenSilent
 from bidder.errors import ConfigError
-
-# Shorter parts of an address are host names and words, not keys.
-_LONG_PART = 8
-_PARTS = re.compile(r"[/@:?&=,;#]")
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -112,20 +108,15 @@ class Settings:
             found.extend(launches.secrets_of(target.launch))
         if self.web is not None and self.web.token is not None:
             found.append(self.web.token)
+        names = (self.account, *(target.name for target in self.policy.targets))
         for receiver in self.receivers:
             if receiver.address is not None:
-                found.extend(address_parts(receiver.address))
+                found.extend(secret_parts(receiver.address, names))
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)
         found.extend(query_secrets(self.database_url))
         return tuple(dict.fromkeys(found))
-
-
-def address_parts(address: str) -> tuple[str, ...]:
-    """Return an address of a notice's receiver and those parts of it that a message may quote."""
-    rest = address.split("://", 1)[-1]
-    return (address, rest, *(part for part in _PARTS.split(rest) if len(part) >= _LONG_PART))
 
 
 def without_password(url: str) -> str:

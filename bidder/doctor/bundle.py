@@ -16,8 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from sqlalchemy import Engine
 
+from bidder.config.confidential import as_yaml
 from bidder.doctor.examine import Report
 from bidder.doctor.findings import Finding
 from bidder.doctor.records import opened
@@ -107,7 +109,7 @@ def _files(report: Report, missing: list[str]) -> Iterator[tuple[str, str]]:
     if report.survey.shown is None:
         missing.append("the configuration: it is no YAML, so its secrets could not be found")
     else:
-        yield "config.yaml", report.redactor.text(report.survey.shown)
+        yield "config.yaml", _config(report.survey.shown, report)
     yield "versions.json", _json(versions())
     if report.settings is None:
         missing.append("the database: the configuration does not say which")
@@ -153,6 +155,19 @@ def _without_addresses(value: Any) -> Any:
 def _redacted(document: dict[str, Any], report: Report) -> str:
     # Each part by itself: the filter looks only so deep.
     return _json({key: report.redactor(None, "", {key: each})[key] for key, each in document.items()})
+
+
+def _config(shown: str, report: Report) -> str:
+    """Return the configuration without secrets; what is blacked out in it is still text, no list."""
+
+    def clean(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {clean(key): clean(each) for key, each in node.items()}
+        if isinstance(node, list):
+            return [clean(each) for each in node]
+        return report.redactor.text(node) if isinstance(node, str) else node
+
+    return as_yaml(clean(yaml.safe_load(shown)))
 
 
 def _json(document: Mapping[str, Any]) -> str:
