@@ -118,6 +118,28 @@ def test_a_token_that_others_can_read_is_warned_about(
     assert "secret-token" not in shown
 
 
+@pytest.mark.parametrize("command", [["check"], ["status", "--json"], ["db", "export", "decisions"]])
+def test_an_output_that_takes_nothing_is_named(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    """A full disk behind standard output is a failure, said in one line."""
+    engine = open_engine(config.parent / "bidder.db")
+    upgrade(engine)
+    engine.dispose()
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+
+        assert main([*command, "-c", str(config)]) == ExitCode.FAILED
+
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert said == [
+        "error: standard output cannot be written: No space left on device; send it elsewhere"
+    ]
+
+
 def test_a_database_that_cannot_be_used_is_refused_by_every_command(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
