@@ -5,6 +5,7 @@ handed to the trader, which takes it up between two passes, so that there is no 
 """
 
 import asyncio
+import operator
 import os
 import signal
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from bidder.app.summary import Summary, line, summarise
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
-from bidder.domain.policy import Policy
 from bidder.errors import BidderError, ConfigError
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
@@ -30,6 +30,17 @@ from bidder.wiring import App, build_notifiers
 
 log = structlog.get_logger("bidder")
 
+# What a reload may change beside the strategies, by the key that stands for it in the file.
+_TAKEN_UP = {
+    "adopt": "policy.adopt",
+    "cancel_on_exit": "policy.cancel_on_exit",
+    "guard": "guard",
+    "log": "log",
+    "pace": "policy.pace",
+    "rails": "policy.rails",
+    "rates": "policy.static_rates",
+    "retention": "policy.retention",
+}
 # Without a watchdog there is still a status to keep up to date.
 _BEAT_SECONDS = 10.0
 # The watchdog is fed four times in its period.
@@ -43,12 +54,12 @@ class Service:
     daemon: Daemon
     settings: Settings
     reread: Callable[[], Settings]
+    reload_wanted: asyncio.Event
     notifier: Notifier
     observers: tuple[Callable[[PassReport], None], ...] = ()
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     courier: Courier | None = None
     teller: telling.Teller = field(default_factory=telling.Teller)
-    reload_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _ready: bool = False
     _said: str = "starting"
     _refused: str = ""
@@ -165,7 +176,7 @@ class Service:
         self.daemon.trader.next_policy = settings.policy
         for warning in settings.warnings:
             log.warning("config.warning", warning=warning)
-        log.info("config.reloaded", **_changes(before.policy, settings.policy))
+        log.info("config.reloaded", **_changes(before, settings))
 
 
 def build_service(
@@ -173,8 +184,9 @@ def build_service(
     settings: Settings,
     *,
     reread: Callable[[], Settings],
+    reload_wanted: asyncio.Event,
 ) -> Service:
-    """Return the service around a daemon that is ready to run.
+    """Return the service around a daemon that is ready to run; it reloads when that is wanted.
 
     Raises:
         BadInput: the place where the pages should listen cannot be had.
@@ -193,6 +205,7 @@ def build_service(
         reread=reread,
         notifier=Notifier.from_environ(os.environ),
         courier=Courier(ways) if ways else None,
+        reload_wanted=reload_wanted,
     )
     if settings.web is not None:
         _add_pages(service, settings.web, app)
@@ -214,14 +227,20 @@ def _add_pages(service: Service, web: WebSettings, app: App) -> None:
     service.observers = (*service.observers, source.passed, metrics.passed)
 
 
-def _changes(before: Policy, after: Policy) -> dict[str, list[str]]:
-    """Return the names of the targets that are new, gone or different."""
-    old = {target.name: target for target in before.targets}
-    new = {target.name: target for target in after.targets}
+def _changes(before: Settings, after: Settings) -> dict[str, list[str]]:
+    """Return the names of the targets that are new, gone or different, and of other keys that are."""
+    old = {target.name: target for target in before.policy.targets}
+    new = {target.name: target for target in after.policy.targets}
+    others = [
+        key
+        for key, part in _TAKEN_UP.items()
+        if operator.attrgetter(part)(before) != operator.attrgetter(part)(after)
+    ]
     return {
         "added": sorted(new.keys() - old.keys()),
         "removed": sorted(old.keys() - new.keys()),
         "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
+        "keys": sorted(others),
     }
 
 

@@ -64,9 +64,12 @@ def run(
     ] = False,
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; orders stay as they are. SIGHUP reads FILE again."""
-    from bidder.cli.running import run_service
+    from bidder.cli import hangup
 
-    run_service(config, cancel_on_exit=cancel_on_exit)
+    with hangup.kept() as reload_wanted:  # before anything else, which takes a while
+        from bidder.cli.running import run_service
+
+        run_service(config, cancel_on_exit=cancel_on_exit, reload_wanted=reload_wanted)
     return ExitCode.DONE
 
 

@@ -12,8 +12,11 @@ from bidder.service import build_service
 from bidder.wiring import build_daemon
 
 
-def run_service(config: Path, *, cancel_on_exit: bool) -> None:
-    """Run the daemon until it is told to stop; raises what ends trading otherwise."""
+def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Event) -> None:
+    """Run the daemon until it is told to stop; raises what ends trading otherwise.
+
+    ``reload_wanted`` is set where the configuration is to be read again as soon as the daemon runs.
+    """
 
     def as_asked(settings: Settings) -> Settings:
         if not cancel_on_exit:
@@ -28,7 +31,7 @@ def run_service(config: Path, *, cancel_on_exit: bool) -> None:
         return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
 
     async def serve() -> None:
-        await build_service(app, settings, reread=reread).run()
+        await build_service(app, settings, reread=reread, reload_wanted=reload_wanted).run()
 
     try:
         asyncio.run(serve())
