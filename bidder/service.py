@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -18,12 +19,15 @@ from bidder.app import telling
 from bidder.app.daemon import Daemon
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
+from bidder.app.told_before import KIND, ToldBefore
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
+from bidder.domain.notices import Notice
 from bidder.errors import BidderError, ConfigError
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
+from bidder.store.commands import note
 from bidder.store.queries import Queries
 from bidder.telemetry import configure_logging
 from bidder.wiring import App, build_notifiers
@@ -56,6 +60,7 @@ class Service:
     reread: Callable[[], Settings]
     reload_wanted: asyncio.Event
     notifier: Notifier
+    told_before: ToldBefore
     observers: tuple[Callable[[PassReport], None], ...] = ()
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     courier: Courier | None = None
@@ -81,9 +86,9 @@ class Service:
             self.notifier.stopping(_end(self.daemon.failure))
             if self.courier is not None:
                 if self.daemon.failure is not None:
-                    now = self.daemon.clock.now()
-                    self.courier.tell(telling.ended_trading(self.daemon.failure, now))
-                self.courier.close()
+                    self._hand_out(telling.ended_trading(self.daemon.failure, self.daemon.clock.now()))
+                if not self.courier.close():
+                    self.told_before.delivered(self.daemon.clock.now())
 
     def passed(self, report: PassReport) -> None:
         """Tell what a pass came to."""
@@ -106,14 +111,23 @@ class Service:
             log.exception("notices.failed")
             return
         for notice in found:
-            self.courier.tell(notice)
+            self._hand_out(notice)
+        if not self.courier.unsent:
+            self.told_before.delivered(report.at)
 
     def _tell_refusal(self) -> None:
-        if self.courier is not None:
-            self.courier.tell(telling.reload_refused(self._refused, self.daemon.clock.now()))
+        self._hand_out(telling.reload_refused(self._refused, self.daemon.clock.now()))
+
+    def _hand_out(self, notice: Notice) -> None:
+        if self.courier is None or self.told_before.is_known(notice):
+            return
+        self.courier.tell(notice)
+        self.told_before.told(notice)
 
     def _tell(self, summary: Summary, said: str) -> None:
         said = f"{said}; reload refused: {self._refused}" if self._refused else said
+        if summary.settled:
+            self.told_before.trading(self.daemon.clock.now())
         if summary.settled and not self._ready:
             self._ready = self.notifier.ready(said)
             if self._ready:
@@ -204,6 +218,11 @@ def build_service(
         settings=settings,
         reread=reread,
         notifier=Notifier.from_environ(os.environ),
+        told_before=ToldBefore.of(
+            Queries(app.engine, settings.account),
+            partial(note, app.engine, settings.account, KIND),
+            app.clock.now(),
+        ),
         courier=Courier(ways) if ways else None,
         reload_wanted=reload_wanted,
     )
