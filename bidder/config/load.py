@@ -70,7 +70,7 @@ def load_settings(
     web = read_web(top, around)
     policy = _policy(top, account_name, around)
     receivers = read_receivers(top, around)
-    guard = read_guard(top, policy.static_rates, receivers)
+    guard = read_guard(top, policy.static_rates, receivers, policy.targets)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
     return Settings(

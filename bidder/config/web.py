@@ -53,7 +53,9 @@ def read_web(top: Section, around: Surroundings) -> WebSettings | None:
             "listen",
             "can be reached from other machines, so it needs a token",
             "add web.token: {env: NAME}, or listen on 127.0.0.1",
-            f"{settings.host}:{settings.port}",
+            f"[{settings.host}]:{settings.port}"
+            if ":" in settings.host
+            else f"{settings.host}:{settings.port}",
         )
     return settings
 

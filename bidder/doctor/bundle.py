@@ -54,6 +54,9 @@ images and this machine; paths of files. Not in it are: the token, passwords, ke
 environment variables of what runs on the servers, addresses of receivers of notices, deposit
 addresses, and how to reach rented servers. Look through it before you attach it.
 """
+_UNREAD = """\
+The configuration could not be read, so its secrets are not known and could not be looked for.
+"""
 _MEANINGS: Mapping[str, str] = {
     "doctor.json": "every check with its state, finding, remedy and facts",
     "config.yaml": "the configuration without comments; each secret is (hidden)",
@@ -85,7 +88,7 @@ def write_bundle(report: Report, target: Path) -> Written:
     lines = [f"{name}: {meaning}\n" for name, meaning in _MEANINGS.items() if _is_in(name, files)]
     lines += [f"missing: {each}\n" for each in missing]
     about = _ABOUT.format(entries=report.redactor.text("".join(lines)))
-    files = {"README.txt": about, **files}
+    files = {"README.txt": about if report.knows_secrets else about + _UNREAD, **files}
     with upkeep.appearing(target) as part, tarfile.open(part, "w:gz") as archive:
         for name, text in files.items():
             _add(archive, f"bidder-doctor/{name}", text.encode("utf-8", "replace"), report)

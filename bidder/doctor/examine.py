@@ -65,6 +65,11 @@ class Report:
         """Return the worst state of all checks."""
         return worst(self.findings)
 
+    @property
+    def knows_secrets(self) -> bool:
+        """Return whether the configuration could be read for its secrets at all."""
+        return self.survey.shown is not None
+
     def document(self) -> dict[str, Any]:
         """Return the report as a JSON-ready object without any secret."""
         settings = self.settings

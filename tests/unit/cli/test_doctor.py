@@ -252,8 +252,21 @@ def test_a_bundle_is_for_its_owner_and_written_over_nothing(desk: Desk) -> None:
         assert (row["order_id"], row["price"]) == (7, "0.00002450")
         assert "access" not in row
     before = target.read_bytes()
-    for path in (target, desk.config.parent / "none" / "bug.tar.gz"):
+    wrong = (desk.config.parent / "bug.zip", desk.config.parent / "bug")
+    for path in (target, desk.config.parent / "none" / "bug.tar.gz", *wrong):
         assert main(["doctor", "-c", str(desk.config), "--offline", "--bundle", str(path)]) == 2
         assert str(path) in desk.capsys.readouterr().err
     assert target.read_bytes() == before
     assert {path.name for path in target.parent.iterdir()} == {"config.yaml", "bidder.db", "bug.tar.gz"}
+
+
+def test_a_bundle_without_the_configuration_does_not_claim_to_know_its_secrets(desk: Desk) -> None:
+    """What could not be read could not be looked through."""
+    desk.config.write_text("strategies: [")
+    target = desk.config.parent / "bug.tar.gz"
+
+    assert main(["doctor", "-c", str(desk.config), "--bundle", str(target)]) == 2
+
+    out = desk.capsys.readouterr().out
+    assert "The configuration could not be read, so its secrets are not known: look through it" in out
+    assert "holds no secret" not in out

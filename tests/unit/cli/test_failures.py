@@ -304,3 +304,40 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Exit codes" in shown
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("bidder ")
+
+
+@pytest.mark.parametrize("group", [[], ["db"], ["notify"], ["servers"], ["sim"]])
+def test_without_a_subcommand_the_help_is_shown_as_it_is(
+    group: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, as nothing is wrong with it but that nothing was asked."""
+    assert main(group) == ExitCode.BAD_INPUT
+
+    said = capsys.readouterr().err
+    assert "error" not in said.split("Exit codes")[0]
+    assert said.count("\n") > 8
+    assert "\nCommands:\n" in said
+
+
+def test_a_missing_argument_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the remedy behind it."""
+    assert main(["db", "export"]) == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == "error: Missing argument 'TABLE'; see `bidder --help`\n"
+
+
+def test_where_an_export_goes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dash is standard output; a name says the format or is refused, unless the format is named."""
+    engine = open_engine(config.parent / "bidder.db")
+    upgrade(engine)
+    engine.dispose()
+    export = ["db", "export", "decisions", "-c", str(config)]
+    odd = config.parent / "decisions.xlsx"
+
+    assert main([*export, "-o", "-"]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith("id,account,")
+    assert not Path("-").exists()
+    assert main([*export, "-o", str(odd)]) == ExitCode.BAD_INPUT
+    assert "end it in .csv or .parquet" in capsys.readouterr().err
+    assert not odd.exists()
+    assert main([*export, "-o", str(odd), "--format", "csv"]) == ExitCode.DONE
+    assert odd.exists()
