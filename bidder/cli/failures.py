@@ -113,6 +113,8 @@ def _ended(command: Callable[[], int]) -> int:
 
 def _is_of_output(exc: OSError) -> bool:
     """Return whether it was standard output that failed: it still does, or a printer met with it."""
+    if sys.stdout is None:
+        return False
     try:
         sys.stdout.flush()
     except OSError:

@@ -35,21 +35,21 @@ class Unresolved:
     part: Part
     reference: str
     file: str
-    line: int
+    line: int | None
     key: str
     problem: str
     remedy: str
 
     def __str__(self) -> str:
         """Return it as one line of warning."""
-        place = f"{self.file}:{self.line}: {self.key}"
-        return f"{place}: {self.problem}, so it could not be looked at; {self.remedy}"
+        return str(self._error(f"{self.problem}, so it could not be looked at"))
 
     def error(self) -> ConfigError:
         """Return it as the error that it is for whoever needs it."""
-        return ConfigError(
-            self.problem, file=self.file, line=self.line, key=self.key, remedy=self.remedy
-        )
+        return self._error(self.problem)
+
+    def _error(self, problem: str) -> ConfigError:
+        return ConfigError(problem, file=self.file, line=self.line, key=self.key, remedy=self.remedy)
 
 
 # The daemon, and whatever reads for it: without its secrets it would launch servers without a password.

@@ -311,9 +311,19 @@ def _checked_token(raw: str | bytes, place: str, around: Surroundings) -> tuple[
         problem = "the token holds blanks or characters that no token has"
     if not problem:
         return Token(text), ""
-    if Part.TOKEN not in around.needs.parts:
-        # Whoever turns out to need it says so then.
-        return None, f"{place}: {problem}"
     remedy = "copy it again from the exchange's account page, alone on one line"
-    around.problems.add(problem, key=place, remedy=remedy)
-    return None, ""
+    if Part.TOKEN in around.needs.parts:
+        around.problems.add(problem, key=place, remedy=remedy)
+        return None, ""
+    around.unresolved.append(
+        Unresolved(
+            part=Part.TOKEN,
+            reference=place,
+            file=around.problems.file,
+            line=None,
+            key=place,
+            problem=problem,
+            remedy=remedy,
+        )
+    )
+    return None, f"{place}: {problem}"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from bidder.config import launch as launches
 from bidder.config.addresses import secret_parts
-from bidder.config.needs import Unresolved
+from bidder.config.needs import Part, Unresolved
 from bidder.config.problems import ConfigProblems
 from bidder.config.secrets import BESIDE_THE_SERVICE, Token
 from bidder.config.web import WebSettings
@@ -76,6 +76,7 @@ class Settings:
         """
         if self.token is not None:
             return self.token
+        self._refuse_malformed_token()
         raise ConfigError(
             f"no API token: {self.token_missing}",
             file=str(self.path),
@@ -92,8 +93,15 @@ class Settings:
             ConfigError: the mode is live and there is none.
         """
         if self.token is None and self.policy.mode is Mode.PAPER:
+            self._refuse_malformed_token()
             return None
         return self.require_token().reveal()
+
+    def _refuse_malformed_token(self) -> None:
+        # One that is there and cannot be used is a mistake also where none is needed.
+        for each in self.unresolved:
+            if each.part is Part.TOKEN:
+                raise each.error()
 
     @property
     def database_shown(self) -> str:

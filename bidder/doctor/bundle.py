@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from sqlalchemy import Engine
 
+from bidder.config import KEYS
 from bidder.config.confidential import as_yaml
 from bidder.doctor.examine import Report
 from bidder.doctor.findings import Finding
@@ -65,6 +66,7 @@ _MEANINGS: Mapping[str, str] = {
     "schema.txt": "the database's schema as it stands",
     "rows/*.json": "the newest rows of each table",
 }
+_KEYS = frozenset(part.removesuffix("[]") for key in KEYS for part in key.path.split("."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,8 @@ def _config(shown: str, report: Report) -> str:
 
     def clean(node: Any) -> Any:
         if isinstance(node, dict):
-            return {clean(key): clean(each) for key, each in node.items()}
+            # A key of ours is no secret, however short a password is that looks like a part of it.
+            return {key if key in _KEYS else clean(key): clean(each) for key, each in node.items()}
         if isinstance(node, list):
             return [clean(each) for each in node]
         return report.redactor.text(node) if isinstance(node, str) else node

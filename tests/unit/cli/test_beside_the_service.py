@@ -131,6 +131,21 @@ def test_the_panic_command_without_a_daemon_needs_the_token_only(
     assert main(["cancel", "--all", "--wait", "0", "-c", str(config)]) in {1, 5}
 
 
+def test_a_token_that_cannot_be_one_is_a_mistake_to_whoever_uses_it(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On paper too, where none at all would do; whoever only looks does not mind."""
+    config.write_text(CONFIG.replace("mode: live", "mode: paper"))
+    monkeypatch.setenv("CLORE_TOKEN", "two words")
+
+    assert main(["status", "-c", str(config)]) == 0
+    capsys.readouterr()
+    assert main(["plan", "-c", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert "environment variable CLORE_TOKEN: the token holds blanks" in said
+    assert "two words" not in said
+
+
 def test_the_guard_says_that_nobody_can_be_told(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from documented import disagreements
 from store_values import make_holding
 
@@ -270,3 +271,16 @@ def test_a_bundle_without_the_configuration_does_not_claim_to_know_its_secrets(d
     out = desk.capsys.readouterr().out
     assert "The configuration could not be read, so its secrets are not known: look through it" in out
     assert "holds no secret" not in out
+
+
+def test_a_short_password_does_not_eat_the_words_around_it(desk: Desk) -> None:
+    """The keys of a bundle's configuration are ours, and stay."""
+    desk.config.write_text(GOOD.replace("nvidia/cuda}", "nvidia/cuda, ssh_password: pass}"))
+    target = desk.config.parent / "bug.tar.gz"
+    desk.ask("--offline", "--bundle", str(target), code=0)
+
+    with tarfile.open(target) as archive:
+        opened = archive.extractfile("bidder-doctor/config.yaml")
+        assert opened is not None
+        launch = yaml.safe_load(opened)["strategies"][0]["launch"]
+    assert launch == {"image": "nvidia/cuda", "ssh_password": "(hidden)"}
