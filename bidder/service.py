@@ -5,11 +5,13 @@ handed to the trader, which takes it up between two passes, so that there is no 
 """
 
 import asyncio
+import operator
 import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -17,19 +19,32 @@ from bidder.app import telling
 from bidder.app.daemon import Daemon
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
+from bidder.app.told_before import KIND, ToldBefore
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
-from bidder.domain.policy import Policy
+from bidder.domain.notices import Notice
 from bidder.errors import BidderError, ConfigError
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
+from bidder.store.commands import note
 from bidder.store.queries import Queries
 from bidder.telemetry import configure_logging
 from bidder.wiring import App, build_notifiers
 
 log = structlog.get_logger("bidder")
 
+# What a reload may change beside the strategies, by the key that stands for it in the file.
+_TAKEN_UP = {
+    "adopt": "policy.adopt",
+    "cancel_on_exit": "policy.cancel_on_exit",
+    "guard": "guard",
+    "log": "log",
+    "pace": "policy.pace",
+    "rails": "policy.rails",
+    "rates": "policy.static_rates",
+    "retention": "policy.retention",
+}
 # Without a watchdog there is still a status to keep up to date.
 _BEAT_SECONDS = 10.0
 # The watchdog is fed four times in its period.
@@ -43,12 +58,13 @@ class Service:
     daemon: Daemon
     settings: Settings
     reread: Callable[[], Settings]
+    reload_wanted: asyncio.Event
     notifier: Notifier
+    told_before: ToldBefore
     observers: tuple[Callable[[PassReport], None], ...] = ()
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     courier: Courier | None = None
     teller: telling.Teller = field(default_factory=telling.Teller)
-    reload_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _ready: bool = False
     _said: str = "starting"
     _refused: str = ""
@@ -70,9 +86,9 @@ class Service:
             self.notifier.stopping(_end(self.daemon.failure))
             if self.courier is not None:
                 if self.daemon.failure is not None:
-                    now = self.daemon.clock.now()
-                    self.courier.tell(telling.ended_trading(self.daemon.failure, now))
-                self.courier.close()
+                    self._hand_out(telling.ended_trading(self.daemon.failure, self.daemon.clock.now()))
+                if not self.courier.close():
+                    self.told_before.delivered(self.daemon.clock.now())
 
     def passed(self, report: PassReport) -> None:
         """Tell what a pass came to."""
@@ -95,14 +111,23 @@ class Service:
             log.exception("notices.failed")
             return
         for notice in found:
-            self.courier.tell(notice)
+            self._hand_out(notice)
+        if not self.courier.unsent:
+            self.told_before.delivered(report.at)
 
     def _tell_refusal(self) -> None:
-        if self.courier is not None:
-            self.courier.tell(telling.reload_refused(self._refused, self.daemon.clock.now()))
+        self._hand_out(telling.reload_refused(self._refused, self.daemon.clock.now()))
+
+    def _hand_out(self, notice: Notice) -> None:
+        if self.courier is None or self.told_before.is_known(notice):
+            return
+        self.courier.tell(notice)
+        self.told_before.told(notice)
 
     def _tell(self, summary: Summary, said: str) -> None:
         said = f"{said}; reload refused: {self._refused}" if self._refused else said
+        if summary.settled:
+            self.told_before.trading(self.daemon.clock.now())
         if summary.settled and not self._ready:
             self._ready = self.notifier.ready(said)
             if self._ready:
@@ -165,7 +190,7 @@ class Service:
         self.daemon.trader.next_policy = settings.policy
         for warning in settings.warnings:
             log.warning("config.warning", warning=warning)
-        log.info("config.reloaded", **_changes(before.policy, settings.policy))
+        log.info("config.reloaded", **_changes(before, settings))
 
 
 def build_service(
@@ -173,8 +198,9 @@ def build_service(
     settings: Settings,
     *,
     reread: Callable[[], Settings],
+    reload_wanted: asyncio.Event,
 ) -> Service:
-    """Return the service around a daemon that is ready to run.
+    """Return the service around a daemon that is ready to run; it reloads when that is wanted.
 
     Raises:
         BadInput: the place where the pages should listen cannot be had.
@@ -192,7 +218,13 @@ def build_service(
         settings=settings,
         reread=reread,
         notifier=Notifier.from_environ(os.environ),
+        told_before=ToldBefore.of(
+            Queries(app.engine, settings.account),
+            partial(note, app.engine, settings.account, KIND),
+            app.clock.now(),
+        ),
         courier=Courier(ways) if ways else None,
+        reload_wanted=reload_wanted,
     )
     if settings.web is not None:
         _add_pages(service, settings.web, app)
@@ -214,14 +246,20 @@ def _add_pages(service: Service, web: WebSettings, app: App) -> None:
     service.observers = (*service.observers, source.passed, metrics.passed)
 
 
-def _changes(before: Policy, after: Policy) -> dict[str, list[str]]:
-    """Return the names of the targets that are new, gone or different."""
-    old = {target.name: target for target in before.targets}
-    new = {target.name: target for target in after.targets}
+def _changes(before: Settings, after: Settings) -> dict[str, list[str]]:
+    """Return the names of the targets that are new, gone or different, and of other keys that are."""
+    old = {target.name: target for target in before.policy.targets}
+    new = {target.name: target for target in after.policy.targets}
+    others = [
+        key
+        for key, part in _TAKEN_UP.items()
+        if operator.attrgetter(part)(before) != operator.attrgetter(part)(after)
+    ]
     return {
         "added": sorted(new.keys() - old.keys()),
         "removed": sorted(old.keys() - new.keys()),
         "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
+        "keys": sorted(others),
     }
 
 

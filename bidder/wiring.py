@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
@@ -21,6 +21,7 @@ from bidder.clock import Clock, SystemClock
 from bidder.config.settings import Settings
 from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy
+from bidder.errors import ConfigError, LeaseHeld, StoreUnusable
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
 from bidder.notify.sending import Notifier, build_notifier
@@ -162,7 +163,12 @@ def build_app(
 
 
 def build_daemon(settings: Settings) -> App:
-    """Return the daemon that a configuration file describes, in the machine's own time."""
+    """Return the daemon that a configuration file describes, in the machine's own time.
+
+    Raises:
+        ConfigProblems: a secret was left out of the settings.
+    """
+    settings.require_secrets()
     token = settings.trading_token()
     engine = open_database(settings.database_url)
     with _closed_on_failure(engine):
@@ -222,6 +228,23 @@ def open_current(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
+def daemon_runs(settings: Settings) -> bool:
+    """Return whether somebody trades the account, so that a command can be left to it."""
+    with suppress(StoreUnusable), open_queries(settings) as queries:
+        return queries.lease(datetime.now(UTC)) is not None
+    return False
+
+
+def _own_token(settings: Settings) -> str | None:
+    """Return the token to act with; raises LeaseHeld where none is needed, as a daemon acts."""
+    try:
+        return settings.trading_token()
+    except ConfigError:
+        if daemon_runs(settings):
+            raise LeaseHeld("a daemon trades this account") from None
+        raise
+
+
 @contextmanager
 def _closed_on_failure(engine: Engine) -> Iterator[None]:
     try:
@@ -241,7 +264,7 @@ def build_servant(settings: Settings, engine: Engine) -> App:
     app = build_app(
         policy=replace(settings.policy, targets=idle),
         base_url=settings.exchange_url,
-        token=settings.trading_token(),
+        token=_own_token(settings),
         engine=engine,
         clock=SystemClock(),
     )
@@ -272,7 +295,7 @@ async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]
 
     A database that is not there yet is not created: without one there is nothing to remember.
     """
-    token = settings.trading_token()
+    token = _own_token(settings)
     engine = open_engine(settings.database_url)
     file = sqlite_file(engine)
     passing = file is not None and not file.exists()
@@ -304,10 +327,14 @@ async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]
 
 
 def build_notifiers(settings: Settings) -> tuple[tuple[Receiver, Notifier], ...]:
-    """Return the way to every receiver of notices; raises ConfigError where one cannot be."""
+    """Return the way to every receiver of notices that is known; raises ConfigError where one cannot be.
+
+    A receiver whose address was left out (``Settings.unresolved``) has no way.
+    """
     return tuple(
         (receiver, build_notifier(receiver, file=str(settings.path), secrets=settings.secret_values))
         for receiver in settings.receivers
+        if receiver.address is not None or receiver.command
     )
 
 

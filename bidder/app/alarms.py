@@ -15,7 +15,8 @@ from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 
-_REPEAT = timedelta(hours=6)
+# While the same cause lasts it is told no more often.
+REPEAT = timedelta(hours=6)
 
 # Reasons that mean "I would act, but something is in the way".
 _BLOCKED = frozenset(
@@ -140,7 +141,7 @@ def watch(
     told = {
         key: last
         for key, last in before.told.items()
-        if key in away or (key.endswith(_FLICKERS) and now - last < _REPEAT)
+        if key in away or (key.endswith(_FLICKERS) and now - last < REPEAT)
     }
     tell: list[Alarm] = []
     for alarm in causes_now:
@@ -148,7 +149,7 @@ def watch(
         since[alarm.key] = started
         last = before.told.get(alarm.key)
         lasted = alarm.at_once or now - started >= policy.pace.alarm_after
-        if lasted and (last is None or now - last >= _REPEAT):
+        if lasted and (last is None or now - last >= REPEAT):
             tell.append(alarm)
             last = now
         if last is not None:

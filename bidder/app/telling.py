@@ -162,6 +162,11 @@ class Teller:
             yield _reach_notice(now, title, Level.WARNING, text)
 
 
+def sentence(text: str) -> str:
+    """Return a text with a full stop at its end, unless it ends in a mark of its own."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def ended_trading(failure: BaseException, at: datetime) -> Notice:
     """Return the notice of what ended trading."""
     refused = isinstance(failure, InvalidToken)
@@ -172,8 +177,8 @@ def ended_trading(failure: BaseException, at: datetime) -> Notice:
         level=Level.URGENT,
         at=at,
         title="the exchange refused the API token" if refused else "trading has stopped",
-        text=f"{reason}. Orders stay as they are, and nobody looks after them.",
-        key="stopped",
+        text=f"{sentence(reason)} Orders stay as they are, and nobody looks after them.",
+        key=type(failure).__name__,
     )
 
 
@@ -184,7 +189,7 @@ def reload_refused(reason: str, at: datetime) -> Notice:
         level=Level.WARNING,
         at=at,
         title="the new configuration is refused",
-        text=f"{reason}. Trading goes on with the old one.",
+        text=f"{sentence(reason)} Trading goes on with the old one.",
         key=reason,
     )
 

@@ -14,6 +14,7 @@ from bidder.backtest import fortnight
 from bidder.backtest.fortnight import Fortnight, Replayed
 from bidder.cli import asking, opening
 from bidder.config import Settings
+from bidder.config.needs import EVERYTHING, NOTHING
 from bidder.config.reload import needs_restart
 from bidder.domain import comparing, worst_case
 from bidder.domain.comparing import Change, Comparison, Fate
@@ -25,7 +26,7 @@ from bidder.errors import BadInput, LeaseHeld, NoRate, StoreUnusable
 from bidder.store.queries import Queries
 from bidder.store.records import DecisionRecord
 from bidder.telemetry import configure_logging
-from bidder.wiring import compare_now, open_queries
+from bidder.wiring import compare_now, daemon_runs, open_queries
 
 # The daemon looks for commands every other second, and its pass may wait for a slow answer.
 _WAIT_SECONDS = 60.0
@@ -89,7 +90,7 @@ def _both(config: Path, against: Path) -> tuple[Settings, Settings]:
     wrong: list[str] = []
     for path in (config, against):
         try:
-            found.append(opening.read_checked(path))
+            found.append(opening.read_checked(path, needs=NOTHING))
         except BadInput as exc:
             wrong.append(str(exc))
     if wrong:
@@ -99,7 +100,7 @@ def _both(config: Path, against: Path) -> tuple[Settings, Settings]:
     secrets = (*before.secret_values, *after.secret_values)
     configure_logging("warning", "console", secrets=secrets)
     for settings in found:
-        opening.say_warnings(settings)
+        opening.say_warnings(settings, left_out=EVERYTHING)
     return before, after
 
 
@@ -107,7 +108,7 @@ def _look(before: Settings, after: Settings) -> _Looked:
     """Return what both make of the exchange, or of what the running daemon saw last."""
     while True:
         # Asked first: whoever may read the database may ask, with the token or without.
-        known = asking.observation(before, _WAIT_SECONDS) if _runs(before) else None
+        known = asking.observation(before, _WAIT_SECONDS) if daemon_runs(before) else None
         if known is not None:
             # The file may have been changed since the daemon read it; its mode cannot have been.
             present = replace(before.policy, mode=known.mode)
@@ -121,11 +122,6 @@ def _look(before: Settings, after: Settings) -> _Looked:
                 source="exchange",
                 mode=before.policy.mode,
             )
-
-
-def _runs(settings: Settings) -> bool:
-    with _history(settings) as queries:
-        return queries is not None and queries.lease(datetime.now(UTC)) is not None
 
 
 @contextmanager

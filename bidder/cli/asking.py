@@ -9,10 +9,11 @@ from bidder.app.commands import DONE, ERRANDS, FAILED
 from bidder.app.observation import Observation, read
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings
-from bidder.errors import LeaseHeld, Unreachable
+from bidder.domain.policy import Mode
+from bidder.errors import ConfigError, LeaseHeld, Unreachable
 from bidder.store.commands import forget_outcome, post_request, withdraw_request
 from bidder.store.queries import Queries
-from bidder.wiring import App, build_servant, open_current, open_database
+from bidder.wiring import App, build_servant, daemon_runs, open_current, open_database
 
 _LOOK_EVERY = 0.2
 # A daemon may end while we wait for it; then the command is ours to carry out.
@@ -43,11 +44,12 @@ def ask(
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
     """
-    # Before anything is made: without a token nobody but a daemon could carry it out.
-    if kind in ERRANDS:
-        settings.require_token()
-    else:
-        settings.trading_token()
+    # Before anything is made: without a token nobody but a daemon could carry it out. On paper it may
+    # be without a token itself, and a refusal of an errand would end it.
+    paper = settings.policy.mode is Mode.PAPER
+    if (kind in ERRANDS and paper) or not daemon_runs(settings):
+        _ = settings.require_token() if kind in ERRANDS else settings.trading_token()
+    rest = "it stays posted" if keep_posted else "it was taken back"
     engine = open_database(settings.database_url)
     number = post_request(engine, settings.account, kind, argument, at=datetime.now(UTC))
     errand = _Errand(settings=settings, number=number, deadline=time.monotonic() + wait)
@@ -55,13 +57,16 @@ def ask(
     try:
         answer = asyncio.run(errand.see_through(engine))
         done = answer is not None
+    except ConfigError as exc:
+        raise CommandFailed(
+            f"the daemon ended before it carried the command out; {rest}: {exc}"
+        ) from exc
     finally:
         if not done and not keep_posted:
             withdraw_request(engine, settings.account, number, at=datetime.now(UTC))
         engine.dispose()
     if answer is not None:
         return answer
-    rest = "it stays posted" if keep_posted else "it was taken back"
     raise CommandFailed(f"the command was not carried out within {wait:g} seconds; {rest}")
 
 

@@ -10,6 +10,8 @@ import typer
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
+_ENDINGS = (".tar.gz", ".tgz")
+
 
 def doctor(
     config: ConfigFile = DEFAULT_CONFIG,
@@ -33,10 +35,16 @@ def doctor(
     from bidder.doctor.bundle import write_bundle
     from bidder.doctor.examine import examine
     from bidder.doctor.findings import State
+    from bidder.errors import BadInput
     from bidder.store.upkeep import require_absent
     from bidder.telemetry import configure_logging
 
     configure_logging("error", "console")
+    if bundle is not None and not bundle.name.endswith(_ENDINGS):
+        raise BadInput(
+            f"--bundle: it is a gzipped tar, which the file's name does not say (got {str(bundle)!r});"
+            f" end it in {_ENDINGS[0]}"
+        )
     if bundle is not None:
         require_absent(bundle)  # before anything is asked
     report = asyncio.run(examine(config, os.environ, SystemClock(), offline=offline))
@@ -49,6 +57,7 @@ def doctor(
             "file": str(written.file),
             "bytes": written.bytes,
             "entries": list(written.entries),
+            "redacted": report.knows_secrets,
             "missing": [report.redactor.text(each) for each in written.missing],
         }
     )
@@ -82,4 +91,6 @@ def _show(document: dict[str, Any]) -> None:
     output.say(f"{bundle['file']} holds {', '.join(bundle['entries'])}.")
     for line in bundle["missing"]:
         output.say(f"  not in it: {line}")
-    output.say("It holds no secret that the configuration knows; its README.txt says what is in it.")
+    known = "It holds no secret that the configuration knows"
+    unknown = "The configuration could not be read, so its secrets are not known: look through it first"
+    output.say(f"{known if bundle['redacted'] else unknown}; its README.txt says what is in it.")

@@ -43,6 +43,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (RateLimited, ExitCode.UNREACHABLE),
     (BidderError, ExitCode.FAILED),
 )
+_PRINTERS = {"typer", "rich"}  # they write nowhere else
 _INTERRUPTED = 130  # what a shell reports for a program that SIGINT ended
 
 
@@ -68,17 +69,30 @@ def exit_code(exc: BaseException) -> ExitCode:
     return next(code for kind, code in _CODES if isinstance(exc, kind))
 
 
-def complain(text: str) -> None:
-    """Print an error, each of its lines marked as one."""
+def complain(text: str, *, kind: str = "error") -> None:
+    """Print an error or a warning, each of its lines marked as one."""
     for line in text.splitlines() or [""]:
-        print(f"error: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
+        print(f"{kind}: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
 
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; turn whatever it raises into lines for the user and an exit code."""
+    code = _ended(command)
+    if sys.stdout is None:  # closed by whoever started us, so nobody waits for an answer
+        return code
     try:
-        code = command()
         sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        _let_go_of_output()
+    except OSError as exc:
+        return code or _without_output(exc)
+    return code
+
+
+def _ended(command: Callable[[], int]) -> int:
+    try:
+        return command()
     except BidderError as exc:
         complain(str(exc))
         return exit_code(exc)
@@ -86,13 +100,40 @@ def guarded(command: Callable[[], int]) -> int:
         complain("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
+    except OSError as exc:
+        if _is_of_output(exc):
+            return _without_output(exc)
+        complain(_unforeseen(exc))
+        return ExitCode.FAILED
     except Exception as exc:  # noqa: BLE001 - a traceback is never shown to a user
         complain(_unforeseen(exc))
         return ExitCode.FAILED
-    return code
+
+
+def _is_of_output(exc: OSError) -> bool:
+    """Return whether it was standard output that failed: it still does, or a printer met with it."""
+    if sys.stdout is None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    frame = [each for each, _ in traceback.walk_tb(exc.__traceback__)][-1]
+    return exc.filename is None and frame.f_globals.get("__name__", "").partition(".")[0] in _PRINTERS
+
+
+def _without_output(exc: OSError) -> ExitCode:
+    complain(f"standard output cannot be written: {exc.strerror}; send it elsewhere")
+    _let_go_of_output()
+    return ExitCode.FAILED
+
+
+def _let_go_of_output() -> None:
+    # Python would try again at exit, and complain.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _unforeseen(exc: Exception) -> str:

@@ -14,6 +14,7 @@ from bidder.errors import BidderError
 
 if TYPE_CHECKING:
     from bidder.config import Settings
+    from bidder.config.needs import Unresolved
     from bidder.domain.actions import Decision
     from bidder.domain.notices import Notice
     from bidder.guarding import Round
@@ -43,6 +44,7 @@ def guard(
     from bidder.guarding import stand_guard
     from bidder.wiring import open_current
 
+    # What servers are launched with is no business of the guard's, and its unit need not have it.
     settings = read_settings(config, for_daemon=True)
     when = settings.guard
     if when is None:
@@ -52,6 +54,8 @@ def guard(
             key="guard",
             remedy="add guard: {then: cancel}, or lower, or notice; see docs/guard.md",
         )
+    for each in _untold(settings):
+        complain(str(each), kind="warning")
     token = None if when.then is Then.NOTICE else settings.trading_token()
     with open_current(settings) as engine:
         found = asyncio.run(
@@ -219,6 +223,9 @@ def _tell(settings: "Settings", engine: Any, found: "Round", patience_seconds: f
     if last is not None and now - last.posted_at < _kept_quiet(found, last.argument, subject):
         return False
     ways = build_notifiers(settings)
+    if _untold(settings) and not ways:
+        # Noted as told it would not be tried again once the address is there.
+        return False
     message = _notice(found, now, again=known)
     wanting = sum(receiver.wants(message) for receiver, _ in ways)
     courier = Courier(ways)
@@ -229,6 +236,13 @@ def _tell(settings: "Settings", engine: Any, found: "Round", patience_seconds: f
         return False
     note(engine, settings.account, _KIND, subject, outcome=f"done: {message.title}", at=now)
     return wanting > 0
+
+
+def _untold(settings: "Settings") -> list["Unresolved"]:
+    """Return the receivers of notices whose address is not to be had here."""
+    from bidder.config.needs import Part
+
+    return [each for each in settings.unresolved if each.part is Part.NOTICES]
 
 
 def _kept_quiet(found: "Round", last: Any, subject: dict[str, Any]) -> timedelta:

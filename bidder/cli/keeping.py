@@ -9,6 +9,7 @@ import typer
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
+_STANDARD_OUTPUT = Path("-")
 db = typer.Typer(no_args_is_help=True, help="Look after the database.", rich_markup_mode=None)
 
 
@@ -91,7 +92,9 @@ def export(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="As `bidder db info` names them.")],
     target: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where to; default: standard output."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Where to; default, and -: standard output."
+        ),
     ] = None,
     kind: Annotated[
         str | None, typer.Option("--format", help="csv or parquet; default: by the file's name.")
@@ -109,8 +112,15 @@ def export(
     from bidder.store import upkeep
     from bidder.wiring import open_current
 
-    chosen = kind or ("parquet" if target is not None and target.suffix == ".parquet" else "csv")
+    if target == _STANDARD_OUTPUT:
+        target = None
+    chosen = kind or ("csv" if target is None else target.suffix.removeprefix(".").lower())
     if chosen not in {"csv", "parquet"}:
+        if kind is None:
+            raise BadInput(
+                f"--output: the file's name does not say in which format (got {str(target)!r});"
+                " end it in .csv or .parquet, or add --format"
+            )
         raise BadInput(f"--format is neither csv nor parquet (got {chosen!r}); write one of them")
     if as_json and target is None:
         raise BadInput("--json would mix with the table on standard output; add --output FILE")

@@ -18,24 +18,25 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Validate a configuration: every mistake at once, with line, key, value and remedy."""
     from bidder.cli import output, shapes
     from bidder.cli.opening import read_checked, say_warnings, warnings_of
+    from bidder.config.needs import EVERYTHING, TO_CHECK
     from bidder.domain.policy import DeadlineParams
     from bidder.errors import BadInput
 
     try:
-        settings = read_checked(config)
+        settings = read_checked(config, needs=TO_CHECK)
     except BadInput as exc:
         if as_json:
             output.say_json(shapes.check_failed(str(config), tuple(str(exc).splitlines())))
         complain(str(exc))
         return ExitCode.BAD_INPUT
-    say_warnings(settings)
+    say_warnings(settings, left_out=EVERYTHING)
     if settings.token is None:
         paper = settings.policy.mode.value == "paper"
         without = "; on paper only the marketplace will be read" if paper else ""
         warning = f"{settings.path}: no API token yet: {settings.token_missing}{without}"
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     if as_json:
-        output.say_json(shapes.check(settings, warnings_of(settings)))
+        output.say_json(shapes.check(settings, warnings_of(settings, left_out=EVERYTHING)))
         return ExitCode.DONE
     policy = settings.policy
     output.say(f"{settings.path} is good: {len(policy.targets)} strategies, mode {policy.mode.value}.")

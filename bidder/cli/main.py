@@ -24,7 +24,7 @@ from bidder.cli import (
     telling,
     tuning,
 )
-from bidder.cli.failures import ExitCode, complain, guarded
+from bidder.cli.failures import ExitCode, complain, guarded, harmless
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 app = typer.Typer(
@@ -64,9 +64,12 @@ def run(
     ] = False,
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; orders stay as they are. SIGHUP reads FILE again."""
-    from bidder.cli.running import run_service
+    from bidder.cli import hangup
 
-    run_service(config, cancel_on_exit=cancel_on_exit)
+    with hangup.kept() as reload_wanted:  # before anything else, which takes a while
+        from bidder.cli.running import run_service
+
+        run_service(config, cancel_on_exit=cancel_on_exit, reload_wanted=reload_wanted)
     return ExitCode.DONE
 
 
@@ -164,7 +167,12 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
             None if arguments is None else list(arguments), prog_name="bidder", standalone_mode=False
         )
     except TyperException as exc:
-        complain(f"{' '.join(exc.format_message().split())}; see `bidder --help`")
+        text = exc.format_message()
+        # Without a subcommand the help itself is thrown. By the name: the class is private to typer.
+        if type(exc).__name__ == "NoArgsIsHelpError":
+            print(harmless(text), file=sys.stderr)  # noqa: T201 - the command's answer
+        else:
+            complain(f"{' '.join(text.split()).rstrip('.')}; see `bidder --help`")
         return ExitCode.BAD_INPUT
     except typer.Abort:
         complain("interrupted")

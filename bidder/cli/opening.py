@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bidder.config import Settings, load_settings
+from bidder.config.needs import NOTHING, Needs
 from bidder.domain.strategies import deadline
 from bidder.telemetry import configure_logging
 
 
-def read_settings(config: Path, *, for_daemon: bool = False) -> Settings:
+def read_settings(config: Path, *, for_daemon: bool = False, needs: Needs = NOTHING) -> Settings:
     """Return the checked settings, with the log set up so that it shows no secret.
 
-    A command logs warnings only, as text for its user; the daemon as the configuration says.
+    A command logs warnings only, as text for its user; the daemon as the configuration says. ``needs``:
+    the secrets without which the command is of no use; others may be missing.
 
     Raises:
         ConfigProblems: the configuration cannot be used.
     """
     configure_logging("warning", "console")
-    settings = load_settings(config, os.environ)
+    settings = load_settings(config, os.environ, needs=needs)
     if for_daemon:
         configure_logging(settings.log.level, settings.log.format, secrets=settings.secret_values)
     else:
@@ -27,7 +29,7 @@ def read_settings(config: Path, *, for_daemon: bool = False) -> Settings:
     return settings
 
 
-def read_checked(config: Path) -> Settings:
+def read_checked(config: Path, *, needs: Needs) -> Settings:
     """Return the settings after everything has been tried that `bidder check` tries.
 
     Raises:
@@ -35,21 +37,25 @@ def read_checked(config: Path) -> Settings:
     """
     from bidder.wiring import build_notifiers, inspect_database
 
-    settings = read_settings(config)
+    settings = read_settings(config, needs=needs)
     build_notifiers(settings)
     inspect_database(settings)
     return settings
 
 
-def warnings_of(settings: Settings) -> tuple[str, ...]:
-    """Return what the owner should know but that stops nothing; some of it depends on the hour."""
+def warnings_of(settings: Settings, *, left_out: Needs = NOTHING) -> tuple[str, ...]:
+    """Return what the owner should know but that stops nothing; some of it depends on the hour.
+
+    ``left_out``: of these parts the secrets that could not be looked at are named as well.
+    """
     now = datetime.now(UTC)
     found = ((target.name, deadline.concern(target, now)) for target in settings.policy.targets)
     jobs = (f"{settings.path}: strategy {name}: {concern}" for name, concern in found if concern)
-    return (*settings.warnings, *jobs)
+    unseen = (str(each) for each in settings.unresolved if each.part in left_out.parts)
+    return (*settings.warnings, *jobs, *unseen)
 
 
-def say_warnings(settings: Settings) -> None:
-    """Print what the owner should know but that stops nothing."""
-    for warning in warnings_of(settings):
+def say_warnings(settings: Settings, *, left_out: Needs = NOTHING) -> None:
+    """Print what the owner should know but that stops nothing; ``left_out`` as in ``warnings_of``."""
+    for warning in warnings_of(settings, left_out=left_out):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - the command's answer

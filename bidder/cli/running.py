@@ -7,27 +7,31 @@ from pathlib import Path
 
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
+from bidder.config.needs import EVERYTHING
 from bidder.service import build_service
 from bidder.wiring import build_daemon
 
 
-def run_service(config: Path, *, cancel_on_exit: bool) -> None:
-    """Run the daemon until it is told to stop; raises what ends trading otherwise."""
+def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Event) -> None:
+    """Run the daemon until it is told to stop; raises what ends trading otherwise.
+
+    ``reload_wanted`` is set where the configuration is to be read again as soon as the daemon runs.
+    """
 
     def as_asked(settings: Settings) -> Settings:
         if not cancel_on_exit:
             return settings
         return replace(settings, policy=replace(settings.policy, cancel_on_exit=True))
 
-    settings = as_asked(read_settings(config, for_daemon=True))
+    settings = as_asked(read_settings(config, for_daemon=True, needs=EVERYTHING))
     say_warnings(settings)
     app = build_daemon(settings)
 
     def reread() -> Settings:
-        return as_asked(load_settings(config, os.environ))
+        return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
 
     async def serve() -> None:
-        await build_service(app, settings, reread=reread).run()
+        await build_service(app, settings, reread=reread, reload_wanted=reload_wanted).run()
 
     try:
         asyncio.run(serve())

@@ -20,12 +20,13 @@ def send_test(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> i
     """Send one test notice to each receiver and say how it went; code 1 when one did not get it."""
     from bidder.cli import output
     from bidder.cli.opening import read_settings
+    from bidder.config.needs import FOR_NOTICES
     from bidder.domain.notices import Event, Level, Notice
     from bidder.errors import BadInput
     from bidder.notify.sending import Undelivered
     from bidder.wiring import build_notifiers
 
-    settings = read_settings(config)
+    settings = read_settings(config, needs=FOR_NOTICES)
     ways = build_notifiers(settings)
     if not ways:
         raise BadInput(f"{config}: notices: there is no receiver; add one, see docs/notices.md")

@@ -16,9 +16,10 @@ from typing import Any, Final
 import yaml
 
 from bidder.config import keys
+from bidder.config.addresses import is_named, secret_parts
 from bidder.config.problems import Problems
 from bidder.config.secrets import DOCKER_SECRETS, Surroundings, Unreadable, read_bytes
-from bidder.config.settings import address_parts, query_secrets
+from bidder.config.settings import query_secrets
 from bidder.config.tree import MAX_BYTES, Branch, Items, Node, Scalar, parse
 
 HIDDEN: Final = "(hidden)"
@@ -52,6 +53,11 @@ class Survey:
     exposed: bool = False
 
 
+def as_yaml(document: Any) -> str:
+    """Return a document as it is shown: block by block, in the owner's order."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
 def survey(path: Path, environ: Mapping[str, str]) -> Survey:
     """Return a file's survey; whatever is wrong with it, there is one."""
     problems = Problems(str(path))
@@ -62,10 +68,8 @@ def survey(path: Path, environ: Mapping[str, str]) -> Survey:
     if tree is None:
         return Survey(exposed=exposed(path))
     around = Surroundings(folder=path.absolute().parent, environ=environ, problems=problems)
-    found = list(_secrets(tree, "", around))
-    shown = yaml.safe_dump(
-        _shown(tree, "", around), sort_keys=False, allow_unicode=True, default_flow_style=False
-    )
+    found = list(_secrets(tree, "", around, tuple(_names(tree))))
+    shown = as_yaml(_shown(tree, "", around))
     texts = dict.fromkeys(text for each in found for text in each.texts)
     return Survey(
         shown=shown,
@@ -232,25 +236,37 @@ _SPECIAL: Final = {
 }
 
 
-def _secrets(node: Node, pattern: str, around: Surroundings) -> Iterator[_Secret]:
+def _names(tree: Branch) -> Iterator[str]:
+    """Yield the names that the owner gave to the account and to strategies: they are shown."""
+    account, strategies = tree.entries.get("account"), tree.entries.get("strategies")
+    named = (account, *(strategies.items if isinstance(strategies, Items) else ()))
+    for each in named:
+        name = each.entries.get("name") if isinstance(each, Branch) else None
+        if isinstance(name, Scalar):
+            yield name.text.strip()
+
+
+def _secrets(
+    node: Node, pattern: str, around: Surroundings, names: tuple[str, ...]
+) -> Iterator[_Secret]:
     unit = _UNITS.get(pattern, "section")
     if unit == "secret" or pattern in _SPECIAL:
-        yield from _secret(node, pattern, around)
+        yield from _secret(node, pattern, around, names)
     elif isinstance(node, Items):
         for each in node.items:
-            yield from _secrets(each, f"{pattern}[]", around)
+            yield from _secrets(each, f"{pattern}[]", around, names)
     elif isinstance(node, Branch):
         for key, child in node.entries.items():
             below = _pattern(pattern, key)
             if below is not None:
-                yield from _secrets(child, below, around)
+                yield from _secrets(child, below, around, names)
 
 
-def _secret(node: Node, pattern: str, around: Surroundings) -> Iterator[_Secret]:
+def _secret(node: Node, pattern: str, around: Surroundings, names: tuple[str, ...]) -> Iterator[_Secret]:
     if isinstance(node, Branch):
         for kind, source in node.entries.items():
             if isinstance(source, Scalar):
-                yield _referred(kind, source, pattern, around)
+                yield _referred(kind, source, pattern, around, names)
         return
     texts = tuple(
         each.text
@@ -277,14 +293,16 @@ def _secret(node: Node, pattern: str, around: Surroundings) -> Iterator[_Secret]
             keys_in_path = (part for part in texts[0].split("/")[3:] if len(part) >= _SHORTEST_KEY)
             yield _Secret(key=node.path, texts=(*_in_login(texts[0]), *keys_in_path))
         case "notices[].command":
-            yield _Secret(key=node.path, texts=texts[1:])
+            yield _Secret(key=node.path, texts=tuple(t for t in texts[1:] if not is_named(t, names)))
         case "notices[].to":
-            yield _Secret(key=node.path, texts=address_parts(texts[0].strip()), inline=True)
+            yield _Secret(key=node.path, texts=secret_parts(texts[0].strip(), names), inline=True)
         case _:
             yield _Secret(key=node.path, texts=texts, inline=True)
 
 
-def _referred(kind: str, source: Scalar, pattern: str, around: Surroundings) -> _Secret:
+def _referred(
+    kind: str, source: Scalar, pattern: str, around: Surroundings, names: tuple[str, ...]
+) -> _Secret:
     named = source.text.strip()
     path: Path | None = None
     texts: tuple[str, ...] = (source.text,)
@@ -297,7 +315,7 @@ def _referred(kind: str, source: Scalar, pattern: str, around: Surroundings) -> 
         folder = around.environ.get("CREDENTIALS_DIRECTORY", "")
         texts = _inside(Path(folder) / named) if folder and "/" not in named else texts
     if pattern == "notices[].to":
-        texts = tuple(part for text in texts for part in address_parts(text.strip()))
+        texts = tuple(part for text in texts for part in secret_parts(text.strip(), names))
     return _Secret(key=source.path, texts=texts, file=path)
 
 

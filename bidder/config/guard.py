@@ -5,15 +5,21 @@ from datetime import timedelta
 from bidder.config import values
 from bidder.config.reader import Section
 from bidder.config.targets import per_day
-from bidder.domain.money import Rates
+from bidder.domain.money import Currency, Rates
 from bidder.domain.notices import Receiver
+from bidder.domain.policy import Ceiling, Target
 from bidder.domain.unattended import USUAL_AFTER, Then, WhenSilent
+from bidder.errors import NoRate
 
+# More than any server has.
+_MOST_GPUS = 100
 # Shorter, and a restart or a slow minute of the exchange would pass for silence.
 _SHORTEST, _LONGEST = timedelta(minutes=5), timedelta(days=30)
 
 
-def read_guard(top: Section, rates: Rates, receivers: tuple[Receiver, ...]) -> WhenSilent | None:
+def read_guard(
+    top: Section, rates: Rates, receivers: tuple[Receiver, ...], targets: tuple[Target, ...]
+) -> WhenSilent | None:
     """Return the owner's wish; None where the file has none, so that nothing happens to the orders."""
     if not top.has("guard"):
         return None
@@ -32,6 +38,26 @@ def read_guard(top: Section, rates: Rates, receivers: tuple[Receiver, ...]) -> W
             line=guard.line_of("then"),
             key=guard.path("then"),
         )
+    if lower_to is not None and targets and all(_above(lower_to, each, rates) for each in targets):
+        top.problems.warn(
+            "is above every ceiling, so no bid would be lowered",
+            line=guard.line_of("lower_to"),
+            key=guard.path("lower_to"),
+        )
     if then is None or top.problems.count > before:
         return None
     return WhenSilent(then=Then(then), after=after, lower_to=lower_to)
+
+
+def _above(lower_to: Ceiling, target: Target, rates: Rates) -> bool:
+    """Return whether a bid of a target is below this for certain, on each server that it may have."""
+    # Both grow evenly with the GPUs, so the ends tell for all between.
+    fewest, most = target.requirements.min_gpus, target.requirements.max_gpus or _MOST_GPUS
+    try:
+        return all(
+            lower_to.for_server(count, Currency.USD, rates)
+            > target.ceiling.for_server(count, Currency.USD, rates)
+            for count in (fewest, most)
+        )
+    except NoRate:
+        return False

@@ -3,6 +3,7 @@
 import re
 
 from bidder.config import keys, values
+from bidder.config.needs import Part
 from bidder.config.problems import Problems
 from bidder.config.reader import Section, as_branch, scalar_value
 from bidder.config.secrets import Surroundings, secret_text
@@ -82,7 +83,7 @@ def _secret(section: Section, name: str, around: Surroundings) -> str | None:
     node = section.node(name)
     if node is None:
         return None
-    value = secret_text(node, around)
+    value = secret_text(node, around, Part.LAUNCH)
     if value is not None and name == "ssh_key" and "PRIVATE KEY" in value:
         section.add(name, "this is a private key", "give the public one, the file that ends in .pub")
         return None
@@ -99,9 +100,9 @@ def _env(section: Section, around: Surroundings) -> tuple[tuple[str, str], ...]:
         if isinstance(node, Scalar) and not node.is_null:
             found.append((name, node.text))
             continue
-        value = secret_text(node, around)
-        if value is not None:
-            found.append((name, value))
+        value = secret_text(node, around, Part.LAUNCH)
+        # The names are part of what steers decisions, also where a value is left out.
+        found.append((name, value or ""))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from bidder.config import money, values
 from bidder.config.guard import read_guard
+from bidder.config.needs import EVERYTHING, Needs
 from bidder.config.notices import read_receivers
 from bidder.config.problems import Problems
 from bidder.config.reader import Section
@@ -34,9 +35,15 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def load_settings(
-    path: Path, environ: Mapping[str, str], *, docker_secrets: Path = DOCKER_SECRETS
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    docker_secrets: Path = DOCKER_SECRETS,
+    needs: Needs = EVERYTHING,
 ) -> Settings:
     """Return the settings that a file and the environment come to.
+
+    A secret that is not there is an error where ``needs`` names it, and else one of ``unresolved``.
 
     Raises:
         ConfigProblems: anything is wrong; everything that is wrong is in it, one line each.
@@ -46,7 +53,11 @@ def load_settings(
     problems.raise_any()
     assert tree is not None
     around = Surroundings(
-        folder=_folder(path), environ=environ, problems=problems, docker_secrets=docker_secrets
+        folder=_folder(path),
+        environ=environ,
+        problems=problems,
+        docker_secrets=docker_secrets,
+        needs=needs,
     )
     top = Section(tree, "", problems)
     account = top.section("account")
@@ -59,7 +70,7 @@ def load_settings(
     web = read_web(top, around)
     policy = _policy(top, account_name, around)
     receivers = read_receivers(top, around)
-    guard = read_guard(top, policy.static_rates, receivers)
+    guard = read_guard(top, policy.static_rates, receivers, policy.targets)
     database_url = _database_url(top, around, policy.mode)
     problems.raise_any()
     return Settings(
@@ -76,6 +87,8 @@ def load_settings(
         web=web,
         receivers=receivers,
         guard=guard,
+        # Defaults that several strategies share are read once for each.
+        unresolved=tuple(dict.fromkeys(around.unresolved)),
     )
 
 

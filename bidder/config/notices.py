@@ -1,8 +1,12 @@
 """The ``notices`` list -> receivers: who is told what."""
 
+import os
 from datetime import timedelta
+from pathlib import Path
 
 from bidder.config import values
+from bidder.config.needs import Part
+from bidder.config.problems import one_line
 from bidder.config.reader import Section, as_branch
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Items, Scalar
@@ -48,7 +52,7 @@ def _receiver(section: Section, around: Surroundings) -> Receiver | None:
     if to is not None and section.has("command"):
         section.add("command", "the entry has two receivers", "make two entries of to: and command:")
     elif to is not None:
-        address = secret_text(to, around)
+        address = secret_text(to, around, Part.NOTICES)
         _check_address(address, section)
         if section.has("timeout"):
             section.add("timeout", "belongs to command:", "remove it")
@@ -68,6 +72,12 @@ def _receiver(section: Section, around: Surroundings) -> Receiver | None:
         )
     if around.problems.count > before:
         return None
+    if command and not _runs(command[0]):
+        around.problems.warn(
+            f"there is no program {one_line(command[0])} here that could be run",
+            line=section.line_of("command"),
+            key=section.path("command"),
+        )
     return Receiver(
         place=section.path("to" if to is not None else "command"),
         line=section.line_of("to" if to is not None else "command"),
@@ -77,6 +87,13 @@ def _receiver(section: Section, around: Surroundings) -> Receiver | None:
         level=level,
         events=events,
     )
+
+
+def _runs(program: str) -> bool:
+    try:
+        return Path(program).is_file() and os.access(program, os.X_OK)
+    except (OSError, ValueError):
+        return False
 
 
 def _check_address(address: str | None, section: Section) -> None:

@@ -1,12 +1,13 @@
 """Where secrets come from: environment, files, systemd credentials, Docker secrets; never shown."""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bidder.config import values
+from bidder.config.needs import EVERYTHING, Needs, Part, Unresolved
 from bidder.config.problems import Problems, one_line
 from bidder.config.reader import Section
 from bidder.config.tree import Branch, Node, Scalar
@@ -14,6 +15,12 @@ from bidder.config.tree import Branch, Node, Scalar
 DOCKER_SECRETS: Final = Path("/run/secrets")
 _MOST_BYTES: Final = 64 * 1024
 _LONGEST_TOKEN: Final = 512
+# Where the installation puts what the unit hands over; the same folder serves a command beside it.
+BESIDE_THE_SERVICE: Final = "as root with CREDENTIALS_DIRECTORY=/etc/bidder"
+_CREDENTIALS_REMEDY: Final = (
+    "systemd gives them to a unit with LoadCredential=, and a command beside it finds them when run"
+    f" {BESIDE_THE_SERVICE}, or use {{file: PATH}}"
+)
 
 
 class Token:
@@ -58,12 +65,17 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a configuration is read in: its folder, the environment, and where problems go."""
+    """What a configuration is read in: its folder, the environment, and where problems go.
+
+    ``needs`` says which secrets must be there; those that are missed by nobody end in ``unresolved``.
+    """
 
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
     problems: Problems
     docker_secrets: Path = DOCKER_SECRETS
+    needs: Needs = EVERYTHING
+    unresolved: list[Unresolved] = field(default_factory=list)
 
     def resolve(self, written: str) -> Path:
         """Return the path that the owner wrote, relative to the configuration's folder."""
@@ -109,8 +121,8 @@ def warn_if_exposed(path: Path, shown: str, problems: Problems, *, line: int | N
         )
 
 
-def secret_text(node: Node, around: Surroundings) -> str | None:
-    """Return a secret given inline or by a reference; None after an error.
+def secret_text(node: Node, around: Surroundings, part: Part) -> str | None:
+    """Return a secret given inline or by a reference; None after an error, or where it is left out.
 
     The references are ``{env: NAME}``, ``{file: PATH}`` and, under systemd, ``{credential: NAME}``.
     """
@@ -128,59 +140,85 @@ def secret_text(node: Node, around: Surroundings) -> str | None:
         ((kind, source),) = node.entries.items()
         read = _REFERENCES.get(kind)
         if read is not None and isinstance(source, Scalar) and source.text.strip():
-            return read(source, around)
+            try:
+                return read(source, around)
+            except _NotHere as exc:
+                _miss(exc, kind, source, around, part)
+                return None
     remedy = "write text, {env: NAME}, {file: PATH} or {credential: NAME}"
     _refuse(node, around, "is neither text nor a reference", remedy)
     return None
 
 
-def _from_env(source: Scalar, around: Surroundings) -> str | None:
+class _NotHere(Exception):
+    """What a reference names is not to be had here; ``problem`` says why, ``remedy`` what to do."""
+
+    def __init__(self, problem: str, remedy: str, *, credentials: bool = False) -> None:
+        """Note whether it is for want of any credentials at all."""
+        super().__init__(problem)
+        self.problem, self.remedy, self.credentials = problem, remedy, credentials
+
+
+def _miss(exc: _NotHere, kind: str, source: Scalar, around: Surroundings, part: Part) -> None:
+    needs = around.needs
+    if part in needs.parts and (needs.credentials or not exc.credentials):
+        _refuse(source, around, exc.problem, exc.remedy)
+        return
+    around.unresolved.append(
+        Unresolved(
+            part=part,
+            reference=f"{kind}: {source.text.strip()}",
+            file=around.problems.file,
+            line=source.line,
+            key=one_line(source.path),
+            problem=exc.problem,
+            remedy=exc.remedy,
+        )
+    )
+
+
+def _from_env(source: Scalar, around: Surroundings) -> str:
     value = around.environ.get(source.text.strip(), "")
     # A variable that is not UTF-8 arrives with surrogates, which no request can carry.
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        _refuse(source, around, "the environment variable of this name is not UTF-8 text", "correct it")
-        return None
+        raise _NotHere("the environment variable of this name is not UTF-8 text", "correct it")
     if value.strip():
         return value
-    _refuse(
-        source, around, "the environment variable of this name is not set", "set it, or name another"
-    )
-    return None
+    raise _NotHere("the environment variable of this name is not set", "set it, or name another")
 
 
-def _from_file(source: Scalar, around: Surroundings) -> str | None:
-    return _in_file(around.resolve(source.text.strip()), source, around)
+def _from_file(source: Scalar, around: Surroundings) -> str:
+    return _in_file(around.resolve(source.text.strip()))
 
 
 def _from_credential(source: Scalar, around: Surroundings) -> str | None:
     folder, named = around.environ.get("CREDENTIALS_DIRECTORY", ""), source.text.strip()
-    if not folder:
-        remedy = "run as a systemd service with LoadCredential=, or use {file: PATH}"
-        _refuse(source, around, "there are no credentials here", remedy)
-        return None
     if "/" in named or named in {".", ".."}:
         _refuse(source, around, "is not the name of a credential", "write the name in LoadCredential=")
         return None
-    return _in_file(Path(folder) / named, source, around)
+    if not folder:
+        raise _NotHere("there are no credentials here", _CREDENTIALS_REMEDY, credentials=True)
+    return _in_file(Path(folder) / named)
 
 
-def _in_file(path: Path, source: Scalar, around: Surroundings) -> str | None:
+def _in_file(path: Path) -> str:
     try:
         value = read_bytes(path, _MOST_BYTES).decode("utf-8")
     except Unreadable as exc:
-        _refuse(source, around, str(exc), "correct the path")
-        return None
+        raise _NotHere(str(exc), "correct the path") from None
     except UnicodeDecodeError:
-        _refuse(source, around, "this file is not UTF-8 text", "correct the path")
-        return None
+        raise _NotHere("this file is not UTF-8 text", "correct the path") from None
     value = value.rstrip("\r\n")
     if not value.strip() or len(value) >= _MOST_BYTES:
-        _refuse(source, around, "this file is empty or far too long", "correct the path")
-        return None
+        raise _NotHere("this file is empty or far too long", "correct the path")
     return value
 
 
-_REFERENCES: Final = {"env": _from_env, "file": _from_file, "credential": _from_credential}
+_REFERENCES: Final[Mapping[str, Callable[[Scalar, Surroundings], str | None]]] = {
+    "env": _from_env,
+    "file": _from_file,
+    "credential": _from_credential,
+}
 
 
 def _refuse(node: Node, around: Surroundings, problem: str, remedy: str) -> None:
@@ -201,7 +239,7 @@ def find_token(account: Section, around: Surroundings) -> tuple[Token | None, st
     if "token" in given:
         text = account.read("token", lambda scalar: scalar.text, None, secret=True)
         place = f"{account.problems.file}:{account.line_of('token')}: account.token"
-        return None if text is None else checked_token(text, place, around), ""
+        return (None, "") if text is None else _checked_token(text, place, around)
     if "token_file" in given:
         return _token_file(account, around)
     if "token_env" in given:
@@ -217,7 +255,7 @@ def _token_env(account: Section, around: Surroundings) -> tuple[Token | None, st
         return None, ""
     if name not in around.environ:
         return None, f"the environment variable {name} is not set"
-    return checked_token(around.environ[name], f"environment variable {name}", around), ""
+    return _checked_token(around.environ[name], f"environment variable {name}", around)
 
 
 def _token_file(account: Section, around: Surroundings) -> tuple[Token | None, str]:
@@ -238,14 +276,13 @@ def _token_file(account: Section, around: Surroundings) -> tuple[Token | None, s
         warn_if_exposed(
             path, shown, around.problems, line=account.line_of("token_file"), key="account.token_file"
         )
-    return checked_token(raw, one_line(shown), around), ""
+    return _checked_token(raw, one_line(shown), around)
 
 
 def _token_found(around: Surroundings) -> tuple[Token | None, str]:
     if "CLORE_TOKEN" in around.environ:
-        return checked_token(
-            around.environ["CLORE_TOKEN"], "environment variable CLORE_TOKEN", around
-        ), ""
+        place = "environment variable CLORE_TOKEN"
+        return _checked_token(around.environ["CLORE_TOKEN"], place, around)
     places = [around.docker_secrets / "clore_token"]
     credentials = around.environ.get("CREDENTIALS_DIRECTORY", "")
     if credentials:
@@ -255,11 +292,11 @@ def _token_found(around: Surroundings) -> tuple[Token | None, str]:
             raw = read_bytes(path, _MOST_BYTES)
         except Unreadable:
             continue
-        return checked_token(raw, one_line(str(path)), around), ""
+        return _checked_token(raw, one_line(str(path)), around)
     return None, "the environment variable CLORE_TOKEN is not set"
 
 
-def checked_token(raw: str | bytes, place: str, around: Surroundings) -> Token | None:
+def _checked_token(raw: str | bytes, place: str, around: Surroundings) -> tuple[Token | None, str]:
     """Return the token if it can be one: a single line of printable ASCII without blanks."""
     text = raw.decode("ascii", "replace") if isinstance(raw, bytes) else raw
     text = text.strip()
@@ -272,11 +309,21 @@ def checked_token(raw: str | bytes, place: str, around: Surroundings) -> Token |
         problem = "the token is far too long"
     elif not all("!" <= letter <= "~" for letter in text):
         problem = "the token holds blanks or characters that no token has"
-    if problem:
-        around.problems.add(
-            problem,
+    if not problem:
+        return Token(text), ""
+    remedy = "copy it again from the exchange's account page, alone on one line"
+    if Part.TOKEN in around.needs.parts:
+        around.problems.add(problem, key=place, remedy=remedy)
+        return None, ""
+    around.unresolved.append(
+        Unresolved(
+            part=Part.TOKEN,
+            reference=place,
+            file=around.problems.file,
+            line=None,
             key=place,
-            remedy="copy it again from the exchange's account page, alone on one line",
+            problem=problem,
+            remedy=remedy,
         )
-        return None
-    return Token(text)
+    )
+    return None, f"{place}: {problem}"

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from bidder.config import launch as launches
-from bidder.config.secrets import Token
+from bidder.config.addresses import secret_parts
+from bidder.config.needs import Part, Unresolved
+from bidder.config.problems import ConfigProblems
+from bidder.config.secrets import BESIDE_THE_SERVICE, Token
 from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
@@ -21,10 +23,6 @@ from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy, Target
 from bidder.domain.unattended import WhenSilent
 from bidder.errors import ConfigError
-
-# Shorter parts of an address are host names and words, not keys.
-_LONG_PART = 8
-_PARTS = re.compile(r"[/@:?&=,;#]")
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -43,6 +41,7 @@ class Settings:
 
     ``database_url`` may hold a password and is not part of the ``repr``; ``database_shown`` may be
     shown. ``fingerprint`` changes when anything that steers decisions changes, never with a secret.
+    ``unresolved`` are the secrets that were left out because they were not needed.
     """
 
     path: Path
@@ -58,6 +57,16 @@ class Settings:
     web: WebSettings | None = None
     receivers: tuple[Receiver, ...] = ()
     guard: WhenSilent | None = None
+    unresolved: tuple[Unresolved, ...] = ()
+
+    def require_secrets(self) -> None:
+        """Refuse settings from which a secret was left out: no server may be launched by them.
+
+        Raises:
+            ConfigProblems: a secret is unresolved.
+        """
+        if self.unresolved:
+            raise ConfigProblems(tuple(each.error() for each in self.unresolved))
 
     def require_token(self) -> Token:
         """Return the token.
@@ -67,12 +76,14 @@ class Settings:
         """
         if self.token is not None:
             return self.token
+        self._refuse_malformed_token()
         raise ConfigError(
             f"no API token: {self.token_missing}",
             file=str(self.path),
             key="account",
             remedy="export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
-            " account.token_file",
+            " account.token_file, or beside a systemd service run this"
+            f" {BESIDE_THE_SERVICE}",
         )
 
     def trading_token(self) -> str | None:
@@ -82,8 +93,15 @@ class Settings:
             ConfigError: the mode is live and there is none.
         """
         if self.token is None and self.policy.mode is Mode.PAPER:
+            self._refuse_malformed_token()
             return None
         return self.require_token().reveal()
+
+    def _refuse_malformed_token(self) -> None:
+        # One that is there and cannot be used is a mistake also where none is needed.
+        for each in self.unresolved:
+            if each.part is Part.TOKEN:
+                raise each.error()
 
     @property
     def database_shown(self) -> str:
@@ -98,20 +116,15 @@ class Settings:
             found.extend(launches.secrets_of(target.launch))
         if self.web is not None and self.web.token is not None:
             found.append(self.web.token)
+        names = (self.account, *(target.name for target in self.policy.targets))
         for receiver in self.receivers:
             if receiver.address is not None:
-                found.extend(address_parts(receiver.address))
+                found.extend(secret_parts(receiver.address, names))
         if "@" in self.database_url:
             login = self.database_url.split("://", 1)[-1].rsplit("@", 1)[0]
             found.extend(part for part in login.split(":", 1)[1:] if part)
         found.extend(query_secrets(self.database_url))
         return tuple(dict.fromkeys(found))
-
-
-def address_parts(address: str) -> tuple[str, ...]:
-    """Return an address of a notice's receiver and those parts of it that a message may quote."""
-    rest = address.split("://", 1)[-1]
-    return (address, rest, *(part for part in _PARTS.split(rest) if len(part) >= _LONG_PART))
 
 
 def without_password(url: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bidder.config import values
+from bidder.config.needs import Part
 from bidder.config.reader import Section
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Scalar
@@ -35,7 +36,7 @@ def read_web(top: Section, around: Surroundings) -> WebSettings | None:
     web = top.section("web")
     place = web.required("listen", _place, "write an address and a port, such as 127.0.0.1:9464")
     node = web.node("token")
-    token = None if node is None else secret_text(node, around)
+    token = None if node is None else secret_text(node, around, Part.WEB)
     if token is not None and (
         len(token) < _SHORTEST_TOKEN or not all("!" <= letter <= "~" for letter in token)
     ):
@@ -52,7 +53,9 @@ def read_web(top: Section, around: Surroundings) -> WebSettings | None:
             "listen",
             "can be reached from other machines, so it needs a token",
             "add web.token: {env: NAME}, or listen on 127.0.0.1",
-            f"{settings.host}:{settings.port}",
+            f"[{settings.host}]:{settings.port}"
+            if ":" in settings.host
+            else f"{settings.host}:{settings.port}",
         )
     return settings
 

@@ -16,8 +16,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from sqlalchemy import Engine
 
+from bidder.config import KEYS
+from bidder.config.confidential import as_yaml
 from bidder.doctor.examine import Report
 from bidder.doctor.findings import Finding
 from bidder.doctor.records import opened
@@ -52,6 +55,9 @@ images and this machine; paths of files. Not in it are: the token, passwords, ke
 environment variables of what runs on the servers, addresses of receivers of notices, deposit
 addresses, and how to reach rented servers. Look through it before you attach it.
 """
+_UNREAD = """\
+The configuration could not be read, so its secrets are not known and could not be looked for.
+"""
 _MEANINGS: Mapping[str, str] = {
     "doctor.json": "every check with its state, finding, remedy and facts",
     "config.yaml": "the configuration without comments; each secret is (hidden)",
@@ -60,6 +66,7 @@ _MEANINGS: Mapping[str, str] = {
     "schema.txt": "the database's schema as it stands",
     "rows/*.json": "the newest rows of each table",
 }
+_KEYS = frozenset(part.removesuffix("[]") for key in KEYS for part in key.path.split("."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ def write_bundle(report: Report, target: Path) -> Written:
     lines = [f"{name}: {meaning}\n" for name, meaning in _MEANINGS.items() if _is_in(name, files)]
     lines += [f"missing: {each}\n" for each in missing]
     about = _ABOUT.format(entries=report.redactor.text("".join(lines)))
-    files = {"README.txt": about, **files}
+    files = {"README.txt": about if report.knows_secrets else about + _UNREAD, **files}
     with upkeep.appearing(target) as part, tarfile.open(part, "w:gz") as archive:
         for name, text in files.items():
             _add(archive, f"bidder-doctor/{name}", text.encode("utf-8", "replace"), report)
@@ -107,7 +114,7 @@ def _files(report: Report, missing: list[str]) -> Iterator[tuple[str, str]]:
     if report.survey.shown is None:
         missing.append("the configuration: it is no YAML, so its secrets could not be found")
     else:
-        yield "config.yaml", report.redactor.text(report.survey.shown)
+        yield "config.yaml", _config(report.survey.shown, report)
     yield "versions.json", _json(versions())
     if report.settings is None:
         missing.append("the database: the configuration does not say which")
@@ -153,6 +160,20 @@ def _without_addresses(value: Any) -> Any:
 def _redacted(document: dict[str, Any], report: Report) -> str:
     # Each part by itself: the filter looks only so deep.
     return _json({key: report.redactor(None, "", {key: each})[key] for key, each in document.items()})
+
+
+def _config(shown: str, report: Report) -> str:
+    """Return the configuration without secrets; what is blacked out in it is still text, no list."""
+
+    def clean(node: Any) -> Any:
+        if isinstance(node, dict):
+            # A key of ours is no secret, however short a password is that looks like a part of it.
+            return {key if key in _KEYS else clean(key): clean(each) for key, each in node.items()}
+        if isinstance(node, list):
+            return [clean(each) for each in node]
+        return report.redactor.text(node) if isinstance(node, str) else node
+
+    return as_yaml(clean(yaml.safe_load(shown)))
 
 
 def _json(document: Mapping[str, Any]) -> str:

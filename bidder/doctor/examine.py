@@ -14,6 +14,7 @@ from bidder.app.snapshot import moment
 from bidder.clock import Clock
 from bidder.config import Settings, load_settings
 from bidder.config.confidential import Survey, survey
+from bidder.config.needs import NOTHING
 from bidder.doctor import exchange, lessons, money, own, trading, writes
 from bidder.doctor.case import Case
 from bidder.doctor.findings import Finding, State, worst
@@ -64,6 +65,11 @@ class Report:
         """Return the worst state of all checks."""
         return worst(self.findings)
 
+    @property
+    def knows_secrets(self) -> bool:
+        """Return whether the configuration could be read for its secrets at all."""
+        return self.survey.shown is not None
+
     def document(self) -> dict[str, Any]:
         """Return the report as a JSON-ready object without any secret."""
         settings = self.settings
@@ -92,7 +98,7 @@ async def examine(
     """
     looked = survey(config, environ)
     try:
-        settings = load_settings(config, environ)
+        settings = load_settings(config, environ, needs=NOTHING)
         build_notifiers(settings)
     except BadInput as exc:
         findings = (own.bad_configuration(exc), own.secrets(looked, str(config)))

@@ -4,6 +4,7 @@ import urllib.parse
 from datetime import datetime, timedelta
 from typing import Any
 
+from bidder.config.secrets import BESIDE_THE_SERVICE
 from bidder.doctor.case import Case, unread
 from bidder.doctor.findings import Fact, Finding, State, ago, clock_time, counted, listed, span
 from bidder.doctor.probing import READS, Reading
@@ -84,13 +85,21 @@ def token(case: Case) -> Finding:
     """Judge what the token may read."""
     if case.settings.token is None:
         paper = not case.live
+        if case.held and case.live:
+            return Finding(
+                name="token",
+                state=State.UNKNOWN,
+                finding="The running daemon has a token that this command cannot look at:"
+                f" {case.settings.token_missing}.",
+                remedy=f"run this {BESIDE_THE_SERVICE}",
+            )
         return Finding(
             name="token",
             state=State.WARNING if paper else State.WRONG,
             finding=f"There is no API token: {case.settings.token_missing}"
             + (", so on paper only the marketplace is read." if paper else "."),
             remedy="export CLORE_TOKEN=..., or write it into a file (chmod 600) and name that as"
-            " account.token_file",
+            f" account.token_file, or beside a systemd service run this {BESIDE_THE_SERVICE}",
         )
     found = case.readings.found
     told = [each for each in found if each.failure not in _NO_ANSWER]

@@ -32,14 +32,15 @@ def configuration(case: Case) -> Finding:
         "servers_wanted": wanted,
         "fingerprint": settings.fingerprint,
     }
-    if not settings.warnings:
+    warnings = (*settings.warnings, *(str(each) for each in settings.unresolved))
+    if not warnings:
         return Finding(name="configuration", state=State.OK, finding=summary, facts=facts)
     return Finding(
         name="configuration",
         state=State.WARNING,
-        finding=f"{summary[:-1]}, with {counted(len(settings.warnings), 'warning')}.",
+        finding=f"{summary[:-1]}, with {counted(len(warnings), 'warning')}.",
         remedy="read the warnings below",
-        details=settings.warnings,
+        details=warnings,
         facts=facts,
     )
 

@@ -32,6 +32,11 @@ class Courier:
         for each in self._rounds:
             each.put(notice)
 
+    @property
+    def unsent(self) -> int:
+        """Return how many notices wait, or were lost ever: zero means that all got there."""
+        return sum(each.unsent() for each in self._rounds)
+
     def close(self, patience_seconds: float = 2.0) -> int:
         """Give what waits a short moment to go out; return how many notices were lost in all."""
         deadline = time.monotonic() + patience_seconds
@@ -39,7 +44,7 @@ class Courier:
             each.end()
         for each in self._rounds:
             each.thread.join(max(0.0, deadline - time.monotonic()))
-        lost = sum(each.outbox.lost + each.outbox.waiting for each in self._rounds)
+        lost = self.unsent
         if lost:
             log.warning("notices.lost", notices=lost)
         return lost
@@ -96,6 +101,10 @@ class _Round:
         with self._wakened:
             if self.outbox.put(notice, time.monotonic()):
                 self._wakened.notify()
+
+    def unsent(self) -> int:
+        with self._wakened:
+            return self.outbox.lost + self.outbox.waiting
 
     def end(self) -> None:
         with self._wakened:

@@ -104,7 +104,7 @@ class AppriseNotifier:
                     notify_type=self._types[notice.level],
                 )
             except Exception as exc:  # noqa: BLE001 - a plugin's own failure must not end the thread
-                raise Undelivered(self._blacked_out(f"{type(exc).__name__}: {exc}")) from None
+                raise Undelivered(self._blacked_out(_told(exc))) from None
         if not done:
             raise Undelivered(self._blacked_out(heard.last or "the service did not take it"))
 
@@ -112,6 +112,11 @@ class AppriseNotifier:
         for secret in self._secrets:
             text = text.replace(secret, "[hidden]")
         return text
+
+
+def _told(exc: Exception) -> str:
+    text = " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 class _Overheard(logging.Handler):
@@ -169,11 +174,12 @@ class CommandHook:
                 if stream is not None:
                     with suppress(OSError):
                         stream.close()
-        said = " ".join(output.decode("utf-8", "replace").split())
+        text = " ".join(output.decode("utf-8", "replace").split())
+        said = f"it said: {text}" if text else "it said nothing"
         if not over:
-            raise Undelivered(f"took longer than {self._timeout:g} seconds and was ended: {said}")
+            raise Undelivered(f"took longer than {self._timeout:g} seconds and was ended; {said}")
         if code != 0:
-            raise Undelivered(f"ended with code {code}: {said}")
+            raise Undelivered(f"ended with code {code}; {said}")
 
 
 def _converse(process: subprocess.Popen[bytes], told: bytes, deadline: float) -> tuple[bool, bytes]:

@@ -4,11 +4,13 @@ The faults sit in front of the exchange, where the real one has its proxy: the e
 never errs, so that what a fault did to the account can be read from it afterwards.
 """
 
+import math
 from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -42,6 +44,7 @@ class Kind(Enum):
         return self not in (Kind.DELAY, Kind.DUPLICATE)
 
 
+_EXAMPLE = '[{"kind": "close_after", "endpoint": "create_order", "nth": 1}]'
 _BEFORE = frozenset((Kind.CLOSE_BEFORE, Kind.ERROR_500_BEFORE, Kind.HTML_502_BEFORE, Kind.TOO_MANY_429))
 
 
@@ -92,12 +95,37 @@ def load_faults(path: Path | str, *, seed: int = 1) -> FaultScript:
     """Return the script in a JSON file, a list of faults; raises BadInput naming file and problem."""
     file = Path(path)
     try:
-        faults = msgspec.json.decode(file.read_bytes(), type=tuple[Fault, ...])
+        found = msgspec.json.decode(file.read_bytes())
     except OSError as exc:
-        raise BadInput(f"{file}: cannot be read: {exc}") from exc
+        raise BadInput(f"{file}: cannot be read: {exc.strerror or exc}; name another file") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BadInput(f"{file}: {exc}") from exc
-    for place, fault in enumerate(faults):
-        if not 0 <= fault.probability <= 1:
-            raise BadInput(f"{file}: [{place}].probability must lie in 0..1, not {fault.probability}")
-    return FaultScript(faults, seed=seed)
+        raise BadInput(f"{file}: is no JSON ({exc}); write a list such as {_EXAMPLE}") from exc
+    if not isinstance(found, list):
+        raise BadInput(f"{file}: is no list of faults; write one such as {_EXAMPLE}")
+    return FaultScript([_fault(each, f"{file}: [{n}]") for n, each in enumerate(found)], seed=seed)
+
+
+def _fault(found: Any, place: str) -> Fault:
+    if not isinstance(found, dict):
+        raise BadInput(f"{place}: is no fault; write one such as {_EXAMPLE[1:-1]}")
+    known = Fault.__struct_fields__
+    for key in found:
+        if key not in known:
+            raise BadInput(
+                f"{place}: {str(key)[:40]!r} is no key of a fault; there are {', '.join(known)}"
+            )
+    kinds = [each.value for each in Kind]
+    if found.get("kind") not in kinds:
+        given = str(found.get("kind", ""))[:40]
+        raise BadInput(f"{place}.kind: {given!r} is no kind of fault; there are {', '.join(kinds)}")
+    try:
+        fault = msgspec.convert(found, Fault)
+    except msgspec.ValidationError as exc:
+        raise BadInput(f"{place}: {exc}; compare with {_EXAMPLE[1:-1]}") from exc
+    if not 0 <= fault.probability <= 1:
+        raise BadInput(f"{place}.probability must lie in 0..1, not {fault.probability}; write a share")
+    if fault.nth is not None and fault.nth < 1:
+        raise BadInput(f"{place}.nth must be at least 1, not {fault.nth}; requests are counted from 1")
+    if not (math.isfinite(fault.seconds) and fault.seconds >= 0):
+        raise BadInput(f"{place}.seconds must not be negative, and is {fault.seconds}; write 0 or more")
+    return fault

@@ -308,6 +308,13 @@ class Queries:
         found = self._rows(select(table).where(table.c.account == self._account, table.c.id == request))
         return next((rows.request_of(row) for row in found), None)
 
+    def requests_done(self, kind: str, *, since: datetime) -> tuple[Request, ...]:
+        """Return the commands of a kind that were carried out since then, the latest first."""
+        table = tables.requests
+        done = (table.c.account == self._account) & (table.c.kind == kind) & (table.c.done_at >= since)
+        found = self._rows(select(table).where(done).order_by(table.c.id.desc()))
+        return tuple(rows.request_of(row) for row in found)
+
     def latest_request(self, kind: str) -> Request | None:
         """Return the latest command of a kind that was carried out; None where there is none."""
         table = tables.requests

@@ -23,6 +23,7 @@ from bidder.errors import (
     StoreUnusable,
 )
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
+from bidder.store.rights import require_rights
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
 HEAD = "0006"
@@ -146,11 +147,9 @@ def _look_at(file: Path) -> None:
     check_path(file)
     if not os.access(file.parent, os.W_OK):
         raise StoreUnusable(f"{file}: the folder {file.parent} cannot be written to; change its rights")
+    require_rights(file)
     if not file.exists() or file.stat().st_size == 0:
-        if file.exists():
-            _check_writable(file)
         return
-    _check_writable(file)
     try:
         with closing(
             sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
@@ -173,12 +172,6 @@ def _look_at(file: Path) -> None:
         raise StoreUnusable(f"{file}: {_newer(revision)}")
 
 
-def _check_writable(file: Path) -> None:
-    # Looked at by its mode too: root may write everything, yet the owner said that nobody should.
-    if not os.access(file, os.W_OK) or not file.stat().st_mode & 0o222:
-        raise StoreUnusable(f"{file}: the database file is read-only; allow writing to it (chmod u+w)")
-
-
 def _plain_revision(plain: sqlite3.Connection) -> str | None:
     rows = plain.execute("SELECT version_num FROM alembic_version").fetchall()
     return " ".join(sorted(str(revision) for (revision,) in rows)) or None
@@ -194,8 +187,9 @@ def _corrupt(file: Path, problem: str) -> StoreUnusable:
     detail = " ".join(problem.split())[:120]
     return StoreUnusable(
         f"{file}: is corrupt or no SQLite database ({detail});"
-        " restore a backup, or move it away and start anew two minutes after the last daemon ended,"
-        " when each of its orders is listed"
+        " restore a backup, or move it away and start anew two minutes after the last daemon ended, when"
+        " each of its orders is listed, either way with `adopt: true` for that start: without it the"
+        " orders that it does not know are left alone, and others made beside them (docs/operations.md)"
     )
 
 

@@ -40,6 +40,18 @@ def test_the_daemon_tells_of_winning_and_of_being_outbid(tmp_path: Path) -> None
             assert stop(process) == 0
 
 
+def test_a_refused_token_is_told_once_however_often_the_daemon_is_started(tmp_path: Path) -> None:
+    """A container is started again and again; its owner hears of it once."""
+    told, command = write_hook(tmp_path)
+    with sim("--token", "another-token") as root:
+        config = write_config(tmp_path, root, more=f"notices: [{{command: {command}}}]")
+        for _ in range(3):
+            assert bidder("run", "-c", str(config)).code == 3
+    (only,) = heard(told)
+    assert (only["event"], only["level"]) == ("token_refused", "urgent")
+    assert ".." not in only["text"]
+
+
 def test_a_test_notice_says_for_each_receiver_how_it_went(tmp_path: Path) -> None:
     """One works, one does not: code 1, and the document names both."""
     told, command = write_hook(tmp_path)

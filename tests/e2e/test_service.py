@@ -1,6 +1,7 @@
 """The daemon as systemd sees it: ready, alive, reloading, stopping, on a real notify socket."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from manager import Manager, managed
-from processes import ask, bidder, sim, stop, wait_for, write_config
+from processes import ask, bidder, daemon, sim, stop, wait_for, write_config
 
 
 @pytest.fixture
@@ -94,6 +95,29 @@ def test_a_good_configuration_is_taken_up_without_a_gap(tmp_path: Path, manager:
         assert len(named(log, "daemon.started")) == 1
         (event,) = named(log, "config.reloaded")
         assert (event["added"], event["removed"]) == (["zoe"], ["ada"])
+
+
+def test_a_hangup_before_the_daemon_runs_is_kept_for_it(tmp_path: Path) -> None:
+    """SIGHUP while the configuration is being read for the first time: read once more, not died of."""
+    config, log, token = (
+        write_config(tmp_path, "http://127.0.0.1:9"),
+        tmp_path / "log",
+        tmp_path / "token",
+    )
+    config.write_text(config.read_text().replace("token_env: E2E_TOKEN", "token_file: ./token"))
+    os.mkfifo(token)
+    with daemon(config, log) as process, token.open("w") as written:  # open once the daemon reads it
+        process.send_signal(signal.SIGHUP)
+        token.unlink()
+        token.write_text("a-token")
+        token.chmod(0o600)
+        config.write_text(config.read_text() + "log: {level: debug}\n")
+        written.write("a-token")
+        written.close()
+        wait_for(lambda: named(log, "config.reloaded"), of="the second reading")
+        assert stop(process) == 0
+    (event,) = named(log, "config.reloaded")
+    assert (event["changed"], event["keys"]) == ([], ["log"])
 
 
 def _strangers(config: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import virtual
+import yaml
 from documented import disagreements
 from processes import TOKEN, bidder, sim
 from sqlalchemy import Engine, event
@@ -157,10 +158,10 @@ database: bidder.db
 rates: {BTC: 69000, CLORE: 0.11}
 web: {listen: "127.0.0.1:0", token: canary-page-token-16}
 notices:
-  - {to: "json://127.0.0.1:9/canary-chat-token"}
+  - {to: "json://127.0.0.1:9/training/canary-chat-token/RTX%204090"}
   - {command: [/bin/true, --key, canary-argument]}
 strategies:
-  - name: ada
+  - name: training
     ceiling: {usd: 6, per: gpu}
     servers: {gpu: RTX 4090}
     launch:
@@ -196,6 +197,11 @@ def test_a_bundle_holds_no_secret(tmp_path: Path) -> None:
     assert [each for each in secrets if each in everything] == []
     assert "canary" not in everything
     assert "ssh_password: (hidden)" in unpacked["config.yaml"]
+    shown = yaml.safe_load(unpacked["config.yaml"])
+    # A part of an address that is also the strategy's name is no secret; another is text still.
+    assert shown["strategies"][0]["name"] == "training"
+    assert shown["strategies"][0]["servers"]["gpu"] == "[hidden]"
+    assert "127.0.0.1" in shown["exchange"]["url"]
     assert json.loads(unpacked["rows/requests.json"])[0]["kind"] == "wallets"
 
 

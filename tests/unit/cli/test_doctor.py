@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from documented import disagreements
 from store_values import make_holding
 
@@ -252,8 +253,34 @@ def test_a_bundle_is_for_its_owner_and_written_over_nothing(desk: Desk) -> None:
         assert (row["order_id"], row["price"]) == (7, "0.00002450")
         assert "access" not in row
     before = target.read_bytes()
-    for path in (target, desk.config.parent / "none" / "bug.tar.gz"):
+    wrong = (desk.config.parent / "bug.zip", desk.config.parent / "bug")
+    for path in (target, desk.config.parent / "none" / "bug.tar.gz", *wrong):
         assert main(["doctor", "-c", str(desk.config), "--offline", "--bundle", str(path)]) == 2
         assert str(path) in desk.capsys.readouterr().err
     assert target.read_bytes() == before
     assert {path.name for path in target.parent.iterdir()} == {"config.yaml", "bidder.db", "bug.tar.gz"}
+
+
+def test_a_bundle_without_the_configuration_does_not_claim_to_know_its_secrets(desk: Desk) -> None:
+    """What could not be read could not be looked through."""
+    desk.config.write_text("strategies: [")
+    target = desk.config.parent / "bug.tar.gz"
+
+    assert main(["doctor", "-c", str(desk.config), "--bundle", str(target)]) == 2
+
+    out = desk.capsys.readouterr().out
+    assert "The configuration could not be read, so its secrets are not known: look through it" in out
+    assert "holds no secret" not in out
+
+
+def test_a_short_password_does_not_eat_the_words_around_it(desk: Desk) -> None:
+    """The keys of a bundle's configuration are ours, and stay."""
+    desk.config.write_text(GOOD.replace("nvidia/cuda}", "nvidia/cuda, ssh_password: pass}"))
+    target = desk.config.parent / "bug.tar.gz"
+    desk.ask("--offline", "--bundle", str(target), code=0)
+
+    with tarfile.open(target) as archive:
+        opened = archive.extractfile("bidder-doctor/config.yaml")
+        assert opened is not None
+        launch = yaml.safe_load(opened)["strategies"][0]["launch"]
+    assert launch == {"image": "nvidia/cuda", "ssh_password": "(hidden)"}

@@ -118,6 +118,28 @@ def test_a_token_that_others_can_read_is_warned_about(
     assert "secret-token" not in shown
 
 
+@pytest.mark.parametrize("command", [["check"], ["status", "--json"], ["db", "export", "decisions"]])
+def test_an_output_that_takes_nothing_is_named(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    """A full disk behind standard output is a failure, said in one line."""
+    engine = open_engine(config.parent / "bidder.db")
+    upgrade(engine)
+    engine.dispose()
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+
+        assert main([*command, "-c", str(config)]) == ExitCode.FAILED
+
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert said == [
+        "error: standard output cannot be written: No space left on device; send it elsewhere"
+    ]
+
+
 def test_a_database_that_cannot_be_used_is_refused_by_every_command(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,3 +304,40 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Exit codes" in shown
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("bidder ")
+
+
+@pytest.mark.parametrize("group", [[], ["db"], ["notify"], ["servers"], ["sim"]])
+def test_without_a_subcommand_the_help_is_shown_as_it_is(
+    group: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, as nothing is wrong with it but that nothing was asked."""
+    assert main(group) == ExitCode.BAD_INPUT
+
+    said = capsys.readouterr().err
+    assert "error" not in said.split("Exit codes")[0]
+    assert said.count("\n") > 8
+    assert "\nCommands:\n" in said
+
+
+def test_a_missing_argument_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the remedy behind it."""
+    assert main(["db", "export"]) == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == "error: Missing argument 'TABLE'; see `bidder --help`\n"
+
+
+def test_where_an_export_goes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dash is standard output; a name says the format or is refused, unless the format is named."""
+    engine = open_engine(config.parent / "bidder.db")
+    upgrade(engine)
+    engine.dispose()
+    export = ["db", "export", "decisions", "-c", str(config)]
+    odd = config.parent / "decisions.xlsx"
+
+    assert main([*export, "-o", "-"]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith("id,account,")
+    assert not Path("-").exists()
+    assert main([*export, "-o", str(odd)]) == ExitCode.BAD_INPUT
+    assert "end it in .csv or .parquet" in capsys.readouterr().err
+    assert not odd.exists()
+    assert main([*export, "-o", str(odd), "--format", "csv"]) == ExitCode.DONE
+    assert odd.exists()

@@ -73,3 +73,19 @@ def test_a_notice_for_nobody_is_warned_about(load: Load) -> None:
 
     assert any("guard.then: nobody is told" in each for each in silent.warnings)
     assert not any("guard" in each for each in told.warnings)
+
+
+@pytest.mark.parametrize(
+    ("lower_to", "warned"),
+    [
+        ("{usd: 3.01}", True),
+        ("{usd: 2.99}", False),
+        ("{usd: 0.50, per: gpu}", False),  # one GPU costs less than the ceiling of a server
+        ("{btc: 1}", True),
+    ],
+)
+def test_a_price_above_every_ceiling_is_warned_of(load: Load, lower_to: str, warned: bool) -> None:
+    """No bid stands above its ceiling, so nothing would be lowered."""
+    found = load(file(f"{{then: lower, lower_to: {lower_to}}}")).warnings
+
+    assert any("guard.lower_to: is above every ceiling" in each for each in found) is warned

@@ -42,6 +42,14 @@ def test_both_kinds_of_receiver_are_read(tmp_path: Path) -> None:
     assert "long-password" not in repr(found)
 
 
+@pytest.mark.parametrize(("program", "warned"), [("/no/such/program", True), ("/bin/sh", False)])
+def test_a_program_that_is_not_there_is_warned_of(tmp_path: Path, program: str, warned: bool) -> None:
+    """It may be there where the daemon runs, so it is no error."""
+    found = load(tmp_path, f"notices: [{{command: [{program}]}}]\n").warnings
+
+    assert any(f"there is no program {program} here" in each for each in found) is warned
+
+
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [

@@ -1,12 +1,14 @@
 """What a running daemon may take up of a changed configuration."""
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from bidder.config import Settings, load_settings
-from bidder.config.reload import needs_restart
+from bidder.config.needs import NOTHING
+from bidder.config.reload import needs_restart, restart_keys
 
 _FILE = """
 mode: paper
@@ -63,3 +65,27 @@ def test_a_setting_that_nobody_thought_about_needs_a_restart() -> None:
     known = {"path", "log", "policy", "fingerprint", "warnings", "token_missing"}
 
     assert known < {each.name for each in fields(Settings)}
+
+
+def test_the_install_page_names_all_that_needs_a_restart() -> None:
+    """No more and no less than what a running daemon refuses."""
+    page = (Path(__file__).parents[3] / "docs" / "install.md").read_text(encoding="utf-8")
+    found = re.search(
+        r"\*\*What needs a restart\*\* is refused on a reload: (.*?)\.\s+Everything", page, re.DOTALL
+    )
+    assert found is not None
+    named = re.split(r",\s+|\s+and\s+", re.sub(r"\s*\(.*?\)", "", found[1]))
+
+    assert {name.strip("` \n") for name in named} == set(restart_keys())
+
+
+def test_secrets_that_were_left_out_are_compared_by_what_names_them(tmp_path: Path) -> None:
+    """So that `plan --against` says what a reload will refuse, without the service's secrets."""
+    file, plain = tmp_path / "config.yaml", _FILE.format(want=1)
+
+    def left_out(name: str) -> Settings:
+        file.write_text(plain + f"notices: [{{to: {{env: {name}}}}}]\n", encoding="utf-8")
+        return load_settings(file, {}, needs=NOTHING)
+
+    assert needs_restart(left_out("ONE"), left_out("TWO")) == ("notices",)
+    assert needs_restart(left_out("ONE"), left_out("ONE")) == ()

@@ -185,3 +185,9 @@ def test_a_courier_of_a_failing_program_goes_on() -> None:
     courier = Courier([(receiver("x://y"), way)])
     courier.tell(NOTICE)
     assert courier.close(patience_seconds=0.5) == 1
+
+
+def test_a_program_that_fails_without_a_word_is_told_as_that() -> None:
+    """No colon with nothing after it."""
+    with pytest.raises(Undelivered, match=r"^ended with code 3; it said nothing$"):
+        hook("raise SystemExit(3)").send(NOTICE)

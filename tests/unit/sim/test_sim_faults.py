@@ -146,18 +146,46 @@ def test_a_script_loads_from_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["{", "{}", '[{"kind": "explode"}]', '[{"kind": "empty", "probability": 2}]', '[{"nth": 1}]'],
+    ("content", "said"),
+    [
+        ("{", r": is no JSON .*; write a list such as"),
+        ("{}", r": is no list of faults; write one such as"),
+        ("[7]", r": \[0\]: is no fault; write one such as"),
+        (
+            '[{"kind": "explode"}]',
+            r"\[0\]\.kind: 'explode' is no kind of fault; there are delay, close_before,",
+        ),
+        ('[{"kind": ["x"]}]', r"is no kind of fault"),
+        ('[{"nth": 1}]', r"\[0\]\.kind: '' is no kind of fault"),
+        (
+            '[{"kind": "empty", "when": 1}]',
+            r"'when' is no key of a fault; there are kind, endpoint, nth,",
+        ),
+        ('[{"kind": "empty", "nth": "x"}]', r"\[0\]: .*nth.*; compare with"),
+        ('[{"kind": "empty", "nth": 0}]', r"nth must be at least 1, not 0;"),
+        ('[{"kind": "empty", "probability": 2}]', r"probability must lie in 0\.\.1, not 2\.0;"),
+        ('[{"kind": "delay", "seconds": -1}]', r"seconds must not be negative"),
+    ],
 )
-def test_a_bad_script_is_bad_input(tmp_path: Path, content: str) -> None:
-    """Naming the file."""
+def test_a_bad_script_is_bad_input(tmp_path: Path, content: str, said: str) -> None:
+    """Naming the file, the place, and what would do."""
     file = tmp_path / "faults.json"
     file.write_text(content)
 
-    with pytest.raises(BadInput, match=r"faults\.json"):
+    with pytest.raises(BadInput, match=said) as caught:
         load_faults(file)
-    with pytest.raises(BadInput, match="cannot be read"):
+    assert str(caught.value).startswith(str(file))
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
         load_faults(tmp_path / "absent.json")
+
+
+def test_the_format_of_a_script_is_documented() -> None:
+    """Every kind and every key, and the example is one that works."""
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
+    section = page.split("## Faults of the simulated exchange", 1)[1].split("\n## ", 1)[0]
+
+    for word in (*Fault.__struct_fields__, *(kind.value for kind in Kind)):
+        assert f"`{word}`" in section, word
 
 
 async def test_control_is_for_loopback_only() -> None:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -169,9 +170,9 @@ def pipe(path: Path) -> None:
         (newer, r"9999.*newer"),
         (foreign, r"another program"),
         (no_database, r"corrupt or no SQLite"),
-        (corrupt, r"corrupt"),
+        (corrupt, r"corrupt.*restore a backup.*`adopt: true`"),
         (cut_short, r"corrupt"),
-        (read_only, r"read-only.*chmod"),
+        (read_only, r"read-only.*chmod u\+rw"),
         (Path.mkdir, r"is a directory"),
         (pipe, r"no regular file"),
     ],
@@ -191,6 +192,33 @@ def test_unusable_file_is_named_and_left_alone(
     assert ";" in message
     assert "\n" not in message
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("part", ["bidder.db", "bidder.db-wal"])
+def test_a_file_that_root_has_put_back_is_told_by_its_owner(part: str) -> None:
+    """After a restore as root: not the mode is wrong but the owner, and the folder has the right one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bidder.db"
+        ours(file)
+        wrong = Path(folder) / part
+        for each in (Path(folder), file):
+            os.chown(each, 12345, 12345)
+        wrong.touch()
+        os.chown(wrong, 0, 0)
+        wrong.chmod(0o600)
+        os.seteuid(12345)
+        try:
+            with pytest.raises(StoreUnusable) as caught:
+                require_current(open_engine(file))
+        finally:
+            os.seteuid(0)
+
+    message = str(caught.value)
+    assert message.startswith(
+        f"{wrong}: the database file is not readable for user 12345 (mode 0600, owner"
+    )
+    assert message.endswith(f"chown --reference={folder} {wrong}")
 
 
 def test_folder_that_is_missing_is_named(tmp_path: Path) -> None:
