@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.backtest.traces import Trace
+from bidder.domain import selection
 from bidder.domain.ids import ServerId
+from bidder.domain.market import Listing, Specs
 from bidder.domain.money import Rates
+from bidder.domain.policy import Requirements
 from bidder.errors import BadInput
-from bidder.store.records import BookRecord
+from bidder.store.records import BookRecord, ServerRecord
 
 # Rented on demand, offline or hidden: no bid wins, so the rival bids what nobody would pay.
 _UNWINNABLE = Decimal(1_000_000)
@@ -56,3 +59,24 @@ def _price(record: BookRecord, rates: Rates) -> Decimal | None:
         return None
     least = min(floors, default=Decimal(0))
     return round(max([least, *bids]) / _HOURS, 12)
+
+
+def fits(record: ServerRecord, wanted: Requirements) -> bool:
+    """Return whether a server may be for a target, as far as is recorded: of its parts only the GPUs."""
+    known = Requirements(
+        gpu_models=wanted.gpu_models,
+        gpu_exact=wanted.gpu_exact,
+        min_gpus=wanted.min_gpus,
+        max_gpus=wanted.max_gpus,
+        servers=wanted.servers,
+        exclude_servers=wanted.exclude_servers,
+    )
+    bare = Listing(
+        server=record.server,
+        on_demand={},
+        spot_floor={},
+        rented=False,
+        mrl=timedelta(0),
+        specs=Specs(gpu_model=record.gpu_model, gpu_count=record.gpus),
+    )
+    return selection.qualifies(bare, known)

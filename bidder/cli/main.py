@@ -20,6 +20,7 @@ from bidder.cli import (
     looking,
     ordering,
     replaying,
+    reporting,
     serving,
     telling,
     tuning,
@@ -142,6 +143,7 @@ app.command()(looking.orders)
 app.command()(looking.history)
 app.command()(looking.explain)
 app.command()(replaying.replay)
+app.command()(reporting.report)
 app.command()(ordering.cancel)
 app.command()(ordering.pause)
 app.command()(ordering.resume)

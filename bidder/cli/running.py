@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from bidder.backtest.measuring import in_child
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
 from bidder.service import build_service
@@ -27,7 +28,8 @@ def run_service(config: Path, *, cancel_on_exit: bool) -> None:
         return as_asked(load_settings(config, os.environ))
 
     async def serve() -> None:
-        await build_service(app, settings, reread=reread).run()
+        measure = in_child(settings.database_url)
+        await build_service(app, settings, reread=reread, measure=measure).run()
 
     try:
         asyncio.run(serve())
