@@ -37,6 +37,7 @@ class Diary:
     gpus: int = 1
     model: str = "RTX 3090"
     fee: str = "0"
+    rented: bool = False  # on demand, by somebody else
     now: datetime = field(init=False)
     passes: int = 0
     _orders: dict[int, Holding] = field(default_factory=dict)
@@ -110,9 +111,15 @@ class Diary:
         )
 
     def watch(
-        self, span: timedelta, rivals: dict[int, Rival], *, floor: str = "1", on_demand: str = "9"
+        self,
+        span: timedelta,
+        rivals: dict[int, Rival],
+        *,
+        floor: str = "1",
+        on_demand: str = "9",
+        every: timedelta = MINUTE,
     ) -> None:
-        """Look at each server's book every minute of a span; who bids more than the rival has it."""
+        """Look at each server's book now and then over a span; who bids more than the rival has it."""
         store = self.store()
         begun = self.now
         while self.now < begun + span:
@@ -137,7 +144,7 @@ class Diary:
                 )
             )
             self._decided.clear()
-            self.now += MINUTE
+            self.now += every
 
     def _book(self, server: int, rival: Decimal | None, floor: str, on_demand: str) -> BookRecord:
         ours = next(
@@ -149,7 +156,7 @@ class Diary:
             None,
         )
         wins = ours is not None and (rival is None or ours.price.amount > rival)
-        active = OrderId(500) if rival is not None else None
+        active = OrderId(500) if rival is not None and not self.rented else None
         return BookRecord(
             server=ServerId(server),
             at=self.now,
@@ -159,7 +166,7 @@ class Diary:
             active_order=ours.order if ours is not None and wins else active,
             our_order=None if ours is None else ours.order,
             our_price=None if ours is None else ours.price,
-            rented=False,
+            rented=self.rented,
             on_demand=usd(on_demand),
         )
 

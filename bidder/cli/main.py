@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bidder.cli import (
+    advising,
     backtesting,
     doctoring,
     guarding,
@@ -144,6 +145,7 @@ app.command()(looking.history)
 app.command()(looking.explain)
 app.command()(replaying.replay)
 app.command()(reporting.report)
+app.command()(advising.advise)
 app.command()(ordering.cancel)
 app.command()(ordering.pause)
 app.command()(ordering.resume)
