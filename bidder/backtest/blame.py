@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.backtest.fleet import Move, State
@@ -26,6 +26,17 @@ class _Sum:
     at: datetime | None = None
     server: ServerId | None = None
     order: OrderId | None = None
+    minutes: float = 0.0
+    ran: float = 0.0
+    starts: int = 0
+
+    def told(self) -> str:
+        """Return what was best, and what happened while the decision stood."""
+        starts = "no start" if not self.starts else f"{self.starts} start{'s' * (self.starts > 1)}"
+        return (
+            f"{self.better}; while the decision stood ({self.minutes:.0f} minutes) a server ran for"
+            f" {self.ran:.0f} minutes, with {starts} of running"
+        )
 
 
 @dataclass(slots=True)
@@ -51,13 +62,22 @@ class Blame:
         end: datetime,
         before: tuple[OrderId, ServerId] | None,
         after: tuple[OrderId, ServerId] | None,
+        ran: float,
+        starts: int,
     ) -> None:
         """Lay one moment's loss on the decision that was in force, with what would have been better.
 
-        ``before`` and ``after`` are the order that stood when the moment began and when it ended.
+        ``before`` and ``after`` are the order that stood when the moment began and when it ended;
+        ``ran`` is the share of the moment in which it ran, ``starts`` how often it began to.
         """
         number = self._in_force(begin, end, before, after)
         found = self._sums.setdefault(number, _Sum())
+        minutes = (end - begin) / timedelta(minutes=1)
+        found.minutes += minutes
+        found.ran += minutes * ran
+        found.starts += starts
+        if not better:
+            return
         found.lost += lost
         if lost > found.worst or found.at is None:
             held = before or after
@@ -78,7 +98,7 @@ class Blame:
                 at=found.at,
                 target=self.target,
                 sentence=sentence,
-                better=found.better,
+                better=found.told(),
                 usd=usd,
                 server=found.server,
                 order=found.order,
@@ -94,7 +114,7 @@ class Blame:
                 price=None if decision.price is None else str(decision.price),
                 previous=None if decision.previous_price is None else str(decision.previous_price),
             ),
-            better=found.better,
+            better=found.told(),
             usd=usd,
             server=decision.server or found.server,
             order=decision.order or found.order,

@@ -58,10 +58,13 @@ def _over(order: Placed, at: datetime) -> bool:
 class Way:
     """What one lane's orders did, moment by moment; USD.
 
-    ``earned`` is value less bid while running, less starts and creations; ``held`` in moments.
+    ``earned`` is value less bid while running, less starts and creations; ``ran`` is the share of each
+    moment in which a server ran, ``started`` how often one began to; ``held`` in moments.
     """
 
     earned: list[float]
+    ran: list[float]
+    started: list[int]
     held: float = 0.0
     paid: float = 0.0
     starts: int = 0
@@ -85,7 +88,12 @@ def way_of(
     grid: Grid,
 ) -> Way:
     """Return what the lane's orders earned, as far as it was watched."""
-    way = Way(earned=[0.0] * grid.moments, coins={})
+    way = Way(
+        earned=[0.0] * grid.moments,
+        ran=[0.0] * grid.moments,
+        started=[0] * grid.moments,
+        coins={},
+    )
     for order in lane:
         if order.server not in costs:
             continue
@@ -106,6 +114,7 @@ def way_of(
                 way.starts += 1
                 moment = min((piece.begin - grid.begin) // grid.length, grid.moments - 1)
                 way.earned[moment] -= cost.start
+                way.started[moment] += 1
             ran = piece.held
     return way
 
@@ -116,6 +125,7 @@ def _add(way: Way, piece: Piece, cost: Costs, grid: Grid) -> None:
     moments = 0.0
     for moment, share in grid.shares(piece.begin, piece.end):
         way.earned[moment] += (cost.value - piece.bid) * share * grid.days
+        way.ran[moment] += share
         moments += share
     way.held += moments
     way.paid += piece.bid * moments * grid.days

@@ -49,6 +49,7 @@ _HEADROOM = 1.6
 MOST_SERVERS = 40
 _DECISIONS_BEFORE = timedelta(days=1)
 _UNKNOWN = -1
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +262,8 @@ class _Span:
                 end=self.grid.at(moment + 1),
                 before=standing[moment],
                 after=standing[moment + 1],
+                ran=way.ran[moment],
+                starts=way.started[moment],
             )
         # Where the best would have stood, none of the lanes to come may stand.
         for server, stands in own.items():
@@ -397,7 +400,7 @@ class _Walk:
     _where: list[int] = field(default_factory=list)
 
     def losses(self) -> Iterator[tuple[int, float, str]]:
-        """Yield each moment that lost or won something against the best, and what the best was then."""
+        """Yield what each moment lost, and what the best was; no words where nothing was lost."""
         best = self.states[0]
         worth = held = paid = 0.0
         starts = creations = 0
@@ -407,8 +410,10 @@ class _Walk:
                 worth = look.before.of(best)
             ours = self.states[moment]
             lost = look.before.of(ours) - self.earned[moment] - look.after.of(self.states[moment + 1])
-            if abs(lost) > 1e-9:
-                yield moment, lost, in_words(look.best(ours), ours, self.fleet.ladders, self.servers)
+            better = ""
+            if abs(lost) > _ROUNDING:
+                better = in_words(look.best(ours), ours, self.fleet.ladders, self.servers)
+            yield moment, lost, better
             move = look.best(best)
             if move.to.server >= 0:
                 ladder = self.fleet.ladders[move.to.server]

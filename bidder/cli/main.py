@@ -84,6 +84,10 @@ def demo(
     marketplace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recorded `marketplace` answer as the world.")
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep its database there, and a configuration to read it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Watch the daemon trade on the simulated exchange; needs no account."""
@@ -91,7 +95,7 @@ def demo(
     from bidder.telemetry import configure_logging
 
     configure_logging("error", "console")
-    return play(hours, seed, marketplace, as_json)
+    return play(hours, seed, marketplace, as_json, save)
 
 
 @app.command()

@@ -122,8 +122,9 @@ def _unknown(regrets: Iterable["Regret"], days: int, empty: int) -> tuple[str, .
         share = whole.known_share
         if share is not None and share < 0.999:
             paper = " on paper" if whole.mode.value == "paper" else ""
+            hours, most = (each / timedelta(hours=1) for each in _unwatched(whole))
             said.append(
-                f"In {1 - share:.1%} of the days measured{paper} nobody looked:"
+                f"Nobody looked in {hours:.1f} of {most:.1f} hours in which servers were wanted{paper}:"
                 " what was held and paid then counts for neither side."
             )
     said.append(
@@ -131,6 +132,10 @@ def _unknown(regrets: Iterable["Regret"], days: int, empty: int) -> tuple[str, .
         " is not missed, and how rivals would have answered other bids nobody knows."
     )
     return tuple(said)
+
+
+def _unwatched(whole: "Regret") -> tuple[timedelta, timedelta]:
+    return whole.unwatched, whole.unwatched + whole.wanted
 
 
 def _document(found: Found) -> dict[str, Any]:

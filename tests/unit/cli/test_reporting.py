@@ -83,7 +83,7 @@ def test_days_are_added_up(config: Path, capsys: pytest.CaptureFixture[str]) -> 
     both = sum(float(day["regret_usd"]) for day in found["days"])
     assert float(found["total"][0]["regret_usd"]) == pytest.approx(both, abs=1e-5)
     assert found["unknown"][0] == "Of 3 of 5 days there is no record of a server that fits."
-    assert "nobody looked" in found["unknown"][1]
+    assert "Nobody looked in" in found["unknown"][1]
     one = asked(config, capsys, "--days", "1")
     assert [day["from"][:10] for day in one["days"]] == ["2026-03-03"]
 
