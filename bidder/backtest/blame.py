@@ -34,8 +34,8 @@ class _Sum:
         """Return what was best, and what happened while the decision stood."""
         starts = "no start" if not self.starts else f"{self.starts} start{'s' * (self.starts > 1)}"
         return (
-            f"{self.better}; while the decision stood ({self.minutes:.0f} minutes) a server ran for"
-            f" {self.ran:.0f} minutes, with {starts} of running"
+            f"{self.better}; while the decision stood ({self.minutes:.0f} min) a server ran for"
+            f" {self.ran:.0f} min, with {starts} of running"
         )
 
 

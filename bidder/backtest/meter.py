@@ -10,24 +10,25 @@ the best from where it stood then. That sum is laid, moment by moment, on the de
 The best for all lanes at once may be better still; nobody could tell which decision to blame for that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from bidder.backtest.blame import Blame, in_words, latest
-from bidder.backtest.fleet import NOTHING, Fleet, State, ticked
+from bidder.backtest.blame import Blame, latest
+from bidder.backtest.fleet import NOTHING, Fleet, State
 from bidder.backtest.lanes import Costs, Placed, Way, lanes, way_of
 from bidder.backtest.optimum import Ladder
 from bidder.backtest.recorded import fits
+from bidder.backtest.rungs import Rungs, level_of
+from bidder.backtest.walk import Walk
 from bidder.backtest.watched import Grid, Watched, watched
-from bidder.domain import selection
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import OrderKind
-from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.money import EXACT, Currency, Rates
 from bidder.domain.policy import Mode, Policy, Target
-from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, StepSample, usual_drop
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules
 from bidder.domain.regret import Regret, Tally
 from bidder.errors import NoRate
 from bidder.store.queries import Queries
@@ -40,16 +41,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Taken = NDArray[np.bool_]
 
-# Levels of bids lie this share of the price apart, and closer where a lowering goes less far.
-_SPACING = 0.002
-_MOST_LEVELS = 3000
-# A bid above the value loses money while it stands; up to this multiple one may be worth it.
-_HEADROOM = 1.6
 # Of more servers than this, those that were looked at longest are reckoned with.
 MOST_SERVERS = 40
 _DECISIONS_BEFORE = timedelta(days=1)
-_UNKNOWN = -1
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +80,8 @@ def measure(queries: Queries, policy: Policy, begin: datetime, end: datetime) ->
                 unmeasured[target.name] = "no book of a server that fits it was read"
             else:
                 regrets.append(found)
+        for name in span.placed.keys() - {target.name for target in policy.targets}:
+            unmeasured[name] = "it is not in the configuration any more"
     return Measured(regrets=tuple(regrets), unmeasured=unmeasured)
 
 
@@ -103,7 +99,7 @@ class _Span:
     rates: Rates = field(init=False)
     rules: ClockRules = field(init=False)
     fee: float = field(init=False)
-    steps: tuple[StepSample, ...] = field(init=False)
+    rungs: Rungs = field(init=False)
     decisions: dict[str, list[DecisionRecord]] = field(init=False)
     placed: dict[str, list[Placed]] = field(init=False)
     taken: "dict[ServerId, Taken]" = field(init=False)
@@ -118,7 +114,7 @@ class _Span:
         self.servers = {record.server: record for record in queries.servers()}
         self.rules, fee = queries.learnt()
         self.fee = float(fee)
-        self.steps = queries.steps()
+        self.rungs = Rungs(grid=grid, rates=self.rates, rules=self.rules, steps=queries.steps())
         self.seen = {}
         for server in queries.servers_read(grid.begin, grid.end):
             books = queries.changes(server, since=grid.begin, until=grid.end)
@@ -170,38 +166,32 @@ class _Span:
         any_seen = np.zeros(self.grid.moments)
         for server in fitting:
             any_seen = np.maximum(any_seen, self.seen[server].seen)
-        wanted = float(any_seen.sum()) * target.want
         whole = (self.grid.end - self.grid.begin) * target.want
+        wanted = min(float(any_seen.sum()) * target.want * self.grid.length, whole)
         blame = Blame(target=target.name, decisions=self.decisions.get(target.name, []))
-        regret = Regret(
+        ours = best = Tally()
+        coins: dict[Currency, Decimal] = {}
+        for number, lane in enumerate(lanes(mine, target.want)):
+            way = way_of(lane, self.seen, costs, self.grid)
+            did = _tally(way, self.grid)
+            ours = ours.plus(did)
+            # What was held beside all that was wanted is the same on both sides.
+            surplus = number >= target.want
+            best = best.plus(did if surplus else self._lane(target, lane, way, fitting, costs, blame))
+            for currency, amount in way.coins.items():
+                coins[currency] = EXACT.add(coins.get(currency, Decimal(0)), amount)
+        return Regret(
             begin=self.grid.begin,
             end=self.grid.end,
             mode=self.mode,
             target=target.name,
-            wanted=min(wanted * self.grid.length, whole),
-            unwatched=max(whole - wanted * self.grid.length, timedelta(0)),
+            wanted=wanted,
+            unwatched=whole - wanted,
+            ours=ours,
+            best=best,
+            coins=coins,
+            costly=blame.costly(),
         )
-        for number, lane in enumerate(lanes(mine, target.want)):
-            way = way_of(lane, self.seen, costs, self.grid)
-            ours = _tally(way, self.grid)
-            best = ours
-            if number < target.want:
-                best = self._lane(target, lane, way, fitting, costs, blame)
-            regret = (
-                regret.plus(
-                    replace(
-                        regret,
-                        wanted=timedelta(0),
-                        unwatched=timedelta(0),
-                        ours=ours,
-                        best=best,
-                        coins=way.coins,
-                    )
-                )
-                if number
-                else replace(regret, ours=ours, best=best, coins=way.coins)
-            )
-        return replace(regret, costly=blame.costly())
 
     def _fitting(self, target: Target, mine: Sequence[Placed]) -> list[ServerId]:
         """Return the servers to reckon with: those we had an order on, then the longest watched."""
@@ -214,13 +204,15 @@ class _Span:
         return [server for _, _, server in sorted(found)[:MOST_SERVERS]]
 
     def _costs(self, server: ServerId, target: Target) -> Costs:
-        gpus = self.servers[server].gpus if server in self.servers else 1
-        value = target.worth.for_server(gpus, Currency.USD, self.rates)
+        value = target.worth.for_server(self._gpus(server), Currency.USD, self.rates)
         return Costs(
             value=float(value.amount),
             start=float(value.amount) * (target.restart / timedelta(days=1)),
             fee=self.fee,
         )
+
+    def _gpus(self, server: ServerId) -> int:
+        return self.servers[server].gpus if server in self.servers else 1
 
     def _lane(
         self,
@@ -242,11 +234,13 @@ class _Span:
             free = ~self.taken[server]
             if server in own:
                 free |= own[server]
-            ladder = self._ladder(server, target, costs[server], free)
+            ladder = self.rungs.ladder(
+                self.seen[server], self._gpus(server), target, costs[server], free
+            )
             if ladder is not None:
                 servers.append(server)
                 ladders.append(ladder)
-        walk = _Walk(
+        walk = Walk(
             fleet=Fleet(ladders, self.grid.moments),
             servers=servers,
             grid=self.grid,
@@ -272,66 +266,6 @@ class _Span:
             self.taken[server] |= stands
         return walk.tally
 
-    def _ladder(self, server: ServerId, target: Target, cost: Costs, free: "Taken") -> Ladder | None:
-        import numpy as np
-
-        seen = self.seen[server]
-        gpus = self.servers[server].gpus if server in self.servers else 1
-        ceiling = float(target.ceiling.for_server(gpus, Currency.USD, self.rates).amount)
-        top = min(ceiling, cost.value * _HEADROOM)
-        known = np.isfinite(seen.prices)
-        bids = [piece.bid for piece in seen.pieces if piece.bid is not None]
-        open_ = known & (seen.prices < top)
-        if not open_.any() and not bids:
-            return None
-        lowest = float(seen.prices[open_].min()) if open_.any() else min(bids)
-        lowest = max(lowest, top * 1e-3)
-        levels, spacing, lower = self._levels(lowest, top, target)
-        runs = np.full(self.grid.moments, len(levels), dtype=np.int64)
-        steps = np.log(np.maximum(seen.prices[open_], lowest) / lowest) / np.log1p(spacing)
-        runs[open_] = np.minimum(np.floor(steps + 1e-9).astype(np.int64) + 1, len(levels))
-        runs = _carried(runs, ~np.isnan(seen.prices), len(levels))
-        runs[~free] = len(levels)
-        return Ladder(
-            levels=levels,
-            lower=lower,
-            runs_from=runs,
-            gain=(cost.value - levels) * self.grid.days,
-            start_cost=cost.start,
-            fee=cost.fee,
-            pause=LOWERING_PAUSE // self.grid.length,
-            creation_starts_clock=bool(self.rules.creation),
-            raise_starts_clock=bool(self.rules.raised),
-            watched=seen.seen,
-        )
-
-    def _levels(
-        self, lowest: float, top: float, target: Target
-    ) -> "tuple[Array, float, NDArray[np.int64]]":
-        """Return levels that grow by a share, that share, and where one lowering leads from each."""
-        import numpy as np
-
-        top = max(top, lowest * 1.02)
-        marks = np.geomspace(lowest, top, 12)
-        drops = np.array([self._drop(float(mark), lowest, target) for mark in marks])
-        spacing = min(_SPACING, float((drops / marks).min()) / 2)
-        spacing = max(spacing, (top / lowest) ** (1 / _MOST_LEVELS) - 1)
-        count = int(np.log(top / lowest) / np.log1p(spacing)) + 2
-        levels = lowest * np.power(1 + spacing, np.arange(count))
-        reached = levels - np.interp(levels, marks, drops)
-        lower = np.searchsorted(levels, reached * (1 - 1e-9), side="left")
-        lower = np.maximum.accumulate(np.minimum(lower, np.maximum(np.arange(count) - 1, 0)))
-        return levels, spacing, lower
-
-    def _drop(self, usd: float, floor: float, target: Target) -> float:
-        """Return how far one lowering may go, in USD, from a price of so many."""
-        currencies = sorted(c for c in selection.payable(target, {}) if self.rates.knows(c))
-        currency = currencies[0] if currencies else Currency.USD
-        price = self.rates.from_usd(Decimal(repr(usd)), currency)
-        least = self.rates.from_usd(Decimal(repr(floor)), currency)
-        drop = usual_drop(price, least, self.steps, self.grid.end)
-        return float(self.rates.to_usd(Price(drop, currency)))
-
     def _states(
         self, lane: Sequence[Placed], servers: Sequence[ServerId], ladders: Sequence[Ladder]
     ) -> list[State]:
@@ -349,7 +283,7 @@ class _Span:
                 if not order.stands(at):
                     continue
                 bid, held = bids(at)
-                level = _level(ladder, bid, min(moment, self.grid.moments - 1), held=held)
+                level = level_of(ladder, bid, min(moment, self.grid.moments - 1), held=held)
                 states[moment] = State(number, level, self._clock(order, at, ladder))
         return states
 
@@ -387,61 +321,6 @@ class _Bids:
         return bid, held
 
 
-@dataclass(slots=True, kw_only=True)
-class _Walk:
-    """One lane over the grid: what each moment lost, and the best way beside it."""
-
-    fleet: Fleet
-    servers: Sequence[ServerId]
-    grid: Grid
-    states: Sequence[State]
-    earned: Sequence[float]
-    tally: Tally = Tally()
-    _where: list[int] = field(default_factory=list)
-
-    def losses(self) -> Iterator[tuple[int, float, str]]:
-        """Yield what each moment lost, and what the best was; no words where nothing was lost."""
-        best = self.states[0]
-        worth = held = paid = 0.0
-        starts = creations = 0
-        for look in self.fleet.looks():
-            moment = look.moment
-            if moment == 0:
-                worth = look.before.of(best)
-            ours = self.states[moment]
-            lost = look.before.of(ours) - self.earned[moment] - look.after.of(self.states[moment + 1])
-            better = ""
-            if abs(lost) > _ROUNDING:
-                better = in_words(look.best(ours), ours, self.fleet.ladders, self.servers)
-            yield moment, lost, better
-            move = look.best(best)
-            if move.to.server >= 0:
-                ladder = self.fleet.ladders[move.to.server]
-                if move.to.level >= ladder.runs_from[moment]:
-                    share = 1.0 if ladder.watched is None else float(ladder.watched[moment])
-                    held += share
-                    paid += float(ladder.levels[move.to.level]) * share * self.grid.days
-                    starts += move.creates or best.level < ladder.ran_from(moment)
-                creations += move.creates
-            self._where.append(move.to.server)
-            best = ticked(move.to)
-        self.tally = Tally(
-            held=held * self.grid.length,
-            paid=round(Decimal(repr(paid)), 9),
-            starts=starts,
-            creations=creations,
-            worth=round(Decimal(repr(worth)), 9),
-        )
-
-    def stands(self) -> "Iterator[Taken]":
-        """Yield, for each server, the moments in which the best would have had an offer there."""
-        import numpy as np
-
-        where = np.array(self._where)
-        for number in range(len(self.servers)):
-            yield where == number
-
-
 def _tally(way: Way, grid: Grid) -> Tally:
     return Tally(
         held=way.held * grid.length,
@@ -454,24 +333,3 @@ def _tally(way: Way, grid: Grid) -> Tally:
 
 def _standing(lane: Sequence[Placed], at: datetime) -> tuple[OrderId, ServerId] | None:
     return next(((o.order, o.server) for o in lane if o.stands(at)), None)
-
-
-def _level(ladder: Ladder, bid: float, moment: int, *, held: bool) -> int:
-    """Return the least level that is not below a bid; one that was seen to run is one that runs."""
-    import numpy as np
-
-    level = int(np.searchsorted(ladder.levels, bid * (1 - 1e-9), side="left"))
-    runs = int(ladder.runs_from[moment])
-    if held and level < runs <= level + 2:
-        level = runs
-    return min(level, ladder.count - 1)
-
-
-def _carried(runs: "NDArray[np.int64]", known: "Taken", none: int) -> "NDArray[np.int64]":
-    """Return the level of the last look where nobody looked: what ran then is taken to go on."""
-    import numpy as np
-
-    last = np.where(known, np.arange(len(runs)), _UNKNOWN)
-    last = np.maximum.accumulate(last)
-    carried: NDArray[np.int64] = np.where(last == _UNKNOWN, none, runs[np.maximum(last, 0)])
-    return carried

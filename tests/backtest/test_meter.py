@@ -201,3 +201,12 @@ def test_a_strategy_without_a_record_says_so(diary: Diary) -> None:
     found = meter.measure(diary.queries(), other, START, START + HOUR)
     assert found.regrets == ()
     assert found.unmeasured == {"render": "no book of a server that fits it was read"}
+
+
+def test_a_strategy_that_is_gone_is_told(diary: Diary) -> None:
+    """What it paid was paid for something that nobody can weigh any more."""
+    diary.bid(7, 1, "2.01", target="old")
+    diary.watch(HOUR, {1: steady("2")})
+    found = meter.measure(diary.queries(), make_policy(), START, START + HOUR)
+    assert found.unmeasured == {"old": "it is not in the configuration any more"}
+    assert found.regrets[0].best.held == timedelta(0), "its server was taken"
