@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from bidder.domain import canonical
 from bidder.domain.ids import AccountName
@@ -21,6 +22,8 @@ from bidder.errors import MeterFailed
 
 _PATIENCE_SECONDS = 1800.0
 _POLITENESS = 10
+# A thread for each core would cost memory and gain nothing: the arrays are small.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def in_child(database_url: str) -> Callable[[Policy, datetime, datetime], Awaitable[tuple[Regret, ...]]]:
@@ -40,6 +43,7 @@ def in_child(database_url: str) -> Callable[[Policy, datetime, datetime], Awaita
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **_ONE_THREAD},
         )
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -72,6 +76,9 @@ def main() -> int:
 
     with suppress(OSError, AttributeError):
         os.nice(_POLITENESS)
+    with suppress(OSError):
+        # Where memory is short it is this process that goes, never the daemon.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     asked = canonical.load(sys.stdin.read())
     policy: Policy = asked["policy"]
     engine = open_engine(asked["database"])

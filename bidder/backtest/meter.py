@@ -235,7 +235,7 @@ class _Span:
             if server in own:
                 free |= own[server]
             ladder = self.rungs.ladder(
-                self.seen[server], self._gpus(server), target, costs[server], free
+                self.seen[server], self._gpus(server), target, costs[server], free, among=len(fitting)
             )
             if ladder is not None:
                 servers.append(server)

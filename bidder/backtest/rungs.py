@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 # Levels of bids lie this share of the price apart, and closer where a lowering goes less far.
 _SPACING = 0.002
-_MOST_LEVELS = 3000
+# All ladders of a lane together have at most so many levels: their values over a day, as many as are
+# kept at once, then take some 60 MB.
+_MOST_LEVELS = 10_000
+_FEWEST_LEVELS = 200
 # A bid above the value loses money while it stands; up to this multiple one may be worth it.
 _HEADROOM = 1.6
 _UNKNOWN = -1
@@ -37,9 +40,12 @@ class Rungs:
     steps: tuple[StepSample, ...]
 
     def ladder(
-        self, seen: Watched, gpus: int, target: Target, cost: Costs, free: "Taken"
+        self, seen: Watched, gpus: int, target: Target, cost: Costs, free: "Taken", *, among: int = 1
     ) -> Ladder | None:
-        """Return the ladder of a server; None where no bid could have won it. Raises NoRate."""
+        """Return the ladder of a server, one ``among`` so many; None where no bid could have won it.
+
+        Raises NoRate.
+        """
         import numpy as np
 
         ceiling = float(target.ceiling.for_server(gpus, Currency.USD, self.rates).amount)
@@ -51,7 +57,9 @@ class Rungs:
             return None
         lowest = float(seen.prices[open_].min()) if open_.any() else min(bids)
         lowest = max(lowest, top * 1e-3)
-        levels, spacing, lower = self._levels(lowest, top, target)
+        levels, spacing, lower = self._levels(
+            lowest, top, target, max(_FEWEST_LEVELS, _MOST_LEVELS // among)
+        )
         runs = np.full(self.grid.moments, len(levels), dtype=np.int64)
         steps = np.log(np.maximum(seen.prices[open_], lowest) / lowest) / np.log1p(spacing)
         runs[open_] = np.minimum(np.floor(steps + 1e-9).astype(np.int64) + 1, len(levels))
@@ -71,7 +79,7 @@ class Rungs:
         )
 
     def _levels(
-        self, lowest: float, top: float, target: Target
+        self, lowest: float, top: float, target: Target, most: int
     ) -> "tuple[Array, float, NDArray[np.int64]]":
         """Return levels that grow by a share, that share, and where one lowering leads from each."""
         import numpy as np
@@ -80,7 +88,7 @@ class Rungs:
         marks = np.geomspace(lowest, top, 12)
         drops = np.array([self._drop(float(mark), lowest, target) for mark in marks])
         spacing = min(_SPACING, float((drops / marks).min()) / 2)
-        spacing = max(spacing, (top / lowest) ** (1 / _MOST_LEVELS) - 1)
+        spacing = max(spacing, (top / lowest) ** (1 / most) - 1)
         count = int(np.log(top / lowest) / np.log1p(spacing)) + 2
         levels = lowest * np.power(1 + spacing, np.arange(count))
         reached = levels - np.interp(levels, marks, drops)
