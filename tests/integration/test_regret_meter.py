@@ -1,7 +1,9 @@
 """The daemon's own round: each day that is over measured once, in another process, kept and told."""
 
 import asyncio
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import structlog
 from builders import make_policy
 from diaries import DAY, HOUR, MINUTE, START, Diary, steady
+from processes import PATIENCE
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
@@ -18,8 +21,8 @@ from sqlalchemy import Engine
 from bidder.app.daemon import Daemon
 from bidder.app.metering import Measure, Meter
 from bidder.backtest.measuring import in_child
-from bidder.clock import VirtualClock
-from bidder.domain.policy import Mode
+from bidder.clock import ScaledClock, SystemClock, VirtualClock
+from bidder.domain.policy import Mode, Retention
 from bidder.domain.regret import Regret
 from bidder.store.store import Store
 from bidder.web.metrics import Metrics
@@ -111,6 +114,38 @@ class _Mute(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(429, json={"code": 5}, request=request)
+
+
+async def test_the_daemon_measures_beside_its_passes(engine: Engine, url: str) -> None:
+    """After its first hour, while its passes go on; then it stops at once."""
+    clock = ScaledClock(speed=20_000, start=START + DAY + HOUR, anchor=time.monotonic())
+    # However slow the machine is, the day does not grow too old meanwhile.
+    policy = replace(POLICY, retention=Retention(raw=3650 * DAY))
+    app = build_app(
+        policy=policy,
+        base_url="http://exchange.test/v1",
+        token="token",
+        engine=engine,
+        clock=clock,
+        lease_clock=SystemClock(),
+        transport=_Mute(),
+    )
+    queries = Diary(engine=engine).queries()
+    one = Meter(measure=in_child(url), store=app.trader.store, queries=queries, clock=clock)
+    daemon = Daemon(
+        trader=app.trader, lease=app.lease, clock=clock, lease_clock=SystemClock(), meter=one
+    )
+    running = asyncio.create_task(daemon.run())
+    async with asyncio.timeout(PATIENCE):
+        while not queries.latest_regrets():
+            await asyncio.sleep(0.05)
+    passes = app.trader.pass_id
+    async with asyncio.timeout(PATIENCE):
+        while app.trader.pass_id == passes:
+            await asyncio.sleep(0.05)
+    daemon.stop.set()
+    await running
+    assert queries.latest_regrets()[0].begin == START
 
 
 def test_the_figures_of_the_latest_day_are_scraped(engine: Engine) -> None:
