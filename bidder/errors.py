@@ -32,6 +32,7 @@
         StoreBusy                    another process kept the database locked for too long
         IntentOpen                   the server has an unfinished intent already
       StrategyFailed               a strategy of the owner's gave no answer that can be used
+      MeterFailed                  what a day cost against the optimum could not be reckoned
       LeaseHeld                    another daemon trades this account; exit code 4
       LeaseLost                    we were that daemon and are no longer
       Unreachable                  a command got no answer from the exchange; exit code 5
@@ -226,6 +227,10 @@ class InDoubt(ExchangeError):
 
 class StrategyFailed(BidderError):
     """A strategy of the owner's raised, or answered what cannot be used; its bids stay as they are."""
+
+
+class MeterFailed(BidderError):
+    """The regret of a span could not be reckoned; trading is not touched by that."""
 
 
 class LeaseHeld(BidderError):

@@ -17,6 +17,7 @@ import structlog
 
 from bidder.app import telling
 from bidder.app.daemon import Daemon
+from bidder.app.metering import Measure, Meter
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
 from bidder.app.told_before import KIND, ToldBefore
@@ -199,19 +200,27 @@ def build_service(
     *,
     reread: Callable[[], Settings],
     reload_wanted: asyncio.Event,
+    measure: Measure | None = None,
 ) -> Service:
     """Return the service around a daemon that is ready to run; it reloads when that is wanted.
+
+    ``measure`` says what a day cost against the best that was possible; without it nobody asks.
 
     Raises:
         BadInput: the place where the pages should listen cannot be had.
     """
     ways = build_notifiers(settings)
+    meter = None
+    if measure is not None:
+        queries = Queries(app.engine, settings.account)
+        meter = Meter(measure=measure, store=app.trader.store, queries=queries, clock=app.clock)
     daemon = Daemon(
         trader=app.trader,
         lease=app.lease,
         clock=app.clock,
         lease_clock=app.lease_clock,
         prober=app.prober,
+        meter=meter,
     )
     service = Service(
         daemon=daemon,
@@ -239,7 +248,9 @@ def _add_pages(service: Service, web: WebSettings, app: App) -> None:
     from bidder.web.source import Source
 
     queries = Queries(app.engine, service.settings.account)
-    source = Source(daemon=service.daemon, spend_totals=queries.spend_totals)
+    source = Source(
+        daemon=service.daemon, spend_totals=queries.spend_totals, regrets=queries.latest_regrets
+    )
     metrics = Metrics(source)
     pages = make_pages(source, metrics, web.token)
     service.pages = serving(pages, listen(web.host, web.port))

@@ -27,6 +27,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
 from bidder.app.keeping import Keeper
+from bidder.app.metering import Meter
 from bidder.app.probing import Prober
 from bidder.app.report import PassReport, Result
 from bidder.app.trading import Trader
@@ -58,12 +59,14 @@ class Daemon:
     clock: Clock
     lease_clock: Clock
     prober: Prober | None = None
+    meter: Meter | None = None
     on_pass: Callable[[PassReport], None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
     _scheduler: AsyncIOScheduler = field(init=False)
     _passing: asyncio.Task[None] | None = None
     _probing: asyncio.Task[None] | None = None
+    _metering: asyncio.Task[None] | None = None
     _keeper: Keeper = field(init=False)
     _moved_at: float = 0.0  # when a pass last began or ended, in the machine's own seconds
     _due_at: float = 0.0  # when the next one was armed for
@@ -211,13 +214,29 @@ class Daemon:
             self._fail(exc)
         else:
             log.debug("housekeeping.done", slices=slices, more=more)
+            self._begin_metering()
+
+    def _begin_metering(self) -> None:
+        over = self._metering is None or self._metering.done()
+        if self.meter is not None and over and not self.stop.is_set():
+            self._metering = asyncio.create_task(self._run_meter(self.meter), name="metering")
+
+    async def _run_meter(self, meter: Meter) -> None:
+        try:
+            await meter.run_due(self.trader.policy)
+        except LeaseLost as exc:
+            self._fail(exc)
+        except Exception:
+            # Whatever is wrong with a figure, trading goes on.
+            log.exception("regret.crashed")
 
     async def _shut_down(self) -> None:
         self.stop.set()
         drained = True
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        for task in (self._probing, self._metering):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._passing is not None and not self._passing.done():
             _, pending = await asyncio.wait({self._passing}, timeout=_DRAIN_SECONDS)
             drained = not pending

@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from bidder.backtest import lineup, runner
 from bidder.backtest.compare import Cut, Question, cut_on, terms_of
-from bidder.backtest.recorded import trace_of
+from bidder.backtest.recorded import fits, trace_of
 from bidder.domain import selection
 from bidder.domain.ids import ServerId
-from bidder.domain.market import Listing, Specs
+from bidder.domain.market import Listing
 from bidder.domain.money import Currency, Price, Rates, quantum
 from bidder.domain.policy import FixedParams, Policy, Requirements, StrategyParams, Target, TrackParams
 from bidder.domain.price_rules import ClockRules
@@ -152,22 +152,7 @@ class _History:
         if listing is not None:
             return selection.qualifies(listing, wanted)
         record = self.servers.get(server)
-        if record is None:
-            return False
-        # Not on the marketplace now: of its parts only the GPUs are recorded.
-        known = Requirements(
-            gpu_models=wanted.gpu_models,
-            gpu_exact=wanted.gpu_exact,
-            min_gpus=wanted.min_gpus,
-            max_gpus=wanted.max_gpus,
-            servers=wanted.servers,
-            exclude_servers=wanted.exclude_servers,
-        )
-        specs = Specs(gpu_model=record.gpu_model, gpu_count=record.gpus)
-        bare = Listing(
-            server=server, on_demand={}, spot_floor={}, rented=False, mrl=timedelta(0), specs=specs
-        )
-        return selection.qualifies(bare, known)
+        return record is not None and fits(record, wanted)
 
     def _cut(self, server: ServerId, rates: Rates) -> tuple[Cut, Decimal | None] | None:
         """Return a server's prices in the span, and its last on-demand price, per hour."""

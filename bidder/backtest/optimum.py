@@ -45,36 +45,159 @@ def optimum(points: Sequence[Decimal], terms: Terms, *, path: bool = False) -> O
     """
     if not points:
         return Optimum(utility=0.0)
-    ladder = _Ladder(points, terms)
+    climb = _Climb(uniform(points, terms))
     if not path:
-        return Optimum(utility=ladder.solve()[0])
-    return ladder.with_path()
+        return Optimum(utility=climb.solve()[0])
+    return climb.with_path()
 
 
-class _Ladder:
-    """The arrays of one problem: levels of bids, by clock, by whether the offer exists."""
+def uniform(points: Sequence[Decimal], terms: Terms) -> "Ladder":
+    """Return the ladder of one market: levels a tick apart, from its lowest price up."""
+    import numpy as np
 
-    def __init__(self, points: Sequence[Decimal], terms: Terms) -> None:
+    tick = float(terms.tick)
+    down = max(1, round(float(terms.step) / tick))
+    lowest = float(min(points))
+    highest = max(float(terms.value * _HEADROOM), lowest + 2 * tick)
+    count = int((highest - lowest) / tick) + 2
+    levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
+    prices = np.array([float(point) for point in points])
+    # The least level that runs; ``count`` where none does.
+    runs_from = np.floor((prices - lowest) / tick + 1e-9).astype(np.int64) + 1
+    return Ladder(
+        levels=levels,
+        lower=np.maximum(np.arange(count) - down, 0),
+        runs_from=np.minimum(runs_from, count),
+        gain=np.asarray((float(terms.value) - levels) * float(terms.grid_hours), dtype=np.float64),
+        start_cost=float(terms.restart_cost),
+        fee=float(terms.creation_fee),
+        pause=terms.pause_cells,
+        creation_starts_clock=terms.creation_starts_clock,
+        raise_starts_clock=terms.raise_starts_clock,
+    )
+
+
+class Ladder:
+    """The arrays of one server: levels of bids, by clock; and what each moment makes of them.
+
+    ``lower`` is the level that one lowering reaches from each level, ``runs_from`` the least level
+    that runs at each moment (their number where none does), ``gain`` what one moment of running at a
+    level earns. ``watched`` is the share of each moment in which running counts; None: all of each.
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: "Array",
+        lower: "NDArray[np.int64]",
+        runs_from: "NDArray[np.int64]",
+        gain: "Array",
+        start_cost: float,
+        fee: float,
+        pause: int,
+        creation_starts_clock: bool = False,
+        raise_starts_clock: bool = False,
+        watched: "Array | None" = None,
+    ) -> None:
+        """Keep the arrays; ``lower`` must not fall where the level rises."""
         import numpy as np
 
         self.np = np
-        self.pause = terms.pause_cells
-        tick = float(terms.tick)
-        self.down = max(1, round(float(terms.step) / tick))
-        self.start_cost = float(terms.restart_cost)
-        self.fee = float(terms.creation_fee)
-        self.after_creation = self.pause if terms.creation_starts_clock else 0
-        self.raise_starts = terms.raise_starts_clock
-        lowest = float(min(points))
-        highest = max(float(terms.value * _HEADROOM), lowest + 2 * tick)
-        self.count = int((highest - lowest) / tick) + 2
-        self.levels = lowest + tick * np.arange(self.count)
-        prices = np.array([float(point) for point in points])
-        # The least level that runs; ``count`` where none does.
-        runs_from = np.floor((prices - lowest) / tick + 1e-9).astype(np.int64) + 1
-        self.runs_from = np.minimum(runs_from, self.count)
-        self.gain = (float(terms.value) - self.levels) * float(terms.grid_hours)
-        self.lower = np.maximum(np.arange(self.count) - self.down, 0)
+        self.levels, self.lower, self.gain = levels, lower, gain
+        self.count = len(levels)
+        self.runs_from = runs_from
+        self.moments = len(runs_from)
+        self.start_cost, self.fee, self.pause = start_cost, fee, pause
+        self.after_creation = pause if creation_starts_clock else 0
+        self.raise_starts = raise_starts_clock
+        self.watched = watched
+        # From below this level one lowering ends where the bid does not run.
+        self.idle_below = np.searchsorted(lower, runs_from, side="left")
+
+    def nothing(self) -> "Array":
+        """Return the values when all is over."""
+        return self.np.zeros((self.pause, self.count))
+
+    def ran_from(self, moment: int) -> int:
+        """Return the least level that ran just before; before the first moment: that runs in it."""
+        return int(self.runs_from[max(moment - 1, 0)])
+
+    def earned(self, moment: int, level: int) -> float:
+        """Return what a level earns in a moment, a start's cost apart."""
+        if level < self.runs_from[moment]:
+            return 0.0
+        share = 1.0 if self.watched is None else float(self.watched[moment])
+        return float(self.gain[level]) * share
+
+    def chosen(self, moment: int, later: "Array") -> "Array":
+        """Return the value after each choice of clock (rows) and bid, this moment's gain included."""
+        chosen: Array = self.np.empty((self.pause + 1, self.count))
+        chosen[0] = later[0]
+        chosen[1:] = later
+        first = self.runs_from[moment]
+        if self.watched is None:
+            chosen[:, first:] += self.gain[first:]
+        else:
+            chosen[:, first:] += self.gain[first:] * self.watched[moment]
+        return chosen
+
+    def created(self, moment: int, chosen: "Array") -> float:
+        """Return what creating an offer now is worth; minus infinity where none would run."""
+        runs = int(self.runs_from[moment])
+        if runs >= self.count:
+            return float("-inf")
+        return float(chosen[self.after_creation, runs]) - self.start_cost - self.fee
+
+    def before(self, moment: int, chosen: "Array", none: float) -> "Array":
+        """Return the value of each clock and bid before a moment; ``none``: of having no offer."""
+        np = self.np
+        runs, ran = int(self.runs_from[moment]), self.ran_from(moment)
+        values: Array = chosen[: self.pause].copy()
+        lowered = chosen[self.pause]
+        open_clock = values[0]
+        if runs < self.count:
+            still = lowered[np.maximum(self.lower[runs:], runs)]
+            np.maximum(open_clock[runs:], still, out=open_clock[runs:])
+        if ran > runs:
+            values[:, runs : min(ran, self.count)] -= self.start_cost
+        idle = int(self.idle_below[moment])
+        np.maximum(open_clock[:idle], lowered[self.lower[:idle]], out=open_clock[:idle])
+        if runs < self.count:
+            raised = chosen[: self.pause, runs]
+            if self.raise_starts:
+                raised = np.full(self.pause, chosen[self.pause, runs])
+            cold = min(ran, runs)
+            values[:, :cold] = np.maximum(values[:, :cold], (raised - self.start_cost)[:, None])
+            values[:, cold:runs] = np.maximum(values[:, cold:runs], raised[:, None])
+        np.maximum(values, none, out=values)
+        return values
+
+    def moves(self, moment: int, bid: int, clock: int, chosen: "Array") -> list[tuple[float, int, int]]:
+        """Return what may be done with an offer that stays: its worth, the level and the clock then."""
+        runs = int(self.runs_from[moment])
+        ran = bid >= self.ran_from(moment)
+        found: list[tuple[float, int, int]] = []
+
+        def consider(level: int, ticking: int) -> None:
+            starts = level >= runs and not ran
+            worth = float(chosen[ticking, level]) - (self.start_cost if starts else 0.0)
+            found.append((worth, level, ticking))
+
+        consider(bid, clock)
+        if clock == 0 and bid > 0:
+            consider(int(self.lower[bid]), self.pause)
+            if bid > runs:
+                consider(max(int(self.lower[bid]), runs), self.pause)
+        if bid < runs < self.count:
+            consider(runs, self.pause if self.raise_starts else clock)
+        return found
+
+
+class _Climb:
+    """The way through one ladder, backwards and forwards."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.ladder = ladder
 
     def solve(
         self,
@@ -85,96 +208,44 @@ class _Ladder:
         every: int = _KEEP_EVERY,
     ) -> "tuple[float, Array]":
         """Return the value without an offer, and with one, before moment ``stop``."""
-        np = self.np
-        values, none = after or (np.zeros((self.pause, self.count)), 0.0)
-        last = len(self.runs_from) if start is None else start
+        ladder = self.ladder
+        values, none = after or (ladder.nothing(), 0.0)
+        last = ladder.moments if start is None else start
         for moment in range(last - 1, stop - 1, -1):
             if keep is not None and (moment + 1) % every == 0:
                 keep[moment + 1] = (values, none)
-            values, none = self._before(moment, values, none)
+            chosen = ladder.chosen(moment, values)
+            none = max(none, ladder.created(moment, chosen))
+            values = ladder.before(moment, chosen, none)
         return float(none), values
-
-    def _chosen(self, moment: int, values: "Array") -> "Array":
-        """Return the value after each choice of clock (rows) and bid, this moment's gain included."""
-        np = self.np
-        chosen: Array = np.empty((self.pause + 1, self.count))
-        chosen[0] = values[0]
-        chosen[1:] = values
-        first = self.runs_from[moment]
-        chosen[:, first:] += self.gain[first:]
-        return chosen
-
-    def _before(self, moment: int, later: "Array", none_later: float) -> "tuple[Array, float]":
-        np = self.np
-        runs, ran = int(self.runs_from[moment]), int(self.runs_from[moment - 1]) if moment else 0
-        chosen = self._chosen(moment, later)
-        none = none_later
-        if runs < self.count:
-            none = max(none, float(chosen[self.after_creation, runs]) - self.start_cost - self.fee)
-        values = chosen[: self.pause].copy()
-        lowered = chosen[self.pause]
-        open_clock = values[0]
-        if runs < self.count:
-            still = lowered[np.maximum(self.lower[runs:], runs)]
-            np.maximum(open_clock[runs:], still, out=open_clock[runs:])
-        if ran > runs:
-            values[:, runs : min(ran, self.count)] -= self.start_cost
-        idle = min(runs + self.down, self.count)
-        np.maximum(open_clock[:idle], lowered[self.lower[:idle]], out=open_clock[:idle])
-        if runs < self.count:
-            raised = chosen[: self.pause, runs]
-            if self.raise_starts:
-                raised = np.full(self.pause, chosen[self.pause, runs])
-            cold = min(ran, runs)
-            values[:, :cold] = np.maximum(values[:, :cold], (raised - self.start_cost)[:, None])
-            values[:, cold:runs] = np.maximum(values[:, cold:runs], raised[:, None])
-        np.maximum(values, none, out=values)
-        return values, none
-
-    # The way that the optimum goes
 
     def with_path(self) -> Optimum:
         """Return the utility and the bids that earn it, from values kept now and then."""
-        kept: dict[int, Any] = {}
-        np = self.np
-        kept[len(self.runs_from)] = (np.zeros((self.pause, self.count)), 0.0)
+        ladder = self.ladder
+        kept: dict[int, Any] = {ladder.moments: (ladder.nothing(), 0.0)}
         best, _ = self.solve(keep=kept)
         bids: list[float | None] = []
         bid, clock = -1, 0
-        moments = len(self.runs_from)
-        for begin in range(0, moments, _KEEP_EVERY):
-            end = min(begin + _KEEP_EVERY, moments)
+        for begin in range(0, ladder.moments, _KEEP_EVERY):
+            end = min(begin + _KEEP_EVERY, ladder.moments)
             inner: dict[int, Any] = {end: kept[end]}
             self.solve(begin, kept[end], end, keep=inner, every=1)
             for moment in range(begin, end):
                 bid, clock = self._step(moment, bid, clock, *inner[moment + 1])
-                bids.append(None if bid < 0 else float(self.levels[bid]))
+                bids.append(None if bid < 0 else float(ladder.levels[bid]))
                 clock = max(clock - 1, 0)
         return Optimum(utility=best, bids=tuple(bids))
 
     def _step(self, moment: int, bid: int, clock: int, later: "Array", none: float) -> tuple[int, int]:
         """Return the bid (-1: none) and the clock after the best choice at one moment."""
-        chosen = self._chosen(moment, later)
-        runs = int(self.runs_from[moment])
-        ran = bid >= 0 and moment > 0 and bid >= self.runs_from[moment - 1]
+        ladder = self.ladder
+        chosen = ladder.chosen(moment, later)
+        runs = int(ladder.runs_from[moment])
         options: list[tuple[float, int, int]] = [(none, -1, 0)]
-
-        def consider(level: int, ticking: int, cost: float = 0.0) -> None:
-            starts = level >= runs and not ran
-            worth = float(chosen[ticking, level]) - cost - (self.start_cost if starts else 0.0)
-            options.append((worth, level, ticking))
-
         if bid >= 0:
-            consider(bid, clock)
-            if clock == 0 and bid > 0:
-                consider(int(self.lower[bid]), self.pause)
-                if bid > runs:
-                    consider(max(int(self.lower[bid]), runs), self.pause)
-            if bid < runs < self.count:
-                consider(runs, self.pause if self.raise_starts else clock)
-        if runs < self.count:
-            fresh = float(chosen[self.after_creation, runs]) - self.start_cost - self.fee
-            options.append((fresh, runs, self.after_creation))
+            options += ladder.moves(moment, bid, clock, chosen)
+        if runs < ladder.count:
+            options.append((ladder.created(moment, chosen), runs, ladder.after_creation))
         # Ties go to what stays as it is: the first that was considered.
         _, level, ticking = max(options, key=lambda option: option[0])
         return level, ticking

@@ -1,14 +1,20 @@
 """The recorded history of one server as a trace: what it took to win it, in USD per hour."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 
 from bidder.backtest.traces import Trace
+from bidder.domain import selection
+from bidder.domain.history import Reading
 from bidder.domain.ids import ServerId
+from bidder.domain.market import Listing, Specs
 from bidder.domain.money import Rates
+from bidder.domain.policy import Requirements
 from bidder.errors import BadInput
-from bidder.store.records import BookRecord
+from bidder.store.records import BookRecord, ServerRecord
+from bidder.store.summaries import RatesOverTime
 
 # Rented on demand, offline or hidden: no bid wins, so the rival bids what nobody would pay.
 _UNWINNABLE = Decimal(1_000_000)
@@ -56,3 +62,76 @@ def _price(record: BookRecord, rates: Rates) -> Decimal | None:
         return None
     least = min(floors, default=Decimal(0))
     return round(max([least, *bids]) / _HOURS, 12)
+
+
+def fits(record: ServerRecord, wanted: Requirements) -> bool:
+    """Return whether a server may be for a target, as far as is recorded: of its parts only the GPUs."""
+    known = Requirements(
+        gpu_models=wanted.gpu_models,
+        gpu_exact=wanted.gpu_exact,
+        min_gpus=wanted.min_gpus,
+        max_gpus=wanted.max_gpus,
+        servers=wanted.servers,
+        exclude_servers=wanted.exclude_servers,
+    )
+    bare = Listing(
+        server=record.server,
+        on_demand={},
+        spot_floor={},
+        rented=False,
+        mrl=timedelta(0),
+        specs=Specs(gpu_model=record.gpu_model, gpu_count=record.gpus),
+    )
+    return selection.qualifies(bare, known)
+
+
+def readings_of(
+    records: Sequence[BookRecord], rates: RatesOverTime, *, gpus: int, end: datetime, bridge: timedelta
+) -> list[Reading]:
+    """Return what it took to win a server, in USD per GPU and day, in order of time.
+
+    Prices are rounded up to three digits. Where nobody looked for no longer than ``bridge``, the
+    dearer of what was seen before and after is taken to have held; a longer gap stays one.
+    """
+    found: list[Reading] = []
+    for record in records:
+        until = min(record.until or record.at, end)
+        price = _price(record, rates.at(record.at))
+        if price is None or until < record.at:
+            continue
+        closed = price == _UNWINNABLE
+        worth = None if closed else _rounded_up(price * _HOURS / max(1, gpus))
+        reading = Reading(begin=record.at, end=until, price=worth, closed=closed)
+        if found and timedelta(0) < reading.begin - found[-1].end <= bridge:
+            found.append(_between(found[-1], reading))
+        if found and _alike(found[-1], reading):
+            found[-1] = replace(found[-1], end=reading.end)
+        else:
+            found.append(reading)
+    return [reading for reading in found if reading.end > reading.begin]
+
+
+def _between(before: Reading, after: Reading) -> Reading:
+    closed = before.closed or after.closed
+    prices = [price for price in (before.price, after.price) if price is not None]
+    dearer = None if closed else max(prices, default=None)
+    return Reading(begin=before.end, end=after.begin, price=dearer, closed=closed)
+
+
+def _alike(before: Reading, after: Reading) -> bool:
+    same = (before.price, before.closed) == (after.price, after.closed)
+    return same and before.end == after.begin
+
+
+def _rounded_up(amount: Decimal) -> Decimal:
+    return Context(prec=3, rounding=ROUND_CEILING).plus(amount)
+
+
+def readings_in(trace: Trace) -> list[Reading]:
+    """Return a trace's prices per day, rounded up to three digits, as one server's readings."""
+    ends = (*trace.moments[1:], trace.end)
+    return [
+        Reading(begin=begin, end=end, price=_rounded_up(price * _HOURS))
+        for begin, end, price in zip(trace.moments, ends, trace.prices, strict=True)
+        if end > begin
+    ]

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bidder.cli import (
+    advising,
     backtesting,
     doctoring,
     guarding,
@@ -20,6 +21,7 @@ from bidder.cli import (
     looking,
     ordering,
     replaying,
+    reporting,
     serving,
     telling,
     tuning,
@@ -85,6 +87,10 @@ def demo(
     marketplace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recorded `marketplace` answer as the world.")
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep its database there, and a configuration to read it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Watch the daemon trade on the simulated exchange; needs no account."""
@@ -92,7 +98,7 @@ def demo(
     from bidder.telemetry import configure_logging
 
     configure_logging("error", "console")
-    return play(hours, seed, marketplace, as_json)
+    return play(hours, seed, marketplace, as_json, save)
 
 
 @app.command()
@@ -145,6 +151,8 @@ app.command()(looking.orders)
 app.command()(looking.history)
 app.command()(looking.explain)
 app.command()(replaying.replay)
+app.command()(reporting.report)
+app.command()(advising.advise)
 app.command()(ordering.cancel)
 app.command()(ordering.pause)
 app.command()(ordering.resume)

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from bidder.backtest.measuring import in_child
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
 from bidder.config.needs import EVERYTHING
@@ -31,7 +32,11 @@ def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Ev
         return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
 
     async def serve() -> None:
-        await build_service(app, settings, reread=reread, reload_wanted=reload_wanted).run()
+        measure = in_child(settings.database_url)
+        service = build_service(
+            app, settings, reread=reread, reload_wanted=reload_wanted, measure=measure
+        )
+        await service.run()
 
     try:
         asyncio.run(serve())

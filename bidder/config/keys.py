@@ -50,7 +50,7 @@ _RETENTION = (
     Key("retention.raw", "duration", "`14d`", "every change of a server's bids, of rates and balances, and every decision; 2 days at least"),
     Key("retention.inputs", "duration", "`3d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
     Key("retention.hourly", "duration or `forever`", "`365d`", "one summary per hour and server, and per hour and strategy"),
-    Key("retention.daily", "duration or `forever`", "`forever`", "the same per day"),
+    Key("retention.daily", "duration or `forever`", "`forever`", "the same per day, and what each day cost [against the optimum](report.md)"),
 )  # fmt: skip
 
 _RAILS = (

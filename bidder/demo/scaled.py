@@ -23,7 +23,7 @@ import httpx
 
 from bidder.app.report import PassReport
 from bidder.clock import ScaledClock, SystemClock
-from bidder.demo import world
+from bidder.demo import souvenir, world
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Marketplace
 from bidder.domain.money import Rates
@@ -63,24 +63,35 @@ class Match:
     hours: float
 
 
-def main(hours: float | None, seed: int, marketplace: Path | None, as_json: bool) -> int:  # noqa: FBT001 - the CLI's flag
+def main(
+    hours: float | None,
+    seed: int,
+    marketplace: Path | None,
+    as_json: bool,  # noqa: FBT001 - the CLI's flag
+    save: Path | None = None,
+) -> int:
     """Run the demo and print what happened; return the exit code.
 
-    ``hours`` of exchange time; None runs as long as fits into about a minute. Raises BadInput when
-    the marketplace file cannot be used.
+    ``hours`` of exchange time; None runs as long as fits into about a minute. ``save`` is a folder
+    for what was recorded. Raises BadInput when the marketplace file or the folder cannot be used.
     """
     from bidder.demo.show import Show
 
     show = Show(quiet=as_json)
-    report = asyncio.run(_play(hours, seed, marketplace, show))
+    kept = None if save is None else souvenir.folder_for(save)
+    report = asyncio.run(_play(hours, seed, marketplace, show, kept))
     if as_json:
         print(json.dumps({"schema": 1, **report}, indent=2))  # noqa: T201 - the answer
     else:
         show.summary(report)
+        if kept is not None:
+            show.kept(kept / souvenir.CONFIG)
     return 0
 
 
-async def _play(hours: float | None, seed: int, marketplace: Path | None, show: Any) -> dict[str, Any]:
+async def _play(
+    hours: float | None, seed: int, marketplace: Path | None, show: Any, save: Path | None
+) -> dict[str, Any]:
     async with _arena(seed, marketplace, servers=_SMALL_WORLD) as arena:
         market, rates = await _look(arena)
         policy = world.demo_policy(market, rates)
@@ -91,10 +102,12 @@ async def _play(hours: float | None, seed: int, marketplace: Path | None, show: 
             else min(_LONGEST_PLAIN_HOURS, round(speed * _PLAIN_DEMO_SECONDS / 3600, 2))
         )
         with tempfile.TemporaryDirectory(prefix="bidder-demo-") as folder:
-            match = await _start(arena, policy, market, speed, span, Path(folder))
+            match = await _start(arena, policy, market, speed, span, save or Path(folder))
             show.begin(match, policy, len(market.listings))
             report = await _until_the_end(arena, match, show)
             match.app.engine.dispose()
+        if save is not None:
+            souvenir.write_config(save, policy)
         return report
 
 
@@ -162,7 +175,7 @@ async def _speed(arena: Arena, hours: float | None) -> float:
 async def _start(
     arena: Arena, policy: Policy, market: Marketplace, speed: float, hours: float, folder: Path
 ) -> Match:
-    engine = open_database(f"sqlite:///{folder / 'demo.db'}")
+    engine = open_database(f"sqlite:///{folder / souvenir.DATABASE}")
     orders = {"speed": speed, "targets": world.for_referee(policy, market)}
     answer = (await arena.http.post("/_sim/start", json=orders)).json()
     if answer.get("code") != 0:

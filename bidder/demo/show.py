@@ -18,6 +18,8 @@ from bidder.domain.money import plain
 from bidder.domain.policy import Policy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bidder.demo.scaled import Match
 
 _REFRESH = 4  # pictures per second of the machine's time
@@ -85,6 +87,10 @@ class Show:
             self._shown_at = now
             for line in self._lines(report):
                 self._say(line)
+
+    def kept(self, config: "Path") -> None:
+        """Say what can be looked at now."""
+        self._say(f"What it recorded: bidder report -c {config}; bidder history -c {config} --daily.")
 
     def summary(self, report: dict[str, Any]) -> None:
         """Print what the referee counted."""

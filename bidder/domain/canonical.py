@@ -19,7 +19,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
 from typing import Any, Final, get_args
 
-from bidder.domain import actions, market, money, policy, price_rules, probe, stances, view
+from bidder.domain import actions, market, money, policy, price_rules, probe, regret, stances, view
 from bidder.domain.money import Currency
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
@@ -153,7 +153,7 @@ def _fields(name: str) -> tuple[str, ...]:
 
 
 def _classes() -> dict[str, type[Any]]:
-    modules = (market, money, policy, price_rules, probe, stances, actions)
+    modules = (market, money, policy, price_rules, probe, regret, stances, actions)
     found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     known = {k.__name__: k for k in found if dataclasses.is_dataclass(k) and k.__name__[0] != "_"}
     return {**known, "Position": Position, "Quote": Quote, "Holding": view.Holding, "Work": Work}

@@ -14,6 +14,7 @@ duration for Amazon spot instances", SC 2017). With few observations the bound i
 found: that is meant.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,11 +30,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The best rival's bid over a time in which it was watched, in USD per day; None: no rival."""
+    """The best rival's bid over a time in which it was watched, in USD per day; None: no rival.
+
+    ``closed``: no bid wins the server, as while it is rented on demand or offline. That ends whatever
+    ran, and nothing can start then.
+    """
 
     begin: datetime
     end: datetime
     price: Decimal | None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +86,30 @@ def survival(
     A start counts only if all of the ``keep`` after it was watched. ``readings`` are in order of time
     and do not overlap.
     """
+    alone = (readings,)
+    return survival_among(alone, bid, keep, now, half_life=half_life, confidence=confidence)
+
+
+def survival_among(
+    servers: Iterable[Sequence[Reading]],
+    bid: Decimal,
+    keep: timedelta,
+    now: datetime,
+    *,
+    half_life: timedelta = HALF_LIFE,
+    confidence: float = CONFIDENCE,
+) -> Survival | None:
+    """Return how often ``bid`` would have held on servers of a kind; as ``survival`` for one."""
     possible = held = watched = 0.0
-    for run in _runs(readings):
+    for run in (run for readings in servers for run in _runs(readings)):
         first, last = run[0].begin, run[-1].end - keep
         if last <= first:
             continue
-        whole = _weight(first, last, now, half_life)
+        whole = _weight(first, last, now, half_life) - _closed(run, first, last, now, half_life)
         possible += whole
         held += whole - _lost(run, bid, keep, first, last, now, half_life)
         watched += _weight(first, run[-1].end, now, half_life)
+        watched -= _closed(run, first, run[-1].end, now, half_life)
     if possible <= 0:
         return None
     share = min(max(held / possible, 0.0), 1.0)
@@ -112,16 +133,30 @@ def bid_for(
     Whoever bids more than that holds with ``probability`` at least, at the stated confidence. None
     where the history is too short to promise so much at any price.
     """
-    prices = sorted({r.price for r in readings if r.price is not None} | {Decimal(0)})
-    low, high = 0, len(prices)
-    while low < high:
-        middle = (low + high) // 2
-        found = survival(readings, prices[middle], keep, now, half_life=half_life, confidence=confidence)
-        if found is not None and found.lower >= probability:
-            high = middle
-        else:
-            low = middle + 1
-    return prices[low] if low < len(prices) else None
+    alone = (readings,)
+    return bid_among(alone, keep, probability, now, half_life=half_life, confidence=confidence)
+
+
+def bid_among(
+    servers: Sequence[Sequence[Reading]],
+    keep: timedelta,
+    probability: float,
+    now: datetime,
+    *,
+    half_life: timedelta = HALF_LIFE,
+    confidence: float = CONFIDENCE,
+) -> Decimal | None:
+    """Return the bid for servers of a kind, as ``bid_for`` for one."""
+    known = {r.price for readings in servers for r in readings if r.price is not None}
+
+    def promised(price: Decimal) -> float:
+        found = survival_among(servers, price, keep, now, half_life=half_life, confidence=confidence)
+        return 0.0 if found is None else found.lower
+
+    prices = sorted(known | {Decimal(0)})
+    # No dearer bid promises less.
+    number = bisect_left(prices, probability, key=promised)
+    return prices[number] if number < len(prices) else None
 
 
 def price_above(usd: Decimal, currency: Currency, rates: Rates) -> Price:
@@ -154,13 +189,24 @@ def _lost(
     """Return the weight of the starts after which a rival exceeded ``bid`` too soon."""
     lost, done = 0.0, first
     for reading in run:
-        if reading.price is None or reading.price <= bid:
+        if not reading.closed and (reading.price is None or reading.price <= bid):
             continue
-        begin, end = max(reading.begin - keep, done), min(reading.end, last)
+        over = reading.begin if reading.closed else reading.end
+        begin, end = max(reading.begin - keep, done), min(over, last)
         if end > begin:
             lost += _weight(begin, end, now, half_life)
             done = end
+        if reading.closed:
+            done = max(done, min(reading.end, last))
     return lost
+
+
+def _closed(
+    run: Sequence[Reading], first: datetime, last: datetime, now: datetime, half_life: timedelta
+) -> float:
+    """Return the weight of the time between two moments in which nothing could start."""
+    parts = ((max(r.begin, first), min(r.end, last)) for r in run if r.closed)
+    return sum(_weight(begin, end, now, half_life) for begin, end in parts if end > begin)
 
 
 def _weight(begin: datetime, end: datetime, now: datetime, half_life: timedelta) -> float:

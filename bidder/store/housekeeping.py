@@ -95,6 +95,10 @@ def _past(
     inputs = tables.decision_inputs
     spent = (inputs.c.at < now - keep.inputs) | (inputs.c.decision_id <= _crowded_out(account))
     found.append((inputs, select(inputs.c.decision_id).where(inputs.c.account == account, spent)))
+    if keep.daily is not None:
+        days = tables.regrets
+        old_days = (days.c.account == account) & (days.c.at < now - keep.daily)
+        found.append((days, select(days.c.id).where(old_days)))
     for span, kept in ((Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
         if kept is None:
             continue

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, func, select
 
 from bidder.domain.actions import Reason
 from bidder.domain.digest import Span
@@ -18,7 +18,8 @@ from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
-from bidder.domain.price_rules import ClockRules
+from bidder.domain.price_rules import ClockRules, StepSample
+from bidder.domain.regret import Regret
 from bidder.store import keeping, recording, rows, tables
 from bidder.store.engine import transaction
 from bidder.store.lease import Holder, held_until
@@ -35,6 +36,7 @@ from bidder.store.records import (
     SpendTotal,
     TargetPeriod,
 )
+from bidder.store.regrets import regret_of
 from bidder.store.summaries import RatesOverTime
 
 # How long before its intent a creation's decision may have been written.
@@ -42,6 +44,7 @@ _LEADING_UP = timedelta(minutes=10)
 # A fee is computed by us, so it has to end somewhere: at 28 digits or 37 places, whichever is first.
 _FEES = Context(prec=28, Emin=-10)
 _ROWS_AT_ONCE = 500
+_STEPS = 200
 # As many digits as an amount may have.
 _SUMS = Context(prec=60)
 
@@ -66,6 +69,17 @@ class Queries:
         else:
             statement = statement.where(table.c.ended_at.is_(None)).order_by(table.c.first_seen_at)
         return tuple(rows.order_record_of(row) for row in self._rows(statement.limit(limit)))
+
+    def orders_between(self, since: datetime, until: datetime) -> tuple[OrderRecord, ...]:
+        """Return the orders that stood at any time in a span, oldest first."""
+        table = tables.orders
+        statement = select(table).where(
+            table.c.account == self._account,
+            table.c.first_seen_at < until,
+            table.c.ended_at.is_(None) | (table.c.ended_at > since),
+        )
+        found = self._rows(statement.order_by(table.c.first_seen_at, table.c.order_id))
+        return tuple(rows.order_record_of(row) for row in found)
 
     def order(self, order: OrderId) -> OrderRecord | None:
         """Return one order, live or ended; None where it is not known."""
@@ -108,6 +122,21 @@ class Queries:
             statement = statement.where(table.c.server_id == server)
         found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
         return tuple(rows.decision_of(row) for row in found)
+
+    def decisions_between(
+        self, since: datetime, until: datetime, mode: Mode
+    ) -> tuple[DecisionRecord, ...]:
+        """Return the decisions of one mode in a span, oldest first."""
+        table = tables.decisions
+        statement = select(table).where(
+            table.c.account == self._account,
+            table.c.mode == mode.value,
+            table.c.at >= since,
+            table.c.at < until,
+        )
+        return tuple(
+            rows.decision_of(row) for row in self._rows(statement.order_by(table.c.at, table.c.id))
+        )
 
     def workloads(
         self, server: ServerId | None = None, *, limit: int = 200
@@ -207,6 +236,30 @@ class Queries:
         )
         return tuple(rows.book_of(row) for row in self._rows(statement.order_by(table.c.at, table.c.id)))
 
+    def servers_read(self, since: datetime, until: datetime) -> tuple[ServerId, ...]:
+        """Return the servers whose books were watched in a span."""
+        table = tables.books
+        statement = select(table.c.server_id).where(
+            table.c.account == self._account, table.c.until > since, table.c.at < until
+        )
+        found = self._rows(statement.distinct().order_by(table.c.server_id))
+        return tuple(ServerId(row.server_id) for row in found)
+
+    def read_span(self) -> tuple[datetime, datetime] | None:
+        """Return when the first book that is kept was read, and when the last; None without any."""
+        table = tables.books
+        mine = table.c.account == self._account
+        # Each found at one end of an index; the row written first was read first.
+        oldest = self._rows(select(table.c.at).where(mine).order_by(table.c.id).limit(1))
+        newest = self._rows(select(func.max(table.c.until).label("until")).where(mine))
+        return None if not oldest else (oldest[0].at, newest[0].until)
+
+    def steps(self) -> tuple[StepSample, ...]:
+        """Return what was learnt of how far one lowering may go, oldest first."""
+        table = tables.step_samples
+        statement = select(table).where(table.c.account == self._account).order_by(table.c.id.desc())
+        return tuple(rows.step_of(row) for row in reversed(self._rows(statement.limit(_STEPS))))
+
     def rates_over(self, since: datetime, until: datetime) -> RatesOverTime:
         """Return what each currency was worth in a span."""
         with transaction(self._engine, writing=False) as connection:
@@ -242,6 +295,23 @@ class Queries:
         newest = (table.c.at.desc(), table.c.target.desc(), table.c.span.desc())
         found = self._rows(statement.order_by(*newest).limit(limit))
         return tuple(rows.target_period_of(row) for row in reversed(found))
+
+    def regrets(self, since: datetime, until: datetime) -> tuple[Regret, ...]:
+        """Return what the whole days in a span cost, as far as they were reckoned, oldest first."""
+        table = tables.regrets
+        statement = select(table).where(
+            table.c.account == self._account, table.c.at >= since, table.c.at < until
+        )
+        return tuple(map(regret_of, self._rows(statement.order_by(table.c.at, table.c.id))))
+
+    def latest_regrets(self) -> tuple[Regret, ...]:
+        """Return what the latest day that was reckoned cost."""
+        table = tables.regrets
+        newest = select(func.max(table.c.at)).where(table.c.account == self._account)
+        statement = select(table).where(
+            table.c.account == self._account, table.c.at == newest.scalar_subquery()
+        )
+        return tuple(map(regret_of, self._rows(statement.order_by(table.c.id))))
 
     def wallets(self) -> tuple[Wallet, ...]:
         """Return the wallets as last seen."""

@@ -26,9 +26,9 @@ from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file
 from bidder.store.rights import require_rights
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
-HEAD = "0006"
+HEAD = "0007"
 # Every revision from which an upgrade leads there, oldest first.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 _VERSION_TABLE = "alembic_version"
 # A whole-file check takes some milliseconds per MB; of a larger file only the schema is read.
@@ -164,7 +164,8 @@ def _look_at(file: Path) -> None:
         if "locked" in str(exc) or "busy" in str(exc):
             raise StoreBusy(f"{file}: another process holds the database: {exc}") from exc
         raise StoreUnusable(f"{file}: cannot be read: {exc}; check its rights and its disk") from exc
-    except sqlite3.DatabaseError as exc:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
+        # Where a broken page is taken for the schema, what should be text need not be any.
         raise _corrupt(file, str(exc)) from exc
     if revision is None and tables - _NOBODYS:
         raise StoreUnusable(f"{file}: {_FOREIGN}")

@@ -25,9 +25,10 @@ from bidder.domain.market import OwnOrder
 from bidder.domain.money import Price
 from bidder.domain.policy import Mode, Retention
 from bidder.domain.price_rules import ClockRules
+from bidder.domain.regret import Regret
 from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
-from bidder.store import commands, housekeeping, loading, recording, tables
+from bidder.store import commands, housekeeping, loading, recording, regrets, tables
 from bidder.store import holdings as holding_rows
 from bidder.store import paper as paper_rows
 from bidder.store.engine import transaction
@@ -266,6 +267,11 @@ class Store:
         """
         with self._writing() as connection:
             return housekeeping.tidy(connection, self._account, now, keep)
+
+    def save_regrets(self, day: datetime, found: Iterable[Regret]) -> None:
+        """Keep what a day cost against the best that was possible."""
+        with self._writing() as connection:
+            regrets.write(connection, self._account, day, found)
 
     def paper_account(self, now: datetime) -> paper.Account:
         """Return the account on paper, as it was when it was last saved."""

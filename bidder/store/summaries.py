@@ -5,6 +5,7 @@ together, so that a crash between two slices repeats nothing and leaves nothing 
 only when what was seen in it can no longer change.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,14 +88,16 @@ class RatesOverTime:
         """Return the rates of a moment; before a currency's first one, that first one."""
         found = {}
         for currency, changes in self._changes.items():
-            rate = changes[0][1] if changes else None
-            for since, each in changes:
-                if since > moment:
-                    break
-                rate = each
+            if not changes:
+                continue
+            rate = changes[max(0, bisect_right(changes, moment, key=_since) - 1)][1]
             if rate is not None:
                 found[currency] = rate
         return Rates(found)
+
+
+def _since(change: tuple[datetime, Any]) -> datetime:
+    return change[0]
 
 
 def stretches(

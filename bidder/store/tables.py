@@ -299,6 +299,33 @@ summary_progress = Table(
     Column("server_id", Identifier()),
 )
 
+# One day of one target, for real or on paper: what it cost, beside the best that was possible.
+regrets = Table(
+    "regrets",
+    metadata,
+    _id(),
+    _account(),
+    Column("at", Moment(), nullable=False),
+    Column("until", Moment(), nullable=False),
+    Column("mode", Words(), nullable=False),
+    Column("target", Words(), nullable=False),
+    Column("wanted", Duration(), nullable=False),
+    Column("unwatched", Duration(), nullable=False),
+    Column("ours_held", Duration(), nullable=False),
+    Column("ours_paid", Amount(), nullable=False),
+    Column("ours_starts", Integer(), nullable=False),
+    Column("ours_creations", Integer(), nullable=False),
+    Column("ours_worth", Float(), nullable=False),  # an estimate, and it may be below 0
+    Column("best_held", Duration(), nullable=False),
+    Column("best_paid", Amount(), nullable=False),
+    Column("best_starts", Integer(), nullable=False),
+    Column("best_creations", Integer(), nullable=False),
+    Column("best_worth", Float(), nullable=False),
+    Column("coins", Json(), nullable=False),
+    Column("costly", Json(), nullable=False),
+    Index("uq_regrets_day", "account", "at", "mode", "target", unique=True),
+)
+
 rates = Table(
     "rates",
     metadata,

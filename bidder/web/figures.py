@@ -1,7 +1,7 @@
 """The figures of one moment, as gauges: from the same snapshot that ``bidder status`` shows."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +12,7 @@ from bidder.domain.intents import IntentState
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.probe import State
+from bidder.domain.regret import Regret
 from bidder.store.records import SpendTotal
 from bidder.web.source import Moment, Source
 
@@ -36,6 +37,8 @@ def figures(source: Source) -> Iterator[Metric]:
     )
     for mode in Mode:
         yield from _spend(mode, [total for total in source.spend() if total.mode is mode])
+    for mode in Mode:
+        yield from _regrets(mode, [each for each in source.regretted() if each.mode is mode])
     if source.moment is not None:
         yield from _of_moment(source.moment, source)
 
@@ -143,6 +146,35 @@ def _spend(mode: Mode, totals: Sequence[SpendTotal]) -> Iterator[Metric]:
         paid_in = total.creation_fees.currency.short
         created.add_metric([target, paid_in], float(total.creation_fees.amount))
     yield from (spend, fees, created)
+
+
+def _regrets(mode: Mode, found: Sequence[Regret]) -> Iterator[Metric]:
+    """Yield what the latest day that was measured cost, beside the best that was possible."""
+    if not found:
+        return
+    named = f"{prefix(paper=mode is Mode.PAPER)}_regret"
+    figures: tuple[tuple[str, str, Callable[[Regret], float | Decimal | None]], ...] = (
+        ("paid_ratio", "Price paid per server and day over the optimum's.", lambda r: r.paid_ratio),
+        ("held_ratio", "Share of the wanted time that was held.", lambda r: r.held_share),
+        (
+            "best_held_ratio",
+            "Share of the wanted time that the optimum would have held.",
+            lambda r: r.best_held_share,
+        ),
+        ("usd", "What the optimum would have been worth more, that day.", lambda r: r.usd),
+        (
+            "day_timestamp_seconds",
+            "When the day began that was measured last.",
+            lambda r: r.begin.timestamp(),
+        ),
+    )
+    for name, text, figure in figures:
+        family = GaugeMetricFamily(f"{named}_{name}", text, labels=["target"])
+        for regret in found:
+            value = figure(regret)
+            if value is not None:
+                family.add_metric([regret.target], float(value))
+        yield family
 
 
 def _usd(shown: dict[str, Any] | None, rates: Rates) -> float | None:

@@ -5,6 +5,7 @@ middle of the next pass sees one moment whole.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from bidder.app.daemon import Daemon
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, summarise
 from bidder.domain.policy import Policy
+from bidder.domain.regret import Regret
 from bidder.domain.view import View
 from bidder.errors import BidderError
 from bidder.store.lease import LEASE_TTL
@@ -41,9 +43,12 @@ class Source:
 
     daemon: Daemon
     spend_totals: Callable[[], tuple[SpendTotal, ...]]
+    regrets: Callable[[], tuple[Regret, ...]] = tuple
     moment: Moment | None = None
     _spend: tuple[SpendTotal, ...] = ()
     _spend_at: float | None = None
+    _regretted: tuple[Regret, ...] = ()
+    _regretted_at: float | None = None
 
     def passed(self, report: PassReport) -> None:
         """Keep what a pass came to."""
@@ -78,6 +83,15 @@ class Source:
                 return self._spend
             self._spend_at = now
         return self._spend
+
+    def regretted(self) -> tuple[Regret, ...]:
+        """Return what the latest day that was measured cost, asked for at most once a minute."""
+        now = self.daemon.lease_clock.monotonic()
+        if self._regretted_at is None or now - self._regretted_at >= _SPEND_EVERY.total_seconds():
+            with suppress(BidderError):
+                self._regretted = self.regrets()
+            self._regretted_at = now
+        return self._regretted
 
     def wedged(self) -> str:
         """Return why the daemon is not alive, or an empty text."""

@@ -4,11 +4,19 @@ import http.client
 import json
 import re
 import socket
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
 from processes import PATIENCE, bidder, daemon, sim, stop, wait_for, write_config
 from prometheus_client.parser import text_string_to_metric_families
+
+from bidder.domain.ids import AccountName
+from bidder.domain.policy import Mode
+from bidder.domain.regret import Regret, Tally
+from bidder.store.store import Store
+from bidder.wiring import open_database
 
 DOCS = Path(__file__).parents[2] / "docs"
 _NAME = re.compile(r"\b(?:bidder|process)_[a-z_]+\b")
@@ -52,6 +60,7 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
     with sim("--speed", "20") as root:
         more = f"web: {{listen: '127.0.0.1:{port}'}}"
         config, log = write_config(tmp_path, root, more=more), tmp_path / "log"
+        _remember_yesterday(tmp_path / "bidder.db")
         with daemon(config, log) as process:
             wait_for(lambda: get(port, "/healthz")[0] == 200, of="a sign of life")
             wait_for(lambda: get(port, "/readyz")[0] == 200, of="readiness")
@@ -68,6 +77,7 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             assert samples["bidder_pass_seconds_count"][()] == samples["bidder_passes_total"][()]
             assert samples["bidder_store_commit_seconds_count"][()] > 0
             assert sum(samples["bidder_decisions"].values()) >= 2
+            assert samples["bidder_regret_paid_ratio"] == {("ada",): 1.5}
 
             page, shown = get(port, "/")[1], bidder("status", "-c", str(config), "--json").document
             for target in shown["targets"]:
@@ -75,6 +85,24 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
                 assert all(str(order["order"]) in page for order in target["orders"])
             assert stop(process) == 0
         assert "Traceback" not in log.read_text()
+
+
+def _remember_yesterday(database: Path) -> None:
+    """Keep what the day before cost, as a daemon that ran then would have."""
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    held = timedelta(days=1)
+    engine = open_database(f"sqlite:///{database}")
+    regret = Regret(
+        begin=day,
+        end=day + held,
+        mode=Mode.LIVE,
+        target="ada",
+        wanted=held,
+        ours=Tally(held=held, paid=Decimal(3)),
+        best=Tally(held=held, paid=Decimal(2), worth=Decimal(1)),
+    )
+    Store(engine, AccountName("e2e")).save_regrets(day, [regret])
+    engine.dispose()
 
 
 def _with_spend(port: int) -> dict[str, dict[tuple[str, ...], float]] | None:

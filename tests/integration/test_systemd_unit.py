@@ -65,6 +65,7 @@ def test_the_guard_runs_as_the_daemon_on_the_daemons_state() -> None:
     own = {
         *("Type", "NotifyAccess", "ExecStart", "ExecReload", "WatchdogSec", "TimeoutStartSec"),
         *("TimeoutStopSec", "Restart", "RestartSec", "RestartPreventExitStatus", "Environment"),
+        "OOMPolicy",
     }
     shared = [line for line in settings(UNIT) if line.partition("=")[0] not in own]
 
