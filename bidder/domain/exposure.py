@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bidder.domain.costs import USUAL_FEE_PERCENT
 from bidder.domain.ids import ServerId
 from bidder.domain.money import EXACT, Currency, Money, Price
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import NoRate
 
-# Where no order has shown its fee yet: the higher of the two that the exchange's documents show.
-_FEE_PERCENT = Decimal(5)
 # Where nothing says how long a server may be rented.
 _LONGEST = timedelta(days=3650)
 _DAY = Decimal(86400)
@@ -35,7 +34,7 @@ class Planned:
 
 def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> Mapping[Currency, Money]:
     """Return the most that can be spent in each currency, with ``planned`` as if it were made."""
-    percent = _fee_percent(view)
+    percent = usual_fee_percent(view)
     owed: dict[Currency, Decimal] = {}
     raised = _raises(view)
     for holding in view.holdings.values():
@@ -103,10 +102,10 @@ def _longest_on(view: View, server: ServerId) -> timedelta:
     return listing.mrl
 
 
-def _fee_percent(view: View) -> Decimal:
+def usual_fee_percent(view: View) -> Decimal:
     """Return the highest fee that a live order shows."""
     shown = [h.order.fee_percent for h in view.holdings.values() if h.order.fee_percent is not None]
-    return max((Decimal(str(fee)) for fee in shown), default=_FEE_PERCENT)
+    return max((Decimal(str(fee)) for fee in shown), default=USUAL_FEE_PERCENT)
 
 
 def _creation_fee(view: View, currency: Currency) -> Decimal:

@@ -193,15 +193,16 @@ def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> De
     """Return how a bid above its ceiling comes down; None where it stands below.
 
     It is lowered, to ``wanted`` if that is lower still, when one step brings it home. Where that is
-    too far it is cancelled: setting a price that is still above the ceiling would be a bid the owner
-    forbade.
+    too far, or the server takes no bid so low, it is cancelled: setting a price that is still above the
+    ceiling would be a bid the owner forbade.
     """
     ceiling = position.ceiling
     if ceiling is None or position.price <= ceiling:
         return None
     excess = position.price.minus(ceiling)
     far = excess.amount > ceiling.amount * _WALKABLE_EXCESS
-    if far:
+    nowhere = position.floor is not None and position.floor > ceiling
+    if far or nowhere:
         return act(
             position,
             Reason.ABOVE_CEILING,
