@@ -31,7 +31,7 @@ def shown(
 ) -> list[dict[str, Any]]:
     """Return each budget as a JSON-ready object; amounts are null where an order has no rate.
 
-    Which of them keep something from running, the decisions of this moment say.
+    One is spent where a decision of this moment says so, or where only its reserve is left.
     """
     found, out = [], _spent(decisions)
     for limit in budgets.limits(policy):
@@ -39,7 +39,8 @@ def shown(
             here = budgets.standing(limit, view, policy, now)
         except NoRate:
             here = None
-        found.append(_shown(limit, here, now, spent=limit.spelled in out))
+        spent = limit.spelled in out or (here is not None and here.target_rate <= 0)
+        found.append(_shown(limit, here, now, spent=spent))
     return found
 
 

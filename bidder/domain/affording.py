@@ -67,6 +67,15 @@ class Survey:
             return target
         return target.paced(min(max(share, _kept(holding, target, share, here, view)), _WHOLE))
 
+    def closed(self, target: Target) -> Decision | None:
+        """Return the decision to begin nothing, where of a budget only its reserve is left."""
+        spent = (b for b in budgets.applying(self.standings, target.name) if b.target_rate <= 0)
+        last = max(spent, key=lambda each: each.ends, default=None)
+        if last is None or target.rents:
+            return None
+        facts = {**_facts(last), "until": last.ends.isoformat()}
+        return Decision(target=target.name, reason=Reason.BUDGET_SPENT, due=last.ends, facts=facts)
+
     def facts(self, target: Target) -> dict[str, Fact]:
         """Return what a decision of the target adds for the owner; empty where no budget binds."""
         here = [b for b in budgets.applying(self.standings, target.name) if b.multiplier > 0]

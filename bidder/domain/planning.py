@@ -85,7 +85,10 @@ def _for_target(
     if empty > 0:
         renewing = bool(ending) and target.renewal.overlap
         paced = account.budgets.slot(target, view)
-        filled = _fill(paced, view, policy, now, empty=empty, renewing=renewing)
+        # Where all is spent no book is read in vain.
+        filled = account.budgets.closed(target) or _fill(
+            paced, view, policy, now, empty=empty, renewing=renewing
+        )
         decisions.append(affording.told(filled, paced, account.budgets))
     return decisions
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_nothing_is_begun_on_a_budget_that_is_spent(spent: str, reason: Reason) 
 
     assert only.reason is reason
     assert isinstance(only.action, PlaceBid) is (reason is Reason.EMPTY_SLOT)
+
+
+def test_on_a_spent_budget_no_book_is_read() -> None:
+    """There is nothing to look for until the day is over."""
+    policy = policy_of()
+    view = view_of(policy, spent="9.95", free=["1"])
+
+    (only,) = decisions(replace(view, books={}), policy)
+
+    assert (only.reason, only.wants_book) == (Reason.BUDGET_SPENT, None)
+    assert only.due == NOW.replace(hour=0) + timedelta(days=1)
 
 
 def test_nothing_is_raised_on_a_budget_that_is_spent() -> None:
