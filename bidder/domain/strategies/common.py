@@ -7,6 +7,7 @@ from bidder.domain.actions import Action, Decision, Fact, Reason, Reprice, Withd
 from bidder.domain.money import Price
 from bidder.domain.policy import Per, Policy
 from bidder.domain.positions import Position
+from bidder.domain.stances import walk_cost
 
 URGENT_CEILING = 90
 URGENT_REGAIN = 80
@@ -111,6 +112,20 @@ def withdraw(position: Position) -> Withdraw:
 def recreate(position: Position, **more: Fact) -> Decision:
     """Return the decision to cancel this order so that it is created again lower."""
     return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, toward=None, **more)
+
+
+def ways_down(position: Position, needed: Price, now: datetime) -> tuple[float, float]:
+    """Return what walking down to ``needed`` costs, and what a new order there does, in its currency.
+
+    The walk costs the area under its staircase, the wait for the clock included; a new order the work
+    that a restart loses, nothing where it cannot be valued, and the creation fee.
+    """
+    worth, opens_at = position.worth(), position.opens_at
+    wait = 0.0 if opens_at is None else max((opens_at - now).total_seconds(), 0.0)
+    over = float(position.price.minus(needed).amount)
+    walk = walk_cost(over, float(position.usual_drop(now)), wait)
+    lost = 0.0 if worth is None else float(worth.amount) * (position.target.restart / timedelta(days=1))
+    return walk, lost + float(position.creation_fee())
 
 
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
