@@ -20,7 +20,6 @@ from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, RentOnDemand
 from bidder.domain.budgets import Standing
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import OrderId
-from bidder.domain.money import Price
 from bidder.domain.policy import Per, Policy, Target
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
@@ -55,7 +54,7 @@ class Survey:
         except NoRate:
             return target.paced(share)
         free = min(each.target_rate - each.rate for each in here)
-        return target.paced(min(max(share, (free / most).quantize(_FINEST)), _WHOLE))
+        return target.paced(max(share, _part(free, most)))
 
     def bid(self, holding: Holding, target: Target, view: View) -> Target:
         """Return the target as it is to decide on a standing bid."""
@@ -65,7 +64,7 @@ class Survey:
         share = budgets.share_of(here)
         if share == 1:
             return target
-        return target.paced(min(max(share, _kept(holding, target, share, here, view)), _WHOLE))
+        return target.paced(max(share, _kept(holding, target, share, here, view)))
 
     def closed(self, target: Target) -> Decision | None:
         """Return the decision to begin nothing, where of a budget only its reserve is left."""
@@ -151,19 +150,22 @@ def _kept(
     if ceiling.amount <= 0 or most <= 0:
         return share
     # A tick above it, or rounding would press an order below its own price.
-    own = _rounded(order.price.one_tick_up(), ceiling)
+    own = _part(order.price.one_tick_up().amount, ceiling.amount)
     nearness = order.price.amount / ceiling.amount
     free = min(each.target_rate - each.before(order.order, nearness) for each in here)
     if holding.active is False:
         lasting = own if own <= share * _LASTING else share
-        return max(lasting, (free / most).quantize(_FINEST))
+        return max(lasting, _part(free, most))
     if usd <= free:
         return own
     return min(own, share * _LASTING) if free > 0 else share
 
 
-def _rounded(price: Price, ceiling: Price) -> Decimal:
-    return (price.amount / ceiling.amount).quantize(_FINEST, ROUND_CEILING)
+def _part(amount: Decimal, whole: Decimal) -> Decimal:
+    """Return what part of the whole this is, from none to all of it."""
+    if amount >= whole:
+        return _WHOLE
+    return max(amount / whole, Decimal(0)).quantize(_FINEST, ROUND_CEILING)
 
 
 def _ending(here: Standing, view: View, policy: Policy) -> dict[OrderId, Mapping[str, Fact]]:

@@ -407,6 +407,16 @@ def test_the_multiplier_moves_with_the_spending() -> None:
     assert budgets.looked(later, policy_of(Budget()), at(90)).multipliers == {}
 
 
+def test_the_widest_numbers_are_no_trouble() -> None:
+    """The largest budget in its last second, for bids as small as money can be."""
+    policy = policy_of(Budget(usd_per_day=Decimal(10_000_000)), ceiling=usd("0.0001"), want=3)
+    now = NOW.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    held = (holding(1, "1000"), holding(2, "0.0001", active=False, outbid_since=at(-60)))
+    view = view_of(policy, *held, mu=3.0, free=["0.0001"])
+
+    assert len(planning.plan(view, policy, now)) == 3
+
+
 def test_what_a_strategy_was_asked_with_a_lowered_ceiling_is_kept_as_such() -> None:
     """A replay asks it again with the same ceiling."""
     policy = policy_of()
