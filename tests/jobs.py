@@ -122,6 +122,8 @@ class Run:
     app: App
     watch: Spells
     referee: Referee
+    start: datetime = START
+    longest_sleep: timedelta = _LONGEST_SLEEP
     deeds: list[Acted] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     teller: Teller = field(default_factory=Teller)
@@ -140,7 +142,7 @@ class Run:
             wake_at = now + report.sleep
             if report.idle_until is not None:
                 # The daemon itself would look every two seconds whether the owner has a command.
-                wake_at = max(wake_at, min(report.idle_until, now + _LONGEST_SLEEP))
+                wake_at = max(wake_at, min(report.idle_until, now + self.longest_sleep))
             self.clock.advance(max((wake_at - now).total_seconds(), 0.001))
             self.app.lease.renew(self.clock.now())
 
@@ -165,7 +167,7 @@ class Run:
         def now(_: int) -> None:
             happens(self)
 
-        self.exchange.market.schedule(micros(START + hours * HOUR), now)
+        self.exchange.market.schedule(micros(self.start + hours * HOUR), now)
 
     def rival(self, price: str, *, number: int = 1, lasting: float | None = None) -> None:
         """Have a stranger bid now, for so many hours."""
@@ -194,18 +196,28 @@ class Run:
         return sum((max(timedelta(0), end - begin - RESTART) for begin, end in spells), timedelta(0))
 
 
-def begin(target: Target, *listings: Listing, rules: Rules | None = None) -> Run:
-    """Build a job's beginning on these servers (default: one at 1 USD on spot, 3 on demand)."""
+def begin(
+    target: Target,
+    *listings: Listing,
+    rules: Rules | None = None,
+    start: datetime = START,
+    **changes: Any,
+) -> Run:
+    """Build a job's beginning on these servers (default: one at 1 USD on spot, 3 on demand).
+
+    ``changes`` are what the policy has otherwise than a job's.
+    """
     world = World(listings=listings or (server(),), balances={USD: Decimal(1000)})
-    exchange = SimExchange(world, rules, start=START, rivals=False)
+    exchange = SimExchange(world, rules, start=start, rivals=False)
     policy = Policy(account=AccountName("main"), mode=Mode.LIVE, targets=(target,), pace=_PACE)
+    policy = replace(policy, **changes)
     engine = open_engine("sqlite://")
     upgrade(engine)
-    clock = VirtualClock(START)
+    clock = VirtualClock(start)
     app = build_virtual(policy, exchange, engine, clock)
     watch = Spells()
     exchange.market.watchers.append(watch)
-    referee = Referee(exchange, targets_from([_wishes(target)]))
+    referee = Referee(exchange, targets_from([_wishes(each) for each in policy.targets]))
     return Run(
         target=target,
         exchange=exchange,
@@ -214,13 +226,15 @@ def begin(target: Target, *listings: Listing, rules: Rules | None = None) -> Run
         app=app,
         watch=watch,
         referee=referee,
+        start=start,
     )
 
 
 def _wishes(target: Target) -> dict[str, Any]:
     """Return the target as the referee takes it."""
-    assert isinstance(target.params, DeadlineParams)
-    ceilings = {"ceiling": target.ceiling, "on_demand_ceiling": target.params.on_demand_ceiling}
+    ceilings = {"ceiling": target.ceiling}
+    if isinstance(target.params, DeadlineParams):
+        ceilings["on_demand_ceiling"] = target.params.on_demand_ceiling
     amounts = {
         key: {"amount": str(each.price.amount), "currency": USD, "per": each.per.value}
         for key, each in ceilings.items()

@@ -138,7 +138,7 @@ class Executor:
         if isinstance(action, Reprice):
             view = fold.repriced(view, action, sent_at=sent_at, now=now)
         else:
-            view = fold.withdrawn(view, action.order)
+            view = fold.withdrawn(view, action.order, now)
             self.store.end_holding(action.order, at=now, cause="withdrawn")
         # The clock that this answer started is kept with it: a restart in between must not forget it.
         self.store.end_intent(

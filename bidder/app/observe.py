@@ -5,7 +5,7 @@ from typing import assert_never
 
 from bidder.app.report import Observed, Result
 from bidder.clock import Clock
-from bidder.domain import deadlines, fold, intents
+from bidder.domain import budgets, deadlines, fold, intents
 from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.intents import OrdersRead
 from bidder.domain.policy import Policy
@@ -71,12 +71,13 @@ def _fold_orders(
 ) -> tuple[View, Observed]:
     verdicts = intents.settle(view.intents, orders_read, grace=policy.pace.settle_grace)
     folded = fold.orders(view, orders_read, verdicts, policy, now)
-    return folded.view, Observed(
+    return budgets.looked(folded.view, policy, now), Observed(
         read=read,
         result=Result.OK,
         verdicts=verdicts,
         changed=folded.changed,
         ended=folded.ended,
         booked=folded.booked,
+        costs=folded.costs,
         adopted=folded.adopted,
     )

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from bidder.domain import price_rules
 from bidder.domain.intents import Intent
+from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.store.records import Memory
@@ -37,6 +38,9 @@ def recalled(
         ended=memory.ended,
         unbooked=memory.unbooked,
         computed=memory.computed,
+        closing=memory.closing,
+        spent=memory.spent,
+        multipliers={key: Multiplier(value=value) for key, value in memory.multipliers.items()},
         rules=memory.rules,
         steps=memory.steps,
         creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -49,6 +49,7 @@ class Recorder:
     kept: View | None = None  # what was known when a pass was last written down
     vitals: Vitals = field(default_factory=Vitals)
     policy_text: tuple[Policy, str] | None = None  # the policy last written out, as text
+    budgets: dict[tuple[str | None, str], str] = field(default_factory=dict)  # their states
 
     def record(
         self,
@@ -72,6 +73,7 @@ class Recorder:
                 record = replace(record, configuration=self._configuration(policy))
             if due and self.pictures:
                 picture = snapshot.take(report, after, policy, limiter)
+                self._log_budgets(picture["budgets"])
                 vitals = self.vitals.picture(report.at)
                 record = replace(record, snapshot={**picture, "vitals": vitals})
             store.record_pass(record)
@@ -81,6 +83,23 @@ class Recorder:
             if book is not None:
                 self.books[book.server] = book
         _log(report, news, policy, self.unread)
+
+    def _log_budgets(self, shown: list[dict[str, Any]]) -> None:
+        """Log each budget that is free, paced or spent since now."""
+        for each in shown:
+            key = each["target"], each["period"]
+            if self.budgets.get(key, "free") != each["state"]:
+                say = log.warning if each["state"] == "spent" else log.info
+                names = ("limit", "spent", "per_day", "target_per_day")
+                amounts = {name: (each[name] or {}).get("amount") for name in names}
+                say(
+                    f"budget.{each['state']}",
+                    target=each["target"],
+                    period=each["period"],
+                    multiplier=each["multiplier"],
+                    **amounts,
+                )
+        self.budgets = {(each["target"], each["period"]): each["state"] for each in shown}
 
     def _due(self, report: PassReport) -> bool:
         """Return whether ``status`` needs a new picture: after a deed at once, else now and then."""
@@ -179,6 +198,7 @@ class Recorder:
             last_creation_at=limiter.last_creation_at,
             order_limit=after.order_limit,
             creation_fee_usd=after.creation_fee_usd,
+            multipliers={key: each.value for key, each in after.multipliers.items()},
         )
 
 
@@ -189,7 +209,7 @@ def settle(store: Store, observed: Observed, *, at: datetime) -> None:
         cause = "expired" if holding.order.expired else "vanished"
         store.end_holding(holding.order.order, at=holding.ended_at or at, cause=cause)
     if observed.booked:
-        store.book(observed.booked)
+        store.book(observed.booked, observed.costs)
 
 
 def note(store: Store, decision: Decision, *, pass_id: int, at: datetime) -> None:

@@ -1,5 +1,6 @@
 """What one pass did, as a value: the log, the notices, the status and the store all read this one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,6 +8,8 @@ from enum import StrEnum
 from bidder.app.alarms import Alarm
 from bidder.domain.actions import Action, Decision
 from bidder.domain.agenda import Read
+from bidder.domain.costs import Cost
+from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, Verdict
 from bidder.domain.market import Book, OwnOrder
 from bidder.domain.view import Holding
@@ -35,6 +38,7 @@ class Observed:
     changed: tuple[Holding, ...] = ()
     ended: tuple[Holding, ...] = ()
     booked: tuple[OwnOrder, ...] = ()
+    costs: Mapping[OrderId, Cost] = field(default_factory=dict)  # of those booked
     adopted: tuple[Holding, ...] = ()
 
 

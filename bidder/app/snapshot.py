@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bidder.app import budgets_told
 from bidder.app.report import PassReport
 from bidder.domain import exposure, guard, price_rules, workloads
 from bidder.domain.actions import Decision
@@ -67,6 +68,7 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
         },
         "committed_usd_per_day": _committed(halves.live),
         "if_unattended": unattended(halves.live, policy, now),
+        "budgets": budgets_told.shown(view, policy, now, report.decisions),
         "paper_committed_usd_per_day": _committed(halves.paper) if paper else None,
         "paper_if_unattended": unattended(halves.paper, policy, now) if paper else None,
         "last_orders_read": moment(view.orders_at),

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.app.alarms import Alarm
+from bidder.app.budgets_told import BudgetsTold
 from bidder.app.day_told import DayTold
 from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
 from bidder.domain import guard
-from bidder.domain.actions import Fact, Reason, Withdraw
+from bidder.domain.actions import Decision, Fact, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId, spelled
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
@@ -42,6 +43,7 @@ class Teller:
     _told_unreachable: bool = False
     _day: DayTold = field(default_factory=DayTold)
     _jobs: JobsTold = field(default_factory=JobsTold)
+    _budgets: BudgetsTold = field(default_factory=BudgetsTold)
 
     def notices(
         self, report: PassReport, view: View, policy: Policy, *, unreachable: bool
@@ -56,6 +58,7 @@ class Teller:
             *self._ended(report),
             *self._positions(report.at, view),
             *self._budget(report.at, view, policy),
+            *self._budgets.notices(report.at, view, policy, _decided(report)),
             *_workloads(report),
             *self._jobs.notices(report.at, view, policy),
             *_alarms(report.alarms_raised, report.at),
@@ -165,6 +168,12 @@ class Teller:
 def sentence(text: str) -> str:
     """Return a text with a full stop at its end, unless it ends in a mark of its own."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _decided(report: PassReport) -> Iterator[Decision]:
+    yield from report.decisions
+    if report.acted is not None:
+        yield report.acted.decision
 
 
 def ended_trading(failure: BaseException, at: datetime) -> Notice:

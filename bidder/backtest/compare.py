@@ -11,6 +11,7 @@ from bidder.backtest import lineup, optimum, runner
 from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
+from bidder.domain.policy import Target
 from bidder.errors import BadInput
 
 # What a strategy may have learnt from before the cut.
@@ -22,7 +23,7 @@ class Question:
     """What to compare; amounts per hour in the trace's currency.
 
     ``step`` is an amount, or a share of the cut's median price where its second part says so.
-    ``strategies`` None means all.
+    ``strategies`` None means all; ``configured`` are targets whose owner's strategies may be named.
     """
 
     value: Decimal
@@ -40,6 +41,7 @@ class Question:
     creation_starts_clock: bool = False
     raise_starts_clock: bool = False
     strategies: tuple[str, ...] | None = None
+    configured: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
 
 def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) -> Comparison:
     """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used."""
-    chosen = lineup.named(question.strategies)
+    chosen = lineup.named(question.strategies, question.configured)
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
     terms = terms_of(question, points)

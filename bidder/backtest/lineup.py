@@ -1,11 +1,12 @@
 """The strategies that a backtest compares, by name.
 
-A strategy of the owner's goes by its ``module:function``, and is looked for in the working directory
-too. On a trace every reaction is immediate, so what waits for a second read or for a blip to pass does
-not wait here; a strategy's other settings are its defaults.
+A strategy of the owner's goes by its ``module:function``, or by its name in a configuration; without
+one it is looked for in the working directory too, and has no parameters. On a trace every reaction is
+immediate, so what waits for a second read or for a blip to pass does not wait here; the other settings
+of ours are their defaults.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from bidder.domain.policy import (
     NicehashParams,
     OwnParams,
     StrategyParams,
+    Target,
     TopPlusTickParams,
     TrackParams,
     TrackRecreateParams,
@@ -45,28 +47,54 @@ LINEUP: Final[Mapping[str, Callable[[], StrategyParams]]] = {
 }
 
 
-def named(names: tuple[str, ...] | None) -> dict[str, StrategyParams]:
-    """Return the parameters of each strategy asked for, all when None; raises BadInput."""
+def named(names: tuple[str, ...] | None, configured: Iterable[Target] = ()) -> dict[str, StrategyParams]:
+    """Return the parameters of each strategy asked for, all of ours when None.
+
+    ``configured`` are the targets of a configuration; the owner's strategies among them come with
+    their parameters.
+
+    Raises:
+        BadInput: a name is not known, or not enough to tell two targets apart.
+    """
     if names is None:
         return {name: make() for name, make in LINEUP.items()}
-    chosen: dict[str, StrategyParams] = {}
-    for name in map(str.strip, names):
-        chosen[name] = _own(name) if ":" in name else _ours(name)
-    return chosen
+    own = {target.name: target.params for target in configured if isinstance(target.params, OwnParams)}
+    return {name: _one(name, own) for name in map(str.strip, names)}
 
 
-def _ours(name: str) -> StrategyParams:
+def owners(names: tuple[str, ...] | None) -> bool:
+    """Return whether any of these may be a strategy of the owner's."""
+    return names is not None and any(name.strip() not in LINEUP for name in names)
+
+
+def _one(name: str, own: Mapping[str, OwnParams]) -> StrategyParams:
     make = LINEUP.get(name)
-    if make is None:
-        known = ", ".join(LINEUP)
+    if make is not None:
+        return make()
+    if name in own:
+        return own[name]
+    if ":" in name:
+        return _function(name, own)
+    known = ", ".join((*LINEUP, *own))
+    raise BadInput(
+        f"--strategies names {name!r}, which is not known; choose from {known},"
+        " or name one of your own as module:function, or by its name in -c FILE"
+    )
+
+
+def _function(name: str, own: Mapping[str, OwnParams]) -> OwnParams:
+    """Return a function of the owner's, as the configuration uses it where it does."""
+    using = {target: params for target, params in own.items() if params.function == name}
+    ways = {(params.opening, params.settings) for params in using.values()}
+    if len(ways) > 1:
         raise BadInput(
-            f"--strategies names {name!r}, which is not known; choose from {known},"
-            " or name one of your own as module:function"
+            f"--strategies: {name} stands in the configuration with different parameters;"
+            f" name one of {', '.join(using)} instead"
         )
-    return make()
+    return next(iter(using.values())) if using else _bare(name)
 
 
-def _own(name: str) -> StrategyParams:
+def _bare(name: str) -> OwnParams:
     from bidder.config import own, values
     from bidder.config.tree import Scalar
 

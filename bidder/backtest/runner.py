@@ -216,7 +216,8 @@ class _Play:
             case Withdraw(order=order):
                 self.auction.cancel()
                 # What is over leaves no trace in a backtest: nothing is ever settled late.
-                self.view = replace(fold.withdrawn(self.view, order), ended={}, unbooked=frozenset())
+                over = fold.withdrawn(self.view, order)
+                self.view = replace(over, ended={}, unbooked=frozenset(), closing={})
             case action:
                 raise RuleBroken(f"a trace has no market for {action}")
 

@@ -15,6 +15,7 @@ from bidder.errors import BadInput
 if TYPE_CHECKING:
     from bidder.backtest.compare import Comparison
     from bidder.backtest.traces import Trace
+    from bidder.domain.policy import Target
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
@@ -106,6 +107,7 @@ def backtest(
         raise BadInput("name the market: either --trace FILE or --from-history with -c FILE")
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
+    chosen = None if strategies is None else tuple(strategies.split(","))
     question = compare.Question(
         file=trace,
         market=market,
@@ -121,7 +123,8 @@ def backtest(
         grid_seconds=grid_seconds,
         creation_starts_clock=creation_starts_clock,
         raise_starts_clock=raise_starts_clock,
-        strategies=None if strategies is None else tuple(strategies.split(",")),
+        strategies=chosen,
+        configured=_configured(config, chosen),
     )
     if from_history:
         recorded = _recorded(config, server, days)
@@ -137,6 +140,17 @@ def backtest(
     else:
         _show(found)
     return ExitCode.DONE
+
+
+def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, ...]":
+    """Return the configuration's targets, where a strategy of the owner's is asked for."""
+    from bidder.backtest import lineup
+    from bidder.cli.opening import read_settings
+
+    absent = config == DEFAULT_CONFIG and not config.exists()
+    if absent or not lineup.owners(chosen):
+        return ()
+    return read_settings(config).policy.targets
 
 
 def _job(

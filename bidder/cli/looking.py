@@ -19,6 +19,7 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     from bidder.cli import output, shapes
     from bidder.cli.opening import read_checked, say_warnings, warnings_of
     from bidder.config.needs import EVERYTHING, TO_CHECK
+    from bidder.domain import budgets
     from bidder.domain.policy import DeadlineParams
     from bidder.errors import BadInput
 
@@ -48,6 +49,8 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
             most = target.params.on_demand_ceiling
             job = f", on demand at most {most.price} per day and {most.per.value}"
         output.say(f"  {target.name}: {target.want} servers, each bid at most {ceiling}{job}{off}")
+    for limit in budgets.limits(policy):
+        output.say(f"  {limit.spelled}: {limit.usd} USD, fees included, spread over its time")
     return ExitCode.DONE
 
 
@@ -85,6 +88,7 @@ def plan(
         output.say(f"A daemon is running; these are its decisions of {output.when(document['at'])} UTC.")
     else:
         output.say(f"{document['servers_known']} servers seen with {document['requests']} requests.")
+    pictures.say_budgets(document)
     if not document["actions"]:
         output.say("Nothing would be sent now.")
     output.table(

@@ -175,6 +175,30 @@ def _say_alarms_and_jobs(document: dict[str, Any]) -> None:
             output.say(_job(target["name"], target["job"]))
 
 
+def say_budgets(document: dict[str, Any]) -> None:
+    """Print how each budget stands."""
+    # Not there: the database was written by an earlier version.
+    for each in document.get("budgets") or ():
+        whose = "all strategies" if each["target"] is None else each["target"]
+        until = output.when(each["ends_at"])
+        said = f"Budget of {whose} for this {each['period']}: "
+        if each["spent"] is None:
+            output.say(f"{said}{_usd(each['limit'])} USD; a rate is missing to say what is spent.")
+            continue
+        line = f"{said}{_usd(each['spent'])} of {_usd(each['limit'])} USD spent until {until} UTC"
+        lasting = _usd(each["target_per_day"])
+        line += f", now {_usd(each['per_day'])} USD per day where {lasting} would last"
+        if each["state"] == "spent":
+            line += "; SPENT: nothing is begun"
+        elif each["multiplier"]:
+            line += f"; ceilings are divided by 1 + {each['multiplier']:.2f}"
+        output.say(f"{line}.")
+
+
+def _usd(shown: dict[str, Any]) -> str:
+    return f"{float(shown['amount']):.2f}"
+
+
 def show_status(document: dict[str, Any]) -> None:
     """Print the state of trading."""
     who = f"running ({document['holder']})" if document["running"] else "not running"
@@ -200,6 +224,7 @@ def show_status(document: dict[str, Any]) -> None:
     if document["paper_if_unattended"] is not None:
         most = _most(document["paper_if_unattended"])
         output.say(f"ON PAPER: if the daemon died now, at most {most}.")
+    say_budgets(document)
     _say_alarms_and_jobs(document)
     rows: list[tuple[str, ...]] = []
     for target in document["targets"]:

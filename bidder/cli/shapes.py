@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from bidder.app import snapshot
+from bidder.app import budgets_told, snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
 from bidder.domain import sentences
@@ -44,6 +44,7 @@ _PASS = (
     "rules",
     "committed_usd_per_day",
     "if_unattended",
+    "budgets",
     "paper_committed_usd_per_day",
     "paper_if_unattended",
     "last_orders_read",
@@ -286,6 +287,7 @@ def planned(settings: Settings, seen: Preview) -> dict[str, Any]:
         "at": snapshot.moment(seen.at),
         "servers_known": len(seen.view.marketplace.listings),
         "requests": seen.requests,
+        "budgets": budgets_told.shown(seen.view, settings.policy, seen.at, (*seen.actions, *seen.holds)),
         "actions": [snapshot.decision(DecisionRecord.of(d)) for d in seen.actions],
         "holds": [snapshot.decision(DecisionRecord.of(d)) for d in seen.holds],
     }
@@ -302,6 +304,7 @@ def planned_by_daemon(settings: Settings, seen: Snapshot | None) -> dict[str, An
         "at": values.get("at"),
         "servers_known": values.get("servers_known"),
         "requests": 0,
+        "budgets": values.get("budgets", []),
         "actions": [d for d in decisions if d["action"] is not None],
         "holds": [d for d in decisions if d["action"] is None],
     }

@@ -66,6 +66,15 @@ _RAILS = (
     Key("rails.allow_above_on_demand", "true or false", "`false`", "whether a spot bid may reach the server's on-demand price"),
 )  # fmt: skip
 
+
+def _budget(at: str, whose: str) -> tuple[Key, ...]:
+    return (
+        Key(f"{at}", "section", NONE, f"what {whose} may cost, fees included; it is spread over the time ([budget](budget.md))"),
+        Key(f"{at}.usd_per_day", "USD per UTC day", NONE, "never more than this in one day"),
+        Key(f"{at}.usd_per_month", "USD per UTC month", NONE, "never more than this in one month of the calendar"),
+    )  # fmt: skip
+
+
 _PACE = (
     Key("pace", "section", NONE, "how often things are read when nothing presses"),
     Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time"),
@@ -125,6 +134,7 @@ _STRATEGY = (
     Key("strategies[].value", "section", "the ceiling", "what a day of running is worth to you; `adaptive` decides by it"),
     Key("strategies[].value.<currency>", "amount per day", NONE, "exactly one currency"),
     Key("strategies[].value.per", "`server` or `gpu`", "server", "whether the value is of a whole server or of each of its GPUs"),
+    *_budget("strategies[].budget", "this strategy"),
     Key("strategies[].restart", "duration", "`6m`", "work lost each time a server starts anew"),
     Key("strategies[].pay_with", "currency or list", NONE, "wallets to pay from; any that has a balance when left out"),
     Key("strategies[].servers", "section", NONE, "which servers qualify; what is left out does not matter"),
@@ -208,6 +218,7 @@ _STRATEGY = (
 KEYS: Final = (
     *_TOP,
     *_RAILS,
+    *_budget("budget", "all strategies together"),
     *_PACE,
     *_GUARD,
     *_NOTICES,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bidder.config import money, values
+from bidder.config.budgets import read_budget, warn_about_budgets
 from bidder.config.guard import read_guard
 from bidder.config.needs import EVERYTHING, Needs
 from bidder.config.notices import read_receivers
@@ -115,7 +116,9 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
     rails = _rails(top.section("rails"), rates)
     targets = read_targets(top, rates, around)
     top.section("launch")  # its values are read where they are used; this notes the unknown keys
+    budget = read_budget(top, usual="{usd_per_day: 20}")
     _warn_about_rails(rails, targets, top)
+    warn_about_budgets(budget, targets, top)
     mode = Mode(top.read("mode", values.choice("paper", "live"), "paper"))
     if mode is Mode.PAPER and any(target.probe is not None for target in targets):
         top.problems.warn("on paper there is no workload to probe", line=top.line_of("mode"), key="mode")
@@ -129,6 +132,7 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
         adopt=top.read("adopt", values.flag, False),
         cancel_on_exit=top.read("cancel_on_exit", values.flag, False),
         retention=_retention(top.section("retention")),
+        budget=budget,
     )
 
 

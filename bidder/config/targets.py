@@ -7,6 +7,7 @@ from itertools import combinations
 
 from bidder.config import baselines, money, own, values
 from bidder.config import launch as launches
+from bidder.config.budgets import read_budget
 from bidder.config.money import Amount
 from bidder.config.probes import read_probe
 from bidder.config.reader import Section, as_branch
@@ -97,6 +98,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
     want = section.read("want", values.whole(1, 1000), 1)
     ceiling = _ceiling(section, rates)
     value = per_day(section, "value", rates) if section.has("value") else None
+    budget = read_budget(section, usual="{usd_per_day: 5}")
     restart = section.read("restart", values.duration(timedelta(0), _DAY), timedelta(minutes=6))
     currencies = _pay_with(section, rates)
     requirements = read_requirements(section)
@@ -109,6 +111,12 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
             values.spelled(renewal.before),
         )
     params = _params(section, ceiling, rates, around)
+    if isinstance(params, DeadlineParams) and budget.amounts():
+        section.add(
+            "budget",
+            "does not belong to strategy: deadline",
+            "remove it: a job is bounded by gpu_hours, its ceilings, and the budget of all strategies",
+        )
     launch = _launch(section, default, around)
     probe = read_probe(section, launch)
     enabled = section.read("enabled", values.flag, True)
@@ -135,6 +143,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
         restart=restart,
         enabled=enabled,
         probe=probe,
+        budget=budget,
     )
 
 

@@ -91,6 +91,7 @@ class Reason(StrEnum):
     SLACK = "slack"  # a job has time enough to wait for spot servers, without an on-demand one
     JOB_DONE = "job_done"  # the job has all of its GPU-hours
     SHUTDOWN = "shutdown"  # the configuration asks for cancelling on exit
+    BUDGET_SPENT = "budget_spent"  # a budget of the owner's is spent, until its period ends
     UNATTENDED = "unattended"  # the daemon has been silent for too long; `bidder guard` looks after it
     # to hold
     WORKLOAD_ALIVE = "workload_alive"  # its probe finds it alive again
@@ -100,6 +101,7 @@ class Reason(StrEnum):
     CONFIRMING = "confirming"  # a second read must agree first
     WAR_PAUSE = "war_pause"  # left a bidding war, waiting
     TOO_EXPENSIVE = "too_expensive"  # what it takes is above the ceiling
+    PACED = "paced"  # below the ceiling, and still too dear for the money to last its day or month
     NOT_WORTH_IT = "not_worth_it"  # it could be won, but too near its value to be worth a start
     NO_CANDIDATE = "no_candidate"  # no server on the marketplace qualifies below the ceiling
     STALE = "stale"  # what we know is too old to act on

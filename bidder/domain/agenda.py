@@ -102,7 +102,7 @@ def _lowerings(decisions: tuple[Decision, ...], now: datetime) -> list[tuple[dat
     found = [
         (d.due, d.server)
         for d in decisions
-        if d.reason in {Reason.CLOCK, Reason.ABOVE_CEILING, Reason.STALE}
+        if d.reason in {Reason.CLOCK, Reason.ABOVE_CEILING, Reason.PACED, Reason.STALE}
         and d.due is not None
         and d.server is not None
         and now < d.due <= horizon
@@ -230,6 +230,7 @@ def _periodic(view: View, decisions: tuple[Decision, ...], policy: Policy) -> It
 
 _UNHAPPY = frozenset(
     {
+        Reason.PACED,
         Reason.TOO_EXPENSIVE,
         Reason.ON_DEMAND_CHEAPER,
         Reason.SERVER_LOST,

@@ -19,7 +19,18 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
 from typing import Any, Final, get_args
 
-from bidder.domain import actions, market, money, policy, price_rules, probe, regret, stances, view
+from bidder.domain import (
+    actions,
+    costs,
+    market,
+    money,
+    policy,
+    price_rules,
+    probe,
+    regret,
+    stances,
+    view,
+)
 from bidder.domain.money import Currency
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
@@ -77,7 +88,7 @@ def _plain(value: object, by_name: bool) -> Any:  # noqa: C901, FBT001 - one lin
         case IPv4Network() | IPv6Network():
             return {"n": str(value)}
         case Target() if by_name:
-            return {"g": value.name}
+            return {"g": value.name if value.share == 1 else [value.name, str(value.share)]}
         case tuple() | list():
             return [_plain(each, by_name) for each in value]
         case frozenset() | set():
@@ -137,11 +148,17 @@ class _Reader:
             case "m":
                 return {self.value(key): self.value(each) for key, each in inner}
             case "g":
-                if self._targets is None:
-                    raise Unreadable("it names a target, and there is no configuration beside it")
-                return self._targets(inner)
+                return self._target(inner)
             case _:
                 raise Unreadable(f"{tag[:20]!r} is no kind of value")
+
+    def _target(self, written: str | list[str]) -> Target:
+        if self._targets is None:
+            raise Unreadable("it names a target, and there is no configuration beside it")
+        if isinstance(written, str):
+            return self._targets(written)
+        name, share = written
+        return self._targets(name).paced(Decimal(share))
 
 
 def _absent(*_: object) -> object:
@@ -156,7 +173,8 @@ def _classes() -> dict[str, type[Any]]:
     modules = (market, money, policy, price_rules, probe, regret, stances, actions)
     found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     known = {k.__name__: k for k in found if dataclasses.is_dataclass(k) and k.__name__[0] != "_"}
-    return {**known, "Position": Position, "Quote": Quote, "Holding": view.Holding, "Work": Work}
+    others = (Position, Quote, view.Holding, Work, costs.Cost)
+    return {**known, **{kind.__name__: kind for kind in others}}
 
 
 def _enums() -> dict[str, type[Enum]]:

@@ -17,8 +17,8 @@ from bidder.errors import StrategyFailed
 
 # Of a decision that these facts are in, a rail or a move had the last word.
 _OVERRULED = ("wanted_to", "because")
-# What looking around adds to a decision that stands.
-_ASIDE = "looking_at"
+# What looking around, and pacing, add to a decision that stands.
+_ASIDE = frozenset({"looking_at", "multiplier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,4 +106,4 @@ def overruled(verdict: Decision, reason: str, facts: Mapping[str, Fact]) -> bool
 
 def stands(verdict: Decision, facts: Mapping[str, Fact]) -> bool:
     """Return whether the facts of a decision are those of the verdict."""
-    return {name: fact for name, fact in facts.items() if name != _ASIDE} == dict(verdict.facts)
+    return {name: fact for name, fact in facts.items() if name not in _ASIDE} == dict(verdict.facts)

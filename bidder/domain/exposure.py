@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bidder.domain.costs import USUAL_FEE_PERCENT
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentKind
 from bidder.domain.market import OrderKind
@@ -19,8 +20,6 @@ from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import NoRate
 
-# Where no order has shown its fee yet: the higher of the two that the exchange's documents show.
-_FEE_PERCENT = Decimal(5)
 # Where nothing says how long a server may be rented.
 _LONGEST = timedelta(days=3650)
 _DAY = Decimal(86400)
@@ -38,7 +37,7 @@ class Planned:
 
 def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> Mapping[Currency, Money]:
     """Return the most that can be spent in each currency, with ``planned`` as if it were made."""
-    percent = {kind: _fee_percent(view, kind) for kind in OrderKind}
+    percent = {kind: usual_fee_percent(view, kind) for kind in OrderKind}
     owed: dict[Currency, Decimal] = {}
     raised = _raises(view)
     for holding in view.holdings.values():
@@ -110,7 +109,7 @@ def _kind_of(intent: Intent) -> OrderKind:
     return OrderKind.ON_DEMAND if intent.kind is IntentKind.RENT else OrderKind.SPOT
 
 
-def _fee_percent(view: View, kind: OrderKind) -> Decimal:
+def usual_fee_percent(view: View, kind: OrderKind = OrderKind.SPOT) -> Decimal:
     """Return the highest fee that a live order shows; a spot bid's says nothing of a rental's."""
     shown = [
         Decimal(str(holding.order.fee_percent))
@@ -118,7 +117,7 @@ def _fee_percent(view: View, kind: OrderKind) -> Decimal:
         if holding.order.fee_percent is not None
         and (kind is OrderKind.SPOT or holding.order.kind is kind)
     ]
-    return max(shown, default=_FEE_PERCENT)
+    return max(shown, default=USUAL_FEE_PERCENT)
 
 
 def _creation_fee(view: View, currency: Currency) -> Decimal:

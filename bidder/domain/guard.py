@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from bidder.domain import exposure, price_rules, quotes, selection
+from bidder.domain import affording, exposure, price_rules, quotes, selection
 from bidder.domain.actions import (
     Decision,
     Fact,
@@ -90,8 +90,10 @@ def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
     holding = view.holdings.get(action.order)
     if holding is None or not holding.ours or holding.target != action.target:
         return Reason.RAIL, {"rail": "not_our_order"}
-    # Also while trading is paused no bid stays at a price that the owner forbade, nor unattended.
-    return None if reason in {Reason.ABOVE_CEILING, Reason.UNATTENDED} else _paused(view)
+    # Also while trading is paused no bid stays at a price that the owner forbade, nor unattended, nor
+    # once its budget is spent.
+    unasked = {Reason.ABOVE_CEILING, Reason.UNATTENDED, Reason.BUDGET_SPENT}
+    return None if reason in unasked else _paused(view)
 
 
 def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> Stop:
@@ -111,6 +113,7 @@ def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> St
         or _above_on_demand(action.server, action.price, target, view, policy)
         or _over_budget(action.price, holding.order.price, view, policy)
         or _unattended(action, view, policy, now)
+        or affording.begins(action, view, policy, now)
     )
 
 
@@ -147,6 +150,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         or _balance(action.price, view, policy)
         or _over_budget(action.price, None, view, policy)
         or _unattended(action, view, policy, now)
+        or affording.begins(action, view, policy, now)
     )
 
 

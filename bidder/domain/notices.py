@@ -38,7 +38,7 @@ class Event(StrEnum):
     DISPLACED = "displaced"  # rented on demand, offline or gone
     MOVED = "moved"  # an order was given up for another server
     ENDED = "ended"  # an order is over
-    BUDGET = "budget"  # a wallet's runway or the daily limit nears its end
+    BUDGET = "budget"  # a wallet's runway, the daily limit or a budget nears its end
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - the name of an event
     UNREACHABLE = "unreachable"  # the exchange gives no usable answer, or does again
     AMBIGUOUS = "ambiguous"  # a server is frozen until a person looks

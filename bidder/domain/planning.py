@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import deadlines, guard, moving, price_rules, strategies, workloads
+from bidder.domain import affording, deadlines, guard, moving, price_rules, strategies, workloads
 from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
@@ -42,13 +42,17 @@ class _Account:
     by_target: Mapping[str | None, tuple[Holding, ...]]
     crowded: frozenset[ServerId]
     dead: Mapping[OrderId, Dead]
+    budgets: affording.Survey
 
 
 def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     """Return every decision of this moment, most urgent action first, after the owner's rails."""
     decisions: list[Decision] = []
     account = _Account(
-        by_target=view.by_target(), crowded=_crowded(view), dead=workloads.dead(view, policy, now)
+        by_target=view.by_target(),
+        crowded=_crowded(view),
+        dead=workloads.dead(view, policy, now),
+        budgets=affording.survey(view, policy, now),
     )
     for target in policy.targets:
         if target.enabled:
@@ -80,7 +84,12 @@ def _for_target(
     empty = min(target.want - counted - len(creating), allowed)
     if empty > 0:
         renewing = bool(ending) and target.renewal.overlap
-        decisions.append(_fill(target, view, policy, now, empty=empty, renewing=renewing))
+        paced = account.budgets.slot(target, view)
+        # Where all is spent no book is read in vain.
+        filled = account.budgets.closed(target) or _fill(
+            paced, view, policy, now, empty=empty, renewing=renewing
+        )
+        decisions.append(affording.told(filled, paced, account.budgets))
     return decisions
 
 
@@ -162,6 +171,16 @@ def _for_holding(
     setback = next((s for s in view.setbacks if s.order == order.order and now < s.until), None)
     if setback is not None:
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
+    if order.order in account.budgets.ending:
+        action = Withdraw(order=order.order, server=order.server, target=target.name)
+        spent = account.budgets.ending[order.order]
+        return replace(
+            base,
+            reason=Reason.BUDGET_SPENT,
+            action=action,
+            urgency=common.URGENT_CEILING,
+            facts={"bid": str(order.price), **spent},
+        )
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
         return replace(base, reason=surplus[order.order], action=action, urgency=common.URGENT_LEAVE)
@@ -173,10 +192,12 @@ def _for_holding(
     if _nothing_new(holding, view, policy, now):
         bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
         return replace(base, wants_book=order.server, facts=bid)
-    here = position(holding, target, view, policy, now)
+    paced = account.budgets.bid(holding, target, view)
+    here = position(holding, paced, view, policy, now)
     verdict = strategies.decide(here, policy, now)
     asked = Asked(position=here, now=now, verdict=verdict)
-    return replace(moving.leave_or_stay(verdict, here, view, policy, now), asked=asked)
+    decided = moving.leave_or_stay(verdict, here, view, policy, now)
+    return replace(affording.told(decided, paced, account.budgets), asked=asked)
 
 
 def _crowded(view: View) -> frozenset[ServerId]:

@@ -6,11 +6,12 @@ cannot be built, so that a forgotten key never means "any price" (peers: yapapi 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from bidder.domain.costs import Period
 from bidder.domain.ids import AccountName, ServerId
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.probe import Probe
@@ -45,6 +46,10 @@ class Ceiling:
         """
         whole = self.price if self.per is Per.SERVER else self.price.times(max(1, gpus))
         return rates.convert(whole, currency).rounded_down()
+
+    def paced(self, share: Decimal) -> "Ceiling":
+        """Return this share of it."""
+        return replace(self, price=self.price.times(share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +256,19 @@ StrategyParams = BiddingParams | DeadlineParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most that may be spent, in USD with fees, per UTC day and per UTC month; None: no limit."""
+
+    usd_per_day: Decimal | None = None
+    usd_per_month: Decimal | None = None
+
+    def amounts(self) -> tuple[tuple[Period, Decimal], ...]:
+        """Return each limit with the period it is for."""
+        both = ((Period.DAY, self.usd_per_day), (Period.MONTH, self.usd_per_month))
+        return tuple((period, usd) for period, usd in both if usd is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One strategy entry of the configuration: hold ``want`` servers like these, below a ceiling.
 
@@ -258,6 +276,7 @@ class Target:
     ``increment`` is how many quanta of the currency make one increment of the market.
     ``value`` is what a day of running is worth to the owner (None: the ceiling), ``restart`` the work
     lost at each new start of running. ``probe`` None: nobody looks whether the workload lives.
+    ``share`` is what the pacing of budgets leaves of ceiling and value: they are lowered already.
     """
 
     name: str
@@ -273,6 +292,16 @@ class Target:
     restart: timedelta = timedelta(minutes=6)
     enabled: bool = True
     probe: Probe | None = None
+    budget: Budget = Budget()
+    share: Decimal = Decimal(1)
+
+    def paced(self, share: Decimal) -> "Target":
+        """Return the target with ceiling and value at this share of themselves."""
+        if share == self.share:
+            return self
+        assert self.share == 1, "a share of a share is nobody's wish"
+        value = None if self.value is None else self.value.paced(share)
+        return replace(self, ceiling=self.ceiling.paced(share), value=value, share=share)
 
     @property
     def worth(self) -> Ceiling:
@@ -354,7 +383,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Everything the owner wants of one account."""
+    """Everything the owner wants of one account; ``budget`` is for all targets together."""
 
     account: AccountName
     mode: Mode
@@ -365,6 +394,7 @@ class Policy:
     adopt: bool = False
     cancel_on_exit: bool = False
     retention: Retention = Retention()
+    budget: Budget = Budget()
 
     def target(self, name: str) -> Target | None:
         """Return the target of this name."""

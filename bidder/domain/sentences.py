@@ -56,6 +56,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.JOB_DONE: ("The job had all of its GPU-hours", ("they are {gpu_hours}",)),
     Reason.ORDERED: ("You asked for it", ()),
     Reason.SHUTDOWN: ("The daemon stopped and was to leave no order behind", ()),
+    Reason.BUDGET_SPENT: (
+        "A budget was spent, as far as can be risked",
+        ("{budget}", "{spent_usd} of {budget_usd} USD", "it is filled up again at {until}"),
+    ),
     Reason.UNATTENDED: (
         "The daemon was silent for too long, and `bidder guard` looked after its orders",
         ("since {silent_since}", "down to {aim} was asked for", "an {kind} order cannot be lowered"),
@@ -77,6 +81,15 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.TOO_EXPENSIVE: (
         "What it takes was above the ceiling",
         ("{needed} is needed", "the cheapest is {cheapest}", "the ceiling is {ceiling}"),
+    ),
+    Reason.PACED: (
+        "The budget has to last, and this was too dear for it at present",
+        (
+            "{needed} is needed",
+            "the ceiling is lowered to {ceiling} for the time being",
+            "a dollar counts as 1 + {multiplier}",
+            "{target_rate_usd} USD per day would last",
+        ),
     ),
     Reason.NOT_WORTH_IT: ("The server could be won, but too near its value to be worth a start", ()),
     Reason.NO_CANDIDATE: (

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bidder.domain.costs import Cost, Spent
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
+from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import AdaptiveParams, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 from bidder.domain.probe import Pulse, Replaced
@@ -28,7 +30,7 @@ class Holding:
     ``target`` is None for an order that no intent of ours explains: a person's. ``active`` is what
     the last book said (None: no book read yet, or an on-demand order). ``outbid_since`` is when we
     first saw it not active; ``missing_since`` when our orders first failed to list it. ``work`` is what
-    it has computed.
+    it has computed, ``cost`` what it has cost.
     """
 
     order: OwnOrder
@@ -42,6 +44,7 @@ class Holding:
     missing_reads: int = 0
     ended_at: datetime | None = None
     work: Work = Work()
+    cost: Cost = Cost()
 
     @property
     def ours(self) -> bool:
@@ -129,7 +132,9 @@ class View:
     and since when. ``recalled_at`` is when a memory that may be out of date was taken up, None where it
     is known to be whole; ``begun_anew`` says that there was none and nothing has been read yet.
     ``pulses`` are what the probes of running orders show, ``replaced`` the orders given up for dead
-    within a day.
+    within a day. ``closing`` are the ``unbooked`` orders as they were last seen, ``spent`` is by target
+    (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
+    are those of the budgets, by ``budgets.Limit.key``.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -166,6 +171,9 @@ class View:
     rentals: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     computed: Mapping[str, timedelta] = field(default_factory=dict)
+    closing: Mapping[OrderId, Holding] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict)
+    multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
 
     def stance_of(self, target: Target) -> Stance:
         """Return the stance that an adaptive target follows; the usual one for any other."""
@@ -190,6 +198,14 @@ class View:
                 before = computed.get(holding.target, timedelta(0))
                 computed[holding.target] = before + holding.work.gpu_time
         return replace(self, computed=computed)
+
+    def having_booked(self, *over: Holding, at: datetime) -> "View":
+        """Return the view with what these orders have cost added to their targets'."""
+        spent = dict(self.spent)
+        for holding in over:
+            before = spent.get(holding.target or "", Spent())
+            spent[holding.target or ""] = before.plus((holding.cost,), at)
+        return replace(self, spent=spent)
 
     def gpus_of(self, server: ServerId) -> int | None:
         """Return how many GPUs a server has; None where the marketplace does not list it."""

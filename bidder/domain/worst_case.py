@@ -1,8 +1,8 @@
 """The most that a configuration allows to be bid per day, whatever the market does.
 
-Each slot at its ceiling, bounded by the rails; without fees, as ceilings are. Orders that are no
-strategy's are no part of it. Rejected: the dearest server on the marketplace as a bound, which is
-another one tomorrow.
+Each slot at its ceiling, bounded by the rails and the budget; without fees, as ceilings are. Orders
+that are no strategy's are no part of it. Rejected: the dearest server on the marketplace as a bound,
+which is another one tomorrow.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from bidder.domain.policy import Per, Policy, Target
 CEILINGS = "ceilings"
 MAX_ORDERS = "rails.max_orders"
 MAX_USD_PER_DAY = "rails.max_usd_per_day"
+BUDGET = "budget.usd_per_day"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,9 @@ def worst_case(policy: Policy, rates: Rates) -> WorstCase:
         total, bounded_by = sum(each[:most], Decimal(0)), MAX_ORDERS
     if rails.max_usd_per_day is not None and (total is None or rails.max_usd_per_day < total):
         total, bounded_by = rails.max_usd_per_day, MAX_USD_PER_DAY
+    most_spent = policy.budget.usd_per_day
+    if most_spent is not None and (total is None or most_spent < total):
+        total, bounded_by = most_spent, BUDGET
     return WorstCase(
         usd=total,
         bounded_by=bounded_by,

@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Row, cast, func, select
 
+from bidder.domain import budgets
 from bidder.domain.actions import Reason
+from bidder.domain.costs import Period, Spent
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.money import Rates
@@ -50,6 +52,9 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         ended={OrderId(row.order_id): ServerId(row.server_id) for row in over},
         unbooked=frozenset(OrderId(row.order_id) for row in over if not row.expired),
         computed=_computed(connection, account, mode),
+        closing={OrderId(row.order_id): rows.holding_of(row) for row in over if not row.expired},
+        spent=_spent(connection, account, now, mode),
+        multipliers=dict((known.get("multipliers") or {}).get(mode.value, {})),
         rules=ClockRules()
         if rules is None
         else ClockRules(creation=rules.creation, raised=rules.raised),
@@ -86,6 +91,21 @@ def _computed(connection: Connection, account: str, mode: Mode) -> dict[str, tim
         .group_by(orders.c.target)
     )
     return {target: timedelta(microseconds=int(total)) for target, total in found}
+
+
+def _spent(connection: Connection, account: str, now: datetime, mode: Mode) -> dict[str, Spent]:
+    """Return what ended orders have cost in this day and month, but for those that are closing."""
+    orders = tables.orders
+    over = _all(
+        connection,
+        orders,
+        account,
+        _of(mode, orders),
+        orders.c.cost_at >= Period.MONTH.began(now),
+        orders.c.ended_at.is_not(None),
+        orders.c.expired | (orders.c.ended_at <= now - _ENDED_LOOK_BACK),
+    )
+    return dict(budgets.spent_by_target((rows.holding_of(row) for row in over), now))
 
 
 def _creations(

@@ -94,7 +94,7 @@ def write(
         write_rules(connection, account, record.rules, evidence=record.evidence, at=record.at)
         latest.rules = record.rules
     _write_lessons(connection, account, record, steps=live)
-    _write_state(connection, account, record, fees=live)
+    _write_state(connection, account, record, mode)
     return latest
 
 
@@ -308,7 +308,7 @@ def _write_lessons(connection: Connection, account: str, record: PassRecord, *, 
         )
 
 
-def _write_state(connection: Connection, account: str, record: PassRecord, *, fees: bool) -> None:
+def _write_state(connection: Connection, account: str, record: PassRecord, mode: Mode) -> None:
     news = {
         "last_pass_at": record.at,
         "last_pass_id": record.pass_id,
@@ -316,7 +316,8 @@ def _write_state(connection: Connection, account: str, record: PassRecord, *, fe
         "last_request_at": record.last_request_at,
         "last_creation_at": record.last_creation_at,
         "order_limit": record.order_limit,
-        "creation_fee_usd": record.creation_fee_usd if fees else None,
+        "creation_fee_usd": record.creation_fee_usd if mode is Mode.LIVE else None,
+        "multipliers": {mode.value: dict(record.multipliers)} if record.multipliers else None,
         "snapshot": None if record.snapshot is None else dict(record.snapshot),
     }
     write_state(connection, account, {name: value for name, value in news.items() if value is not None})

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from bidder.domain.actions import Decision, Fact, PlaceBid, RentOnDemand, Reprice, Withdraw
+from bidder.domain.costs import Spent
 from bidder.domain.digest import Held, ServerSummary, Span
 from bidder.domain.evidence import Evidence
 from bidder.domain.ids import OrderId, ServerId
@@ -30,7 +31,7 @@ class Memory:
 
     ``ended`` are orders that were over by then, with their servers; of the ``unbooked`` ones the
     exchange's final word on the spend is still missing. ``computed`` is, by target, what its ended
-    orders have computed, in GPU-time.
+    orders have computed, in GPU-time. ``closing``, ``spent`` and ``multipliers`` are as in a ``View``.
     """
 
     holdings: tuple[Holding, ...] = ()
@@ -38,6 +39,9 @@ class Memory:
     ended: Mapping[OrderId, ServerId] = field(default_factory=dict)
     unbooked: frozenset[OrderId] = frozenset()
     computed: Mapping[str, timedelta] = field(default_factory=dict)
+    closing: Mapping[OrderId, Holding] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict)
+    multipliers: Mapping[str, float] = field(default_factory=dict)
     rules: ClockRules = ClockRules()
     steps: tuple[StepSample, ...] = ()
     creations: tuple[Created, ...] = ()
@@ -203,7 +207,8 @@ class PassRecord:
     """What one pass found and did; ``None`` and empty mean that nothing is new.
 
     ``holdings`` are the live orders as they stand now (unchanged ones cost nothing). ``wallets``
-    are all of one answer. ``steps`` and ``raises`` are only those learnt in this pass.
+    are all of one answer. ``steps`` and ``raises`` are only those learnt in this pass, ``multipliers``
+    all those of budgets.
     """
 
     pass_id: int
@@ -224,6 +229,7 @@ class PassRecord:
     last_creation_at: datetime | None = None
     order_limit: int | None = None
     creation_fee_usd: Decimal | None = None
+    multipliers: Mapping[str, float] = field(default_factory=dict)
     snapshot: Mapping[str, Any] | None = None
 
 

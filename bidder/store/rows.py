@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bidder.domain.costs import Cost
 from bidder.domain.digest import Held, ServerSummary, Span, Spread
 from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent, IntentKind, IntentState
@@ -107,10 +108,22 @@ def order_values(account: str, holding: Holding) -> dict[str, Any]:
         "gpus": holding.work.gpus,
         "computed": holding.work.computed,
         "starting": holding.work.starting,
+        **cost_values(holding.cost),
     }
     if holding.ended_at is None:
         values["end_cause"] = None  # it was believed to be over and is not
     return values
+
+
+def cost_values(cost: Cost) -> dict[str, Any]:
+    """Return the columns of what an order has cost."""
+    return {
+        "cost": cost.usd,
+        "cost_counted": cost.counted,
+        "cost_at": cost.at,
+        "cost_before_day": cost.before_day,
+        "cost_before_month": cost.before_month,
+    }
 
 
 def holding_of(row: Row[Any]) -> Holding:
@@ -152,6 +165,13 @@ def holding_of(row: Row[Any]) -> Holding:
         missing_reads=row.missing_reads,
         ended_at=row.ended_at,
         work=Work(gpus=row.gpus, computed=row.computed, starting=row.starting),
+        cost=Cost(
+            usd=row.cost,
+            counted=row.cost_counted,
+            at=row.cost_at,
+            before_day=row.cost_before_day,
+            before_month=row.cost_before_month,
+        ),
     )
 
 

@@ -9,16 +9,18 @@ neither what was stored nor what is true.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from bidder.domain import paper
+from bidder.domain.costs import Cost
 from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import OwnOrder
@@ -28,13 +30,14 @@ from bidder.domain.price_rules import ClockRules
 from bidder.domain.regret import Regret
 from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
-from bidder.store import commands, housekeeping, loading, recording, regrets, tables
+from bidder.store import commands, housekeeping, loading, recording, regrets, rows, tables
 from bidder.store import holdings as holding_rows
 from bidder.store import paper as paper_rows
 from bidder.store.engine import transaction
 from bidder.store.lease import require_lease
 from bidder.store.records import Memory, PassRecord, Request
 
+_NONE: Mapping[OrderId, Cost] = MappingProxyType({})
 _CLOSED_AS = {
     Settled.ADOPTED: IntentState.DONE,
     Settled.CONFIRMED: IntentState.DONE,
@@ -209,8 +212,8 @@ class Store:
             connection.execute(update(orders).where(mine).values(ended_at=at, end_cause=cause))
         self._stored.pop(order, None)
 
-    def book(self, finals: Iterable[OwnOrder]) -> None:
-        """Keep the final spend of orders that are over, as the exchange last named it."""
+    def book(self, finals: Iterable[OwnOrder], costs: Mapping[OrderId, Cost] = _NONE) -> None:
+        """Keep the final spend of orders that are over, as last named, and what they have cost."""
         orders = tables.orders
         with self._writing() as connection:
             for final in finals:
@@ -225,6 +228,7 @@ class Store:
                         spend_currency=final.spend.currency,
                         fee_percent=final.fee_percent,
                         expired=True,
+                        **(rows.cost_values(costs[final.order]) if final.order in costs else {}),
                     )
                 )
 

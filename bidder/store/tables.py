@@ -82,6 +82,12 @@ orders = Table(
     Column("gpus", Integer(), nullable=False, server_default="1"),
     Column("computed", Duration(), nullable=False, server_default="0"),
     Column("starting", Duration(), nullable=False, server_default="0"),
+    # What it has cost, in USD with fees, and what of that before the day and the month of ``cost_at``.
+    Column("cost", Amount(), nullable=False, server_default="0"),
+    Column("cost_counted", Amount(), nullable=False, server_default="0"),
+    Column("cost_at", Moment()),
+    Column("cost_before_day", Amount(), nullable=False, server_default="0"),
+    Column("cost_before_month", Amount(), nullable=False, server_default="0"),
     Index("ix_orders_ended", "account", "ended_at"),
 )
 
@@ -416,6 +422,7 @@ account_state = Table(
     Column("creation_fee_usd", Amount()),
     Column("snapshot", Json()),
     Column("recalled_at", Moment()),
+    Column("multipliers", Json()),  # of budgets, by mode and budget
 )
 
 lease = Table(

@@ -79,6 +79,7 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
             "All bids together, if all ran.",
             None if committed is None else Decimal(committed["amount"]),
         )
+    yield from _budgets(picture["budgets"], prefix(paper=paper))
     reasons = Counter(decision.reason.value for decision in report.decisions)
     decisions = GaugeMetricFamily(
         "bidder_decisions", "Decisions of the latest pass, by reason.", labels=["reason"]
@@ -92,6 +93,33 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
         if wallet.balance is not None:
             balances.add_metric([wallet.currency.short], float(wallet.balance.amount))
     yield balances
+
+
+def _budgets(shown: Sequence[dict[str, Any]], named: str) -> Iterator[Metric]:
+    """Yield what each budget allows, what is spent of it, and its multiplier."""
+    families = {
+        key: GaugeMetricFamily(f"{named}_budget_{name}", text, labels=["target", "period"])
+        for key, name, text in (
+            ("limit", "limit_usd", "The most that may be spent in the period, fees included."),
+            ("spent", "spent_usd", "Spent in the period, as the exchange says, fees included."),
+            ("target_per_day", "target_usd_per_day", "The rate at which it lasts until its end."),
+            ("per_day", "running_usd_per_day", "The rate at which it goes now."),
+        )
+    }
+    multiplier = GaugeMetricFamily(
+        f"{named}_budget_multiplier",
+        "Ceilings are divided by 1 + this; 0 where the budget does not bind.",
+        labels=["target", "period"],
+    )
+    for each in shown:
+        labels = [each["target"] or "", each["period"]]
+        for key, family in families.items():
+            if each[key] is not None:
+                family.add_metric(labels, float(each[key]["amount"]))
+        if each["multiplier"] is not None:
+            multiplier.add_metric(labels, each["multiplier"])
+    yield from families.values()
+    yield multiplier
 
 
 def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Metric]:

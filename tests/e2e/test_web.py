@@ -58,7 +58,7 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
     """Alive at once, ready once it trades; the scrape, the status and the documents agree."""
     port = free_port()
     with sim("--speed", "20") as root:
-        more = f"web: {{listen: '127.0.0.1:{port}'}}"
+        more = f"web: {{listen: '127.0.0.1:{port}'}}\nbudget: {{usd_per_day: 1000}}"
         config, log = write_config(tmp_path, root, more=more), tmp_path / "log"
         _remember_yesterday(tmp_path / "bidder.db")
         with daemon(config, log) as process:
@@ -72,6 +72,8 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             _agrees_with_the_documents(set(samples))
             assert samples["bidder_servers_wanted"] == {("ada",): 2, ("ampere",): 3}
             assert samples["bidder_ready"] == {(): 1}
+            assert samples["bidder_budget_limit_usd"] == {("day", ""): 1000}
+            assert samples["bidder_budget_multiplier"] == {("day", ""): 0}
             assert samples["bidder_paying_usd_per_day"][()] > 0
             assert samples["bidder_requests_total"]["create_order", "ok"] >= 1
             assert samples["bidder_pass_seconds_count"][()] == samples["bidder_passes_total"][()]
@@ -80,6 +82,8 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             assert samples["bidder_regret_paid_ratio"] == {("ada",): 1.5}
 
             page, shown = get(port, "/")[1], bidder("status", "-c", str(config), "--json").document
+            assert "Budget of all strategies for this day" in page
+            assert [budget["state"] for budget in shown["budgets"]] == ["free"]
             for target in shown["targets"]:
                 assert f"<h2>{target['name']}: " in page
                 assert all(str(order["order"]) in page for order in target["orders"])

@@ -1,5 +1,6 @@
 """A strategy of the owner's inside the daemon: what it does wrong stays with its target."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -77,3 +78,48 @@ def test_a_backtest_compares_it_with_ours(
     assert "own_backtest:fail failed: it raised KeyError at own_backtest.py:4" in capsys.readouterr().err
     assert main([*command, "own_backtest:nobody"]) == 2
     assert "it has fail, stay" in capsys.readouterr().err
+
+
+def test_a_backtest_hands_over_what_the_configuration_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Parameters and opening bid: by module and function, or by name where there are two of one."""
+    monkeypatch.chdir(tmp_path)
+    trace = tmp_path / "trace.csv"
+    rows = (f"{(START + timedelta(minutes=i)).isoformat()},m,0.5,test\n" for i in range(200))
+    trace.write_text("ts_utc,market,price_usd,source\n" + "".join(rows))
+    (tmp_path / "own_handed.py").write_text(
+        "from bidder.domain.actions import Reason\n"
+        "from bidder.domain.strategies import common\n"
+        "def stay(position, params, now):\n"
+        "    return common.hold(position, Reason.WINNING, share=str(params['share']))\n"
+        "def opening_bid(quote, params):\n"
+        "    return quote.needed.times(params['share']).rounded_up()\n"
+    )
+    entries = [
+        f"  - {{name: {name}, strategy: 'own_handed:stay', ceiling: {{usd: 90}},\n"
+        f"     servers: {{ids: {server}}},\n"
+        "     launch: {image: x}, own: {opening_bid: 'own_handed:opening_bid',"
+        f" params: {{share: {share}}}}}}}\n"
+        for server, name, share in ((1, "low", "1"), (2, "high", "1.2"))
+    ]
+    command = ["backtest", "--trace", str(trace), "--value", "1", "--json", "--strategies"]
+
+    def ran(strategies: str, *written: str) -> dict[str, float]:
+        Path("config.yaml").write_text("strategies:\n" + "".join(written))
+        assert main([*command, strategies]) == 0
+        return {
+            run["strategy"]: run["mean_price"] for run in json.loads(capsys.readouterr().out)["runs"]
+        }
+
+    assert main([*command, "own_handed:stay"]) == 2
+    assert "it raised KeyError" in capsys.readouterr().err
+    alone = ran("own_handed:stay", entries[1])
+    both = ran("low,high", *entries)
+    assert both["high"] == alone["own_handed:stay"] == pytest.approx(both["low"] * 1.2, rel=0.01)
+    assert main([*command, "own_handed:stay"]) == 2
+    assert "with different parameters; name one of low, high instead" in capsys.readouterr().err
+    assert main([*command, "nobody"]) == 2
+    assert "min_bid, low, high, or name one of your own" in capsys.readouterr().err
+    assert main([*command, "low", "-c", "elsewhere.yaml"]) == 2
+    assert "elsewhere.yaml" in capsys.readouterr().err

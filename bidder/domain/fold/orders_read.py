@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import selection
+from bidder.domain import exposure, selection
+from bidder.domain.costs import Cost
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import (
     LEFT_OUT,
@@ -41,13 +42,17 @@ _FORGOTTEN_AFTER = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersFolded:
-    """What a read of our orders changed; ``booked`` are ended orders whose final spend it showed."""
+    """What a read of our orders changed; ``booked`` are ended orders whose final spend it showed.
+
+    ``costs`` is what those that were remembered have cost in the end.
+    """
 
     view: View
     changed: tuple[Holding, ...]
     ended: tuple[Holding, ...]
     booked: tuple[OwnOrder, ...]
     adopted: tuple[Holding, ...]
+    costs: Mapping[OrderId, Cost]
 
 
 def orders(
@@ -67,6 +72,9 @@ def orders(
     gone = {o: s for o, s in {**view.ended, **over}.items() if o not in held}
     unlisted = _unlisted_since(view, gone, listed, read)
     forgotten = _forgotten(unlisted, gone, settled.intents, read)
+    closing = {o: h for o, h in view.closing.items() if o not in held}
+    closing.update({h.order.order: h for h in ended if not h.order.expired})
+    closed = _closed(closing, booked, forgotten, view, now)
     folded = replace(
         view,
         holdings=held,
@@ -81,14 +89,35 @@ def orders(
         creation_fee_usd=_creation_fee(view, listed.values()),
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
+        closing={o: h for o, h in closing.items() if o not in closed},
     ).having_ended(*ended)
+    final = (*(h for h in ended if h.order.expired), *closed.values())
+    folded = folded.having_booked(*final, at=now) if final else folded
     return OrdersFolded(
         view=folded,
         changed=tuple(held[o] for o in settled.touched if o in held),
         ended=tuple(ended),
         booked=booked,
         adopted=tuple(settled.adopted),
+        costs={o.order: closed[o.order].cost for o in booked if o.order in closed},
     )
+
+
+def _closed(
+    closing: Mapping[OrderId, Holding],
+    booked: Iterable[OwnOrder],
+    forgotten: frozenset[OrderId],
+    view: View,
+    now: datetime,
+) -> dict[OrderId, Holding]:
+    """Return the ended orders of which nothing more is to come, with what they have cost."""
+    found = {order: holding for order, holding in closing.items() if order in forgotten}
+    for final in booked:
+        known = closing.get(final.order)
+        if known is not None:
+            over = min(known.ended_at or now, now)
+            found[final.order] = replace(known, cost=_cost(known, final, view, over))
+    return found
 
 
 def _first_use(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> bool:
@@ -149,11 +178,12 @@ def _take_listed(
             over = order_id in view.ended and not _is_back(order_id, view, read)
             if not order.expired and not over:
                 target = _adopting_target(order, so_far, view, policy) if policy.adopt else None
-                held[order_id] = _strangers(order, target, read, now)
+                held[order_id] = _strangers(order, target, view, read, now)
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, order, read)
-        updated = replace(updated, work=_more_work(known, updated, view))
+        cost = _cost(known, updated.order, view, now)
+        updated = replace(updated, work=_more_work(known, updated, view), cost=cost)
         if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
             target = _adopting_target(order, so_far, view, policy)
@@ -266,15 +296,21 @@ def _is_back(order: OrderId, view: View, read: OrdersRead) -> bool:
     return since is not None and read.started_at - since >= _SURELY_BACK
 
 
-def _strangers(order: OwnOrder, target: str | None, read: OrdersRead, now: datetime) -> Holding:
+def _strangers(
+    order: OwnOrder, target: str | None, view: View, read: OrdersRead, now: datetime
+) -> Holding:
     """Return the holding of an order that no intent explains: a person's, unless a target adopts it."""
-    return Holding(
+    # It may be one that was taken for ended: what was counted of it is counted.
+    before = view.closing.get(order.order)
+    holding = Holding(
         order=order,
         target=target,
         first_seen_at=read.started_at,
         last_seen_at=read.started_at,
         clock=_unknown_past(order, now),
+        cost=Cost() if before is None else before.cost,
     )
+    return replace(holding, cost=_cost(before or holding, order, view, now))
 
 
 def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
@@ -348,6 +384,19 @@ def _more_work(before: Holding, after: Holding, view: View) -> Work:
         price = max(price, before.order.price)
     counted = replace(before.work, gpus=gpus)
     return counted.charged(before.order.spend, after.order.spend, price)
+
+
+def _cost(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
+    """Return what an order has cost now that its bill was read, by the price that it had at most."""
+    prices = (order.price, before.order.price, before.work.dearest or order.price)
+    return before.cost.charged(
+        order,
+        view.rates,
+        dearest=max(price for price in prices if price.currency == order.price.currency),
+        percent=exposure.usual_fee_percent(view),
+        since=before.last_seen_at,
+        at=at,
+    )
 
 
 def _missing(holding: Holding, read: OrdersRead) -> Holding:

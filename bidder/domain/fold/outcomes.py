@@ -81,7 +81,7 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
     return replace(view.with_holding(updated), rules=rules, raises=raises, books=books)
 
 
-def withdrawn(view: View, order: OrderId) -> View:
+def withdrawn(view: View, order: OrderId, now: datetime | None = None) -> View:
     """Fold an accepted cancellation: the order is over, its final spend still to be read."""
     holding = view.holdings.get(order)
     if holding is None:
@@ -90,6 +90,7 @@ def withdrawn(view: View, order: OrderId) -> View:
         view.without_holding(order),
         ended={**view.ended, order: holding.order.server},
         unbooked=view.unbooked | {order},
+        closing={**view.closing, order: replace(holding, ended_at=now)},
     ).having_ended(holding)
 
 

@@ -16,7 +16,7 @@ from bidder.domain.money import Price
 from bidder.domain.policy import AdaptiveParams, Policy
 from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
-from bidder.domain.stances import Stance, walk_cost
+from bidder.domain.stances import Stance
 from bidder.domain.strategies import common
 
 # An offer that was displaced this recently still counts as running: its owner's work is at stake.
@@ -49,11 +49,7 @@ def _while_active(position: Position, needed: Price, worth: Price, now: datetime
     if position.price <= needed:
         return common.hold(position, Reason.WINNING)
     stance = position.stance
-    wait = 0.0 if position.opens_at is None else max((position.opens_at - now).total_seconds(), 0.0)
-    over = float(position.price.minus(needed).amount)
-    walk = walk_cost(over, float(position.usual_drop(now)), wait)
-    restart = float(worth.amount) * (position.target.restart / timedelta(days=1))
-    again = restart + float(position.creation_fee())
+    walk, again = common.ways_down(position, needed, now)
     enterable = needed <= _share(worth, stance.enter)
     if enterable and walk > stance.patience * again:
         return common.recreate(position, walk_cost=round(walk, 6), restart_cost=round(again, 6))

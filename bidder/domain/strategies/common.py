@@ -7,6 +7,7 @@ from bidder.domain.actions import Action, Decision, Fact, Reason, Reprice, Withd
 from bidder.domain.money import Price
 from bidder.domain.policy import Per, Policy
 from bidder.domain.positions import Position
+from bidder.domain.stances import walk_cost
 
 URGENT_CEILING = 90
 URGENT_REGAIN = 80
@@ -113,6 +114,20 @@ def recreate(position: Position, **more: Fact) -> Decision:
     return act(position, Reason.RECREATE, withdraw(position), urgency=URGENT_LOWER, toward=None, **more)
 
 
+def ways_down(position: Position, needed: Price, now: datetime) -> tuple[float, float]:
+    """Return what walking down to ``needed`` costs, and what a new order there does, in its currency.
+
+    The walk costs the area under its staircase, the wait for the clock included; a new order the work
+    that a restart loses, nothing where it cannot be valued, and the creation fee.
+    """
+    worth, opens_at = position.worth(), position.opens_at
+    wait = 0.0 if opens_at is None else max((opens_at - now).total_seconds(), 0.0)
+    over = float(position.price.minus(needed).amount)
+    walk = walk_cost(over, float(position.usual_drop(now)), wait)
+    lost = 0.0 if worth is None else float(worth.amount) * (position.target.restart / timedelta(days=1))
+    return walk, lost + float(position.creation_fee())
+
+
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
     """Return the decision for a bid that cannot be judged now; None where it can."""
     if position.book is None or not position.fresh(now, policy.pace.book_stale_after):
@@ -193,15 +208,16 @@ def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> De
     """Return how a bid above its ceiling comes down; None where it stands below.
 
     It is lowered, to ``wanted`` if that is lower still, when one step brings it home. Where that is
-    too far it is cancelled: setting a price that is still above the ceiling would be a bid the owner
-    forbade.
+    too far, or the server takes no bid so low, it is cancelled: setting a price that is still above the
+    ceiling would be a bid the owner forbade.
     """
     ceiling = position.ceiling
     if ceiling is None or position.price <= ceiling:
         return None
     excess = position.price.minus(ceiling)
     far = excess.amount > ceiling.amount * _WALKABLE_EXCESS
-    if far:
+    nowhere = position.floor is not None and position.floor > ceiling
+    if far or nowhere:
         return act(
             position,
             Reason.ABOVE_CEILING,

@@ -18,6 +18,8 @@ from builders import (
     seen,
     usd,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.domain.bids import clock, facing, repriced
 
 from bidder.domain import planning
@@ -25,6 +27,7 @@ from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
 from bidder.domain.market import Offer
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import (
+    AdaptiveParams,
     AutopilotParams,
     AutospottingParams,
     MinBidParams,
@@ -35,6 +38,7 @@ from bidder.domain.policy import (
     TrackRecreateParams,
 )
 from bidder.domain.price_rules import LoweringClock, StepSample
+from bidder.domain.stances import walk_cost
 from bidder.domain.view import Created
 
 TENTH = tuple(
@@ -145,6 +149,38 @@ def test_the_factor_says_how_many_restarts_a_walk_may_cost() -> None:
         for factor in (4.0, 5.0)
     }
     assert taken == {4.0: Reason.RECREATE, 5.0: Reason.MARK_DOWN}
+
+
+@given(
+    price=st.integers(12, 49).map(lambda tenths: usd(f"{tenths / 10}")),
+    waits=st.integers(0, 599),
+    fee=st.integers(0, 10).map(lambda cents: Decimal(cents) / 100),
+)
+def test_both_ways_down_are_reckoned_alike_by_whoever_compares_them(
+    price: Price, waits: int, fee: Decimal
+) -> None:
+    """The staircase from here to the floor, and what a restart and a creation cost, in both rules."""
+    holding = make_holding(price=price, clock=clock(600 - waits))
+    found = [
+        facing(
+            mine(price, active=True),
+            holding=holding,
+            params=params,
+            steps=TENTH,
+            creation_fee_usd=fee,
+        )
+        for params in (TrackRecreateParams(factor=0.0), AdaptiveParams())
+    ]
+
+    assert found[0].reason is Reason.RECREATE
+    over = float(price.amount) - 1
+    # A staircase of whole steps: rounding may make it one step shorter.
+    walk, step = walk_cost(over, 0.1, float(waits)), over / 2 * 600 / 86400
+    told = [d.facts for d in found if d.reason is Reason.RECREATE]
+    assert all(facts["walk_cost"] == told[0]["walk_cost"] for facts in told)
+    assert all(facts["restart_cost"] == told[0]["restart_cost"] for facts in told)
+    assert told[0]["walk_cost"] == pytest.approx(walk, abs=step + 1e-6)
+    assert told[0]["restart_cost"] == pytest.approx(5 * 6 / 1440 + float(fee), abs=1e-6)
 
 
 def test_nothing_is_cancelled_that_could_not_be_created_again() -> None:

@@ -11,8 +11,8 @@ from unit.domain.worlds import policies, views
 from bidder.domain import planning
 from bidder.domain.actions import PlaceBid
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import Per, Rails, Renewal, Requirements
-from bidder.domain.worst_case import CEILINGS, MAX_ORDERS, MAX_USD_PER_DAY, worst_case
+from bidder.domain.policy import Budget, Per, Rails, Renewal, Requirements
+from bidder.domain.worst_case import BUDGET, CEILINGS, MAX_ORDERS, MAX_USD_PER_DAY, worst_case
 
 
 def test_every_slot_at_its_ceiling() -> None:
@@ -102,3 +102,10 @@ def test_rates_of_the_moment_are_used() -> None:
     dearer = Rates({Currency.BTC: Decimal(100_000)})
     assert worst_case(policy, view.rates).usd == Decimal(5)
     assert worst_case(policy, dearer).usd == Decimal(10)
+
+
+def test_a_daily_budget_bounds_a_day() -> None:
+    """However high the ceilings are."""
+    policy = make_policy(make_target(want=9), budget=Budget(usd_per_day=Decimal(7)))
+    worst = worst_case(policy, RATES)
+    assert (worst.usd, worst.bounded_by) == (Decimal(7), BUDGET)
