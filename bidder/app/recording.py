@@ -28,6 +28,8 @@ _SNAPSHOT_EVERY = timedelta(seconds=5)
 
 # How often a book that stays as it is gets noted all the same: so long it is known to have stood.
 _CONFIRM_EVERY = timedelta(minutes=5)
+# A marketplace's servers come and go for months; so many are read within five minutes at one a second.
+_MANY_BOOKS = 300
 
 _T = TypeVar("_T")
 Subject = tuple[str | None, int | None, int | None]
@@ -81,8 +83,14 @@ class Recorder:
             self.said, self.kept = said, after
             self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
-                self.books[book.server] = book
+                self._remember(book)
         _log(report, news, policy, self.unread)
+
+    def _remember(self, book: BookRecord) -> None:
+        """Keep a book to compare the next one with; one that is due anyhow is compared with nothing."""
+        if len(self.books) >= _MANY_BOOKS:
+            self.books = {s: b for s, b in self.books.items() if book.at - b.at < _CONFIRM_EVERY}
+        self.books[book.server] = book
 
     def _log_budgets(self, shown: list[dict[str, Any]]) -> None:
         """Log each budget that is free, paced or spent since now."""

@@ -148,7 +148,9 @@ class Growth:
         app = self._day.app
         if app is None:
             return
-        most = _OBJECTS + _OBJECTS_EACH * known_things(app.trader.view)
+        # What was last read, written and asked of a server is kept until there are many of them.
+        things = known_things(app.trader.view) + len(app.trader.recorder.books)
+        most = _OBJECTS + _OBJECTS_EACH * things
         found = objects(app, apart={id(each) for each in self._apart()})
         if found > most:
             self._day.watch.violated("size", f"the daemon holds {found} objects, more than {most}")

@@ -29,7 +29,7 @@ CONFIRM_EVERY = timedelta(minutes=5)
 GAP = timedelta(minutes=10)
 
 # Orders come and go for years; what is forgotten here is looked up again in the database.
-_REMEMBERED = 20_000
+_REMEMBERED = 2_000
 
 # Built once: making a statement costs as much as running it.
 _INSERT_DECISION = insert(tables.decisions)

@@ -20,7 +20,6 @@ from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
 from bidder.domain import evidence, fold, guard, intents, planning, price_rules
 from bidder.domain.actions import Decision, Reason, RentOnDemand
-from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, OrdersRead, Verdict
 from bidder.domain.money import Price
 from bidder.domain.policy import Ceiling, Policy
@@ -257,7 +256,7 @@ def hoard_in_the_daemon(patch: Patch) -> None:
 
     def hoarding(self: recording.Recorder, report: Any, *others: Any, **named: Any) -> None:
         original(self, report, *others, **named)
-        self.books[ServerId(10**9 + report.pass_id)] = report
+        vars(named["store"]).setdefault("hoard", []).append(report)
 
     patch.setattr(recording.Recorder, "record", hoarding)
 
