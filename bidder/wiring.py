@@ -23,7 +23,7 @@ from bidder.domain.notices import Receiver
 from bidder.domain.policy import Mode, Policy
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
-from bidder.notify.sending import Notifier, build_notifier
+from bidder.notify.sending import Notifier, Slots, build_notifier, check_addresses
 from bidder.store.engine import open_engine, sqlite_file
 from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
@@ -305,8 +305,10 @@ async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]
 
 def build_notifiers(settings: Settings) -> tuple[tuple[Receiver, Notifier], ...]:
     """Return the way to every receiver of notices; raises ConfigError where one cannot be."""
+    check_addresses(settings.receivers, file=str(settings.path))
+    slots = Slots()
     return tuple(
-        (receiver, build_notifier(receiver, file=str(settings.path), secrets=settings.secret_values))
+        (receiver, build_notifier(receiver, secrets=settings.secret_values, slots=slots))
         for receiver in settings.receivers
     )
 

@@ -32,7 +32,7 @@ class Courier:
         for each in self._rounds:
             each.put(notice)
 
-    def close(self, patience_seconds: float = 2.0) -> int:
+    def close(self, patience_seconds: float = 4.0) -> int:
         """Give what waits a short moment to go out; return how many notices were lost in all."""
         deadline = time.monotonic() + patience_seconds
         for each in self._rounds:
