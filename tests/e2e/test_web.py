@@ -50,7 +50,7 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
     """Alive at once, ready once it trades; the scrape, the status and the documents agree."""
     port = free_port()
     with sim("--speed", "20") as root:
-        more = f"web: {{listen: '127.0.0.1:{port}'}}"
+        more = f"web: {{listen: '127.0.0.1:{port}'}}\nrails: {{max_usd_if_unattended: 9000}}"
         config, log = write_config(tmp_path, root, more=more), tmp_path / "log"
         with daemon(config, log) as process:
             wait_for(lambda: get(port, "/healthz")[0] == 200, of="a sign of life")
@@ -63,12 +63,15 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             _agrees_with_the_documents(set(samples))
             assert samples["bidder_servers_wanted"] == {("ada",): 2, ("ampere",): 3}
             assert samples["bidder_ready"] == {(): 1}
+            assert samples["bidder_unattended_limit_usd"] == {(): 9000}
+            assert 0 < samples["bidder_unattended_usd"][()] <= 9000
             assert samples["bidder_paying_usd_per_day"][()] > 0
             assert samples["bidder_requests_total"]["create_order", "ok"] >= 1
             assert samples["bidder_pass_seconds_count"][()] == samples["bidder_passes_total"][()]
             assert samples["bidder_store_commit_seconds_count"][()] > 0
             assert sum(samples["bidder_decisions"].values()) >= 2
 
+            assert "could still be spent (limit 9000 USD)." in get(port, "/")[1]
             page, shown = get(port, "/")[1], bidder("status", "-c", str(config), "--json").document
             for target in shown["targets"]:
                 assert f"<h2>{target['name']}: " in page
