@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -69,7 +69,8 @@ class Mishaps:
 
     def sent(self, lost: int, now: datetime) -> None:
         """Note that a message got there; ``lost`` are all that ever did not."""
-        over = self._repeats.over(now)
+        # The next message may be a day away: that this one got there is said now.
+        over = self._repeats.over(now, after=timedelta(0))
         if over is not None:
             log.info(
                 "notices.recovered",
