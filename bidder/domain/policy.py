@@ -328,7 +328,7 @@ class Rails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often things are read when nothing presses, and when idleness becomes loud."""
+    """How often things are read, and when idleness becomes loud; what comes first: ``domain.agenda``."""
 
     marketplace_every: timedelta = timedelta(seconds=60)
     book_every: timedelta = timedelta(seconds=1)
