@@ -48,7 +48,7 @@ _TOP = (
 _RETENTION = (
     Key("retention", "section", NONE, "how long the history is kept; orders and what they cost stay for good"),
     Key("retention.raw", "duration", "`14d`", "every change of a server's bids, of rates and balances, and every decision; 2 days at least"),
-    Key("retention.inputs", "duration", "`3d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
+    Key("retention.inputs", "duration", "`1d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
     Key("retention.hourly", "duration or `forever`", "`365d`", "one summary per hour and server, and per hour and strategy"),
     Key("retention.daily", "duration or `forever`", "`forever`", "the same per day"),
 )  # fmt: skip

@@ -347,7 +347,7 @@ class Retention:
     """
 
     raw: timedelta = timedelta(days=14)
-    inputs: timedelta = timedelta(days=3)
+    inputs: timedelta = timedelta(days=1)
     hourly: timedelta | None = timedelta(days=365)
     daily: timedelta | None = None
 

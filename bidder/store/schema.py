@@ -25,9 +25,9 @@ from bidder.errors import (
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
-HEAD = "0006"
+HEAD = "0007"
 # Every revision from which an upgrade leads there, oldest first.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 _VERSION_TABLE = "alembic_version"
 # A whole-file check takes some milliseconds per MB; of a larger file only the schema is read.
