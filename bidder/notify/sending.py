@@ -22,6 +22,8 @@ _SCHEMA = 1
 _DELIVER = (sys.executable, "-P", "-m", "bidder.notify.deliver")
 # Each attempt to connect or read takes apprise some seconds at most; it makes few of them.
 _DELIVER_SECONDS = 30.0
+# Whether addresses are understood is asked before trading begins, which must not wait for long.
+_CHECK_SECONDS = 15.0
 # What Python, proxies and certificates go by; never a token.
 _DELIVER_INHERITS = (
     *(
@@ -78,7 +80,8 @@ def check_addresses(receivers: Sequence[Receiver], *, file: str) -> None:
     if not asked:
         return
     try:
-        known = _ask({"understand": [receiver.address for receiver in asked]})["understood"]
+        question = {"understand": [receiver.address for receiver in asked]}
+        known = _ask(question, timeout_seconds=_CHECK_SECONDS)["understood"]
     except Undelivered:
         return
     for receiver, understood in zip(asked, known, strict=True):
@@ -136,7 +139,7 @@ class AppriseNotifier:
         return text
 
 
-def _ask(asked: dict[str, Any]) -> dict[str, Any]:
+def _ask(asked: dict[str, Any], *, timeout_seconds: float = _DELIVER_SECONDS) -> dict[str, Any]:
     """Return what a process with apprise answers; raises Undelivered where there is no answer.
 
     The address goes over its input: arguments and environment can be read by others.
@@ -145,7 +148,7 @@ def _ask(asked: dict[str, Any]) -> dict[str, Any]:
         ended = run_program(
             _DELIVER,
             json.dumps(asked).encode(),
-            timeout_seconds=_DELIVER_SECONDS,
+            timeout_seconds=timeout_seconds,
             most_output=65536,
             hears_errors=False,
             inherits=_DELIVER_INHERITS,
@@ -154,7 +157,7 @@ def _ask(asked: dict[str, Any]) -> dict[str, Any]:
         problem = getattr(exc, "strerror", None) or type(exc).__name__
         raise Undelivered(f"the process that sends could not be started: {problem}") from None
     if ended.code is None:
-        raise Undelivered(f"took longer than {_DELIVER_SECONDS:g} seconds and was ended")
+        raise Undelivered(f"took longer than {timeout_seconds:g} seconds and was ended")
     try:
         answer: dict[str, Any] = json.loads(ended.output)
     except ValueError:

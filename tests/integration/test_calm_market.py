@@ -1,6 +1,6 @@
 """How often the marketplace is read, by whether it is looked at for something."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from virtual import begin
@@ -10,7 +10,8 @@ from bidder.app.report import PassReport
 
 def test_the_marketplace_is_read_five_times_as_rarely_when_nothing_is_wanted_of_it() -> None:
     """While servers are missing each `marketplace_every`, afterwards each fifth time, as documented."""
-    day, reads = begin(seed=3, rivals=False), []
+    day = begin(seed=3, rivals=False)
+    reads: list[datetime] = []
 
     def note(report: PassReport) -> None:
         reads.extend(call.sent_at for call in report.calls if call.endpoint == "marketplace")

@@ -36,10 +36,10 @@ def test_an_exchange_that_fails_every_second_read_writes_few_lines() -> None:
     real, turns = day.exchange.handle, cycle((True, False))
     failures = 0
 
-    def flapping(request: Request, at: datetime) -> Answer:
+    def flapping(request: Request, now: datetime) -> Answer:
         nonlocal failures
         if request.method != "GET" or next(turns):
-            return real(request, at)
+            return real(request, now)
         failures += 1
         return Answer(status=502, body=b"<html>")
 
