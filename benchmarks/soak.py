@@ -80,6 +80,8 @@ def _database(found: dict[str, Any]) -> Iterator[Figure]:
     )
     if not last["tables"] or last["day"] <= first["day"]:
         return
+    # The write-ahead log and free pages: they do not grow with the days.
+    beside = last["database_mb"] - sum(last["tables"].values()) / _MB
     for day in _EXTRAPOLATED_TO:
         if day <= days:
             continue
@@ -88,10 +90,10 @@ def _database(found: dict[str, Any]) -> Iterator[Figure]:
         largest = sorted(tables.items(), key=lambda each: -each[1])[:6]
         yield _figure(
             f"database on day {day:.0f}, extrapolated",
-            sum(tables.values()) / _MB,
+            sum(tables.values()) / _MB + beside,
             "MB",
             60.0,
-            note="by each table's growth and retention: "
+            note=f"by each table's growth and retention, and {beside:.1f} of log and free pages: "
             + ", ".join(f"{name} {size / _MB:.1f}" for name, size in largest),
         )
 
@@ -134,8 +136,10 @@ def _figure(
 
 
 def _warm(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the samples after the start; of a run that is shorter than that, all but the first."""
-    return [s for s in samples if s["day"] >= _WARM_FROM_DAY] or samples[1:]
+    """Return the samples after the start; of a run that is hardly longer than it, all but the first."""
+    if samples[-1]["day"] < 2 * _WARM_FROM_DAY:
+        return samples[1:]
+    return [s for s in samples if s["day"] >= _WARM_FROM_DAY]
 
 
 def _slope(points: list[tuple[float, float]]) -> float:
