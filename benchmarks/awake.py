@@ -1,14 +1,22 @@
-"""The daemon as it is run: a process of its own, real HTTP, normal speed, for twenty minutes."""
+"""The daemon as it is run: a process of its own, real HTTP, normal speed, for twenty minutes.
+
+With its pages, which are scraped every fifteen seconds, and with one receiver of notices on loopback.
+"""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import yaml
 
 from benchmarks.figures import Figure
@@ -23,8 +31,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def run(*, quick: bool, real_minutes: float | None = None) -> Iterator[Figure]:
     """Yield the share of a core that fifty targets take, and what the process holds meanwhile."""
     minutes = real_minutes if real_minutes is not None else _QUICK_MINUTES if quick else _MINUTES
-    with exchange() as (root, token), tempfile.TemporaryDirectory() as folder:
-        config = _config(Path(folder), root)
+    with (
+        exchange() as (root, token),
+        _receiver() as (receiver, got),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        port = _free_port()
+        config = _config(Path(folder), root, port=port, receiver=receiver)
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "bidder.cli.main", "run", "-c", str(config)],
@@ -33,11 +46,14 @@ def run(*, quick: bool, real_minutes: float | None = None) -> Iterator[Figure]:
                 stderr=log,
             )
             try:
-                found = _watched(process.pid, minutes * 60)
+                found = _watched(process.pid, minutes * 60, port)
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
-    note = f"{_TARGETS} targets, {_SERVERS} servers, {minutes:g} minutes at normal speed"
+    note = (
+        f"{found['held']:.0f} of {_TARGETS} targets held at the end, {_SERVERS} servers, {minutes:g}"
+        f" minutes at normal speed, pages scraped, {len(got)} messages sent"
+    )
     yield Figure(
         name="awake: share of one core",
         measured=found["cpu"] * 100,
@@ -46,7 +62,8 @@ def run(*, quick: bool, real_minutes: float | None = None) -> Iterator[Figure]:
         better="less",
         baseline=None,
         baseline_is="",
-        note=f"{note}; the start took {found['start']:.1f} s of the processor more",
+        note=f"{note}; the start took {found['start']:.1f} s of the processor more, the processes"
+        f" that send notices {found['children'] * 100:.1f} % of a core",
     )
     yield Figure(
         name="awake: peak memory",
@@ -70,24 +87,73 @@ def run(*, quick: bool, real_minutes: float | None = None) -> Iterator[Figure]:
     )
 
 
-def _watched(pid: int, seconds: float) -> dict[str, float]:
+@contextmanager
+def _receiver() -> Iterator[tuple[str, list[int]]]:
+    """Yield the address of a service that takes every message, and the sizes of those it got."""
+    got: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"json://127.0.0.1:{server.server_address[1]}/", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _watched(pid: int, seconds: float, port: int) -> dict[str, float]:
     time.sleep(10)  # the start is paid once
-    began, before = time.monotonic(), _processor_seconds(pid)
-    time.sleep(seconds / 4)
+    began, (before, children) = time.monotonic(), _processor_seconds(pid)
+    _scrape_until(began + seconds / 4, port)
     descriptors = _descriptors(pid)
-    time.sleep(max(0.0, began + seconds - time.monotonic()))
-    spent = _processor_seconds(pid) - before
+    held = _scrape_until(began + seconds, port)
+    spent, theirs = _processor_seconds(pid)
+    took = time.monotonic() - began
     return {
         "start": before,
-        "cpu": spent / (time.monotonic() - began),
+        "cpu": (spent - before) / took,
+        "children": (theirs - children) / took,
         "peak_mb": _peak_mb(pid),
         "descriptors": _descriptors(pid) - descriptors,
+        "held": held,
     }
 
 
-def _processor_seconds(pid: int) -> float:
+def _scrape_until(moment: float, port: int) -> float:
+    """Scrape as Prometheus would; return how many servers run by the last answer."""
+    held = 0.0
+    while (left := moment - time.monotonic()) > 0:
+        with suppress(httpx.HTTPError):
+            held = _running(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+        time.sleep(min(left, 15.0))
+    return held
+
+
+def _running(text: str) -> float:
+    lines = [line for line in text.splitlines() if line.startswith("bidder_positions{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if 'state="running"' in line)
+
+
+def _processor_seconds(pid: int) -> tuple[float, float]:
+    """Return what a process has used, and what its ended children have."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    own, theirs = (int(fields[at]) + int(fields[at + 1]) for at in (11, 13))
+    return own / _TICKS, theirs / _TICKS
 
 
 def _descriptors(pid: int) -> int:
@@ -99,7 +165,7 @@ def _peak_mb(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def _config(folder: Path, root: str) -> Path:
+def _config(folder: Path, root: str, *, port: int, receiver: str) -> Path:
     """Write a configuration of fifty strategies that share one marketplace by the server's number."""
     numbers = sorted(listing.server_id for listing in generate(1, _SERVERS).listings)
     document = {
@@ -108,6 +174,8 @@ def _config(folder: Path, root: str) -> Path:
         "account": {"name": "bench", "token_env": "BENCH_TOKEN"},
         "database": "bench.db",
         "pace": {"marketplace_every": "5m"},
+        "web": {"listen": f"127.0.0.1:{port}"},
+        "notices": [{"to": receiver}],
         "rails": {"max_creations_per_hour": 120},
         "strategies": [
             {

@@ -24,7 +24,7 @@ from bidder.domain.policy import Mode, Policy
 from bidder.errors import ConfigError, LeaseHeld, StoreUnusable
 from bidder.exchange.client import ExchangeClient, open_http
 from bidder.exchange.limiter import Limiter
-from bidder.notify.sending import Notifier, build_notifier
+from bidder.notify.sending import Notifier, Slots, build_notifier, check_addresses
 from bidder.store.engine import open_engine, sqlite_file
 from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
@@ -331,8 +331,10 @@ def build_notifiers(settings: Settings) -> tuple[tuple[Receiver, Notifier], ...]
 
     A receiver whose address was left out (``Settings.unresolved``) has no way.
     """
+    check_addresses(settings.receivers, file=str(settings.path))
+    slots = Slots()
     return tuple(
-        (receiver, build_notifier(receiver, file=str(settings.path), secrets=settings.secret_values))
+        (receiver, build_notifier(receiver, secrets=settings.secret_values, slots=slots))
         for receiver in settings.receivers
         if receiver.address is not None or receiver.command
     )

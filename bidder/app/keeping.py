@@ -17,8 +17,6 @@ from bidder.repeats import Repeats
 from bidder.store.lease import LEASE_TTL, Lease
 
 _OVERDUE = LEASE_TTL / 2
-# Renewed without a failure for so long, the trouble is over.
-_STEADY = timedelta(minutes=10)
 
 log = structlog.get_logger("bidder")
 
@@ -72,7 +70,7 @@ class Keeper:
                 )
             return
         # A database that fails now and then for days is one trouble, not a new one each time.
-        over = self._failing.over(self.clock.now(), after=_STEADY)
+        over = self._failing.over(self.clock.now())
         if over is not None:
             seconds = round(over[1].total_seconds())
             log.info("lease.renewal_recovered", failures=over[0], seconds=seconds)

@@ -6,7 +6,6 @@ its natural place in ``Carriers``: the pages that a token guards, a receiver of 
 reached and quotes its own address, a database server whose URL holds a password and that is gone.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,8 +24,8 @@ from bidder.domain.notices import Event, Level, Notice, Receiver
 from bidder.domain.policy import Launch, Policy
 from bidder.errors import BidderError
 from bidder.notify.courier import Mishaps
-from bidder.notify.sending import Notifier, Undelivered
-from bidder.wiring import App, build_notifiers, open_database
+from bidder.notify.sending import AppriseNotifier, Notifier, Undelivered
+from bidder.wiring import App, open_database
 
 # In each of them, and in nothing else: one search finds whichever it is.
 MARK = "canary"
@@ -44,7 +43,6 @@ PLANTED = {
 }
 TOKEN = PLANTED["token"]
 CANARIES = tuple(PLANTED.values())
-_SCHEMA = "chaosvoid"
 
 
 def launch_of(image: str) -> Launch:
@@ -84,8 +82,13 @@ class Carriers:
 
     def __post_init__(self) -> None:
         """Find the way to the receiver of notices, as the daemon's start does."""
-        _teach_apprise()
-        self.ways = build_notifiers(self.settings)
+        secrets = self.settings.secret_values
+        self.ways = tuple(
+            # Without the process that apprise is loaded in: what it answers is what matters here.
+            (receiver, AppriseNotifier(receiver.address, secrets=secrets, ask=_refuses))
+            for receiver in self.settings.receivers
+            if receiver.address is not None
+        )
 
     def shown(self) -> Iterator[tuple[str, str]]:
         """Yield what the configuration shows of itself where it is printed or hashed."""
@@ -134,35 +137,6 @@ class Carriers:
         return "\n".join(said)
 
 
-def _teach_apprise() -> None:
-    """Give apprise a service that takes nothing and complains with its whole address."""
-    with warnings.catch_warnings():
-        # As in bidder.notify: its plugins use modules that Python is about to drop.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from apprise import NotifyBase
-        from apprise.manager_plugins import NotificationManager
-
-        manager: Any = NotificationManager  # without types
-        if _SCHEMA in manager():
-            return
-    base: Any = NotifyBase
-
-    class Refusing(base):  # type: ignore[misc]  # the same
-        service_name = "Chaos"
-        protocol = _SCHEMA
-        templates = ("{schema}://",)
-
-        @staticmethod
-        def parse_url(url: str) -> dict[str, Any]:
-            found: dict[str, Any] = base.parse_url(url, verify_host=False)
-            return {**found, "address": url}
-
-        def __init__(self, address: str, **named: Any) -> None:
-            super().__init__(**named)
-            self._address = address
-
-        def send(self, *_: Any, **__: Any) -> bool:
-            self.logger.warning("no answer from %s", self._address)
-            return False
-
-    manager().add(Refusing, schemas=_SCHEMA)
+def _refuses(message: dict[str, Any]) -> dict[str, Any]:
+    """Answer as a service that takes nothing and complains with its whole address."""
+    return {"sent": False, "error": f"no answer from {message['to']}"}

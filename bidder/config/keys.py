@@ -48,7 +48,7 @@ _TOP = (
 _RETENTION = (
     Key("retention", "section", NONE, "how long the history is kept; orders and what they cost stay for good"),
     Key("retention.raw", "duration", "`14d`", "every change of a server's bids, of rates and balances, and every decision; 2 days at least"),
-    Key("retention.inputs", "duration", "`3d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
+    Key("retention.inputs", "duration", "`1d`", "what each strategy was asked for its decisions, for `bidder replay --verify`; the newest 20,000 at most"),
     Key("retention.hourly", "duration or `forever`", "`365d`", "one summary per hour and server, and per hour and strategy"),
     Key("retention.daily", "duration or `forever`", "`forever`", "the same per day, and what each day cost [against the optimum](report.md)"),
 )  # fmt: skip
@@ -76,8 +76,8 @@ def _budget(at: str, whose: str) -> tuple[Key, ...]:
 
 
 _PACE = (
-    Key("pace", "section", NONE, "how often things are read when nothing presses"),
-    Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time"),
+    Key("pace", "section", NONE, "how often things are read; the exchange takes one request per second, and what presses comes first"),
+    Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time, while a target lacks a server or one is too dear, lost or unavailable; five times as rarely while every target has what it wants"),
     Key("pace.orders_every", "duration", "`30s`", "reading the own orders"),
     Key("pace.wallets_every", "duration", "`10m`", "reading the balances"),
     Key("pace.book_stale_after", "duration", "`10s`", "age at which a server's bids are read again before acting on them"),

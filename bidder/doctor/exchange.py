@@ -181,11 +181,16 @@ def clock(case: Case) -> Finding:
     if lead is None or stale:
         if jumps:
             return _jumped(case, jumps, details, facts)
+        good = readings.latest_good
+        dateless = good is not None and case.now - good <= _LATELY
         return Finding(
             name="clock",
             state=State.UNKNOWN,
             finding="No answer of the exchange has told the time lately.",
-            remedy="see the finding about the exchange; its `Date` header is what tells",
+            remedy="its answers carry no `Date`, by which it would be told; make sure that the network"
+            " sets this machine's clock: `timedatectl`"
+            if dateless
+            else "see the finding about the exchange; the `Date` of its answers is what tells",
             details=details,
             facts=facts,
         )

@@ -357,7 +357,7 @@ class Rails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often things are read when nothing presses, and when idleness becomes loud."""
+    """How often things are read, and when idleness becomes loud; what comes first: ``domain.agenda``."""
 
     marketplace_every: timedelta = timedelta(seconds=60)
     book_every: timedelta = timedelta(seconds=1)
@@ -376,7 +376,7 @@ class Retention:
     """
 
     raw: timedelta = timedelta(days=14)
-    inputs: timedelta = timedelta(days=3)
+    inputs: timedelta = timedelta(days=1)
     hourly: timedelta | None = timedelta(days=365)
     daily: timedelta | None = None
 

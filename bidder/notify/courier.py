@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -37,7 +37,7 @@ class Courier:
         """Return how many notices wait, or were lost ever: zero means that all got there."""
         return sum(each.unsent() for each in self._rounds)
 
-    def close(self, patience_seconds: float = 2.0) -> int:
+    def close(self, patience_seconds: float = 4.0) -> int:
         """Give what waits a short moment to go out; return how many notices were lost in all."""
         deadline = time.monotonic() + patience_seconds
         for each in self._rounds:
@@ -74,7 +74,8 @@ class Mishaps:
 
     def sent(self, lost: int, now: datetime) -> None:
         """Note that a message got there; ``lost`` are all that ever did not."""
-        over = self._repeats.over(now)
+        # The next message may be a day away: that this one got there is said now.
+        over = self._repeats.over(now, after=timedelta(0))
         if over is not None:
             log.info(
                 "notices.recovered",

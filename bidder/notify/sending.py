@@ -1,26 +1,44 @@
 """The two ways to tell the owner: an address that apprise understands, and a program of the owner's.
 
-Both are called in a thread of their own and may take their time; both return in the end.
+Both are called in a thread of their own and may take their time; both return in the end. Apprise is
+loaded by a short-lived process only: in the daemon it would take 16 MB for as long as that runs.
 """
 
 import json
-import logging
-import os
-import selectors
-import signal
-import subprocess
-import time
-import warnings
-from contextlib import suppress
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC
-from typing import IO, Any, Protocol, Self
+from typing import Any, Protocol
 
 from bidder.domain.notices import Level, Notice, Receiver
 from bidder.errors import ConfigError
+from bidder.notify.programs import run_program
 
 _MOST_OUTPUT = 2000
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 _SCHEMA = 1
+# ``-P``: what lies in the folder where the daemon runs is no module of ours.
+_DELIVER = (sys.executable, "-P", "-m", "bidder.notify.deliver")
+# Each attempt to connect or read takes apprise some seconds at most; it makes few of them.
+_DELIVER_SECONDS = 30.0
+# Whether addresses are understood is asked before trading begins, which must not wait for long.
+_CHECK_SECONDS = 15.0
+# What Python, proxies and certificates go by; never a token.
+_DELIVER_INHERITS = (
+    *(
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUTF8",
+        "LD_LIBRARY_PATH",
+        "LC_CTYPE",
+    ),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+_TYPES = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
 
 
 class Undelivered(Exception):
@@ -35,16 +53,46 @@ class Notifier(Protocol):
         ...
 
 
-def build_notifier(receiver: Receiver, *, file: str, secrets: tuple[str, ...] = ()) -> Notifier:
-    """Return the way to a receiver; ``secrets`` are blacked out in what goes wrong on it.
+class Slots:
+    """How many processes may deliver at once: each takes some 45 MB while it lives."""
 
-    Raises:
-        ConfigError: the address is none that apprise understands.
-    """
+    def __init__(self, most: int = 2) -> None:
+        """Let ``most`` deliver at once; who comes later waits."""
+        self.free = threading.BoundedSemaphore(most)
+
+
+def build_notifier(
+    receiver: Receiver, *, secrets: tuple[str, ...] = (), slots: Slots | None = None
+) -> Notifier:
+    """Return the way to a receiver; ``secrets`` are blacked out in what goes wrong on it."""
     if receiver.command:
         return CommandHook(receiver.command, timeout_seconds=receiver.timeout.total_seconds())
     assert receiver.address is not None
-    return AppriseNotifier(receiver.address, receiver=receiver, file=file, secrets=secrets)
+    return AppriseNotifier(receiver.address, secrets=secrets, slots=slots)
+
+
+def check_addresses(receivers: Sequence[Receiver], *, file: str) -> None:
+    """Refuse the first address that apprise does not understand; raises ConfigError.
+
+    Where that cannot be asked at this moment nothing is refused: the first notice will say so.
+    """
+    asked = [receiver for receiver in receivers if receiver.address is not None]
+    if not asked:
+        return
+    try:
+        question = {"understand": [receiver.address for receiver in asked]}
+        known = _ask(question, timeout_seconds=_CHECK_SECONDS)["understood"]
+    except Undelivered:
+        return
+    for receiver, understood in zip(asked, known, strict=True):
+        if not understood:
+            raise ConfigError(
+                "is no address that apprise understands",
+                file=file,
+                line=receiver.line,
+                key=receiver.place,
+                remedy="write one such as mailto://user:password@example.com or tgram://TOKEN/CHAT",
+            )
 
 
 def as_json(notice: Notice) -> dict[str, Any]:
@@ -64,49 +112,35 @@ def as_json(notice: Notice) -> dict[str, Any]:
 class AppriseNotifier:
     """Sends through apprise: mail, Telegram, Slack, a webhook, and a hundred more."""
 
-    def __init__(self, address: str, *, receiver: Receiver, file: str, secrets: tuple[str, ...]) -> None:
-        """Understand the address; raises ConfigError."""
-        with warnings.catch_warnings():
-            # Its plugins use modules that Python is about to drop; the owner can do nothing about it.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._understand(address, receiver=receiver, file=file, secrets=secrets)
-
-    def _understand(
-        self, address: str, *, receiver: Receiver, file: str, secrets: tuple[str, ...]
+    def __init__(
+        self,
+        address: str,
+        *,
+        secrets: tuple[str, ...] = (),
+        slots: Slots | None = None,
+        ask: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
-        import apprise
+        """Prepare for one address, which is not looked at before the first notice.
 
-        # Its own log may quote addresses; what matters of it is in the error that is raised here.
-        logging.getLogger("apprise").propagate = False
+        ``ask`` carries the message and returns how it went; None: a process with apprise does.
+        """
+        self._address = address
+        self._ask = ask or _ask
+        self._slots = slots
         self._secrets = sorted({address, *secrets}, key=len, reverse=True)
-        self._types = {
-            Level.INFO: apprise.NotifyType.INFO,
-            Level.WARNING: apprise.NotifyType.WARNING,
-            Level.URGENT: apprise.NotifyType.FAILURE,
-        }
-        self._apprise = apprise.Apprise()
-        if not self._apprise.add(address):
-            raise ConfigError(
-                "is no address that apprise understands",
-                file=file,
-                line=receiver.line,
-                key=receiver.place,
-                remedy="write one such as mailto://user:password@example.com or tgram://TOKEN/CHAT",
-            )
 
     def send(self, notice: Notice) -> None:
         """Deliver the notice; raises Undelivered."""
-        with _Overheard() as heard:
-            try:
-                done = self._apprise.notify(
-                    title=f"bidder: {notice.title}",
-                    body=notice.text or notice.title,
-                    notify_type=self._types[notice.level],
-                )
-            except Exception as exc:  # noqa: BLE001 - a plugin's own failure must not end the thread
-                raise Undelivered(self._blacked_out(_told(exc))) from None
-        if not done:
-            raise Undelivered(self._blacked_out(heard.last or "the service did not take it"))
+        message = {
+            "to": self._address,
+            "title": f"bidder: {notice.title}",
+            "body": notice.text or notice.title,
+            "type": _TYPES[notice.level],
+        }
+        with nullcontext() if self._slots is None else self._slots.free:
+            answer = self._ask(message)
+        if not answer["sent"]:
+            raise Undelivered(self._blacked_out(answer["error"]))
 
     def _blacked_out(self, text: str) -> str:
         for secret in self._secrets:
@@ -114,27 +148,30 @@ class AppriseNotifier:
         return text
 
 
-def _told(exc: Exception) -> str:
-    text = " ".join(str(exc).split())
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+def _ask(asked: dict[str, Any], *, timeout_seconds: float = _DELIVER_SECONDS) -> dict[str, Any]:
+    """Return what a process with apprise answers; raises Undelivered where there is no answer.
 
-
-class _Overheard(logging.Handler):
-    """Keeps the last warning that apprise logs while the block lasts, in whichever thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
-
-    def __enter__(self) -> Self:
-        logging.getLogger("apprise").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
+    The address goes over its input: arguments and environment can be read by others.
+    """
+    try:
+        ended = run_program(
+            _DELIVER,
+            json.dumps(asked).encode(),
+            timeout_seconds=timeout_seconds,
+            most_output=65536,
+            hears_errors=False,
+            inherits=_DELIVER_INHERITS,
+        )
+    except (OSError, ValueError) as exc:
+        problem = getattr(exc, "strerror", None) or type(exc).__name__
+        raise Undelivered(f"the process that sends could not be started: {problem}") from None
+    if ended.code is None:
+        raise Undelivered(f"took longer than {timeout_seconds:g} seconds and was ended")
+    try:
+        answer: dict[str, Any] = json.loads(ended.output)
+    except ValueError:
+        raise Undelivered(f"the process that sends ended with code {ended.code}") from None
+    return answer
 
 
 class CommandHook:
@@ -153,83 +190,14 @@ class CommandHook:
         """Run the program; raises Undelivered where it fails or takes too long."""
         told = (json.dumps(as_json(notice), ensure_ascii=False) + "\n").encode()
         try:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-                start_new_session=True,
+            ended = run_program(
+                self._command, told, timeout_seconds=self._timeout, most_output=_MOST_OUTPUT
             )
         except (OSError, ValueError) as exc:
             raise Undelivered(f"{self._command[0]}: {getattr(exc, 'strerror', exc)}") from None
-        try:
-            over, output = _converse(process, told, time.monotonic() + self._timeout)
-        finally:
-            # Before it is reaped: until then nobody else can have its number.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with suppress(OSError):
-                        stream.close()
-        text = " ".join(output.decode("utf-8", "replace").split())
+        text = " ".join(ended.output.decode("utf-8", "replace").split())
         said = f"it said: {text}" if text else "it said nothing"
-        if not over:
+        if ended.code is None:
             raise Undelivered(f"took longer than {self._timeout:g} seconds and was ended; {said}")
-        if code != 0:
-            raise Undelivered(f"ended with code {code}; {said}")
-
-
-def _converse(process: subprocess.Popen[bytes], told: bytes, deadline: float) -> tuple[bool, bytes]:
-    """Feed the program and listen until it ends; return whether it did, and the start of its output."""
-    stdin, stdout = process.stdin, process.stdout
-    assert stdin is not None
-    assert stdout is not None
-    output = bytearray()
-    with selectors.DefaultSelector() as waiting:
-        for stream, mask in ((stdin, selectors.EVENT_WRITE), (stdout, selectors.EVENT_READ)):
-            os.set_blocking(stream.fileno(), False)
-            waiting.register(stream, mask)
-        while time.monotonic() < deadline:
-            ready = waiting.select(min(0.05, max(0.0, deadline - time.monotonic())))
-            for key, _ in ready:
-                if key.fileobj is stdin:
-                    told = _feed(stdin, told)
-                    if not told:
-                        waiting.unregister(stdin)
-                        with suppress(OSError):
-                            stdin.close()
-                elif not _listen(stdout, output):
-                    waiting.unregister(stdout)
-            if _ended(process):
-                _listen(stdout, output)
-                return True, bytes(output)
-            if not waiting.get_map():
-                time.sleep(0.02)
-    return False, bytes(output)
-
-
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    return found is not None
-
-
-def _feed(stdin: IO[bytes], told: bytes) -> bytes:
-    try:
-        return told[os.write(stdin.fileno(), told[:4096]) :]
-    except BlockingIOError:
-        return told
-    except OSError:  # it does not want to know
-        return b""
-
-
-def _listen(stdout: IO[bytes], output: bytearray) -> bool:
-    """Read what is there, keep its start; return whether more may come."""
-    try:
-        chunk = os.read(stdout.fileno(), 65536)
-    except BlockingIOError:
-        return True
-    output += chunk[: max(0, _MOST_OUTPUT - len(output))]
-    return bool(chunk)
+        if ended.code != 0:
+            raise Undelivered(f"ended with code {ended.code}; {said}")

@@ -8,6 +8,7 @@ only, and none of them is counted anywhere.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import format_datetime
 from typing import Any, NoReturn
 
 from bidder.clock import Clock, ScaledClock
@@ -42,12 +43,15 @@ class SimApp:
         clock: Clock,
         faults: FaultScript | None = None,
         referee: Referee | None = None,
+        *,
+        dated: bool = False,
     ) -> None:
-        """Serve ``exchange`` at the pace of ``clock``."""
+        """Serve ``exchange`` at the pace of ``clock``; ``dated`` answers say its time."""
         self.exchange = exchange
         self.clock = clock
         self.faults = faults
         self.referee = referee
+        self.dated = dated
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -70,16 +74,16 @@ class SimApp:
             body=body,
         )
         if path == "/openapi.json" and request.method == "GET":
-            await _send(send, Answer(status=200, body=answers.encoded(openapi.document())))
+            await self._send(send, Answer(status=200, body=answers.encoded(openapi.document())))
             return
         if path.startswith("/_sim/"):
-            await _send(send, self._control(request, scope))
+            await self._send(send, self._control(request, scope))
             return
         fault = None
         if self.faults is not None:
             fault = self.faults.strike(path.removeprefix("/v1/").strip("/"))
         if fault is None:
-            await _send(send, self.exchange.handle(request, self.clock.now()))
+            await self._send(send, self.exchange.handle(request, self.clock.now()))
             return
         await self._fail(request, send, fault)
 
@@ -113,7 +117,17 @@ class SimApp:
                 retry = fault.retry_after_seconds
                 headers = {} if retry is None else {"retry-after": str(retry)}
                 answer = answers.failed(answers.OVER_LIMIT, 429, headers)
-        await _send(send, answer)
+        await self._send(send, answer)
+
+    async def _send(self, send: Send, answer: Answer) -> None:
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
+        ]
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if self.dated:
+            headers.append((b"date", format_datetime(self.clock.now(), usegmt=True).encode("ascii")))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     # Control, for the demo and for tests
 
@@ -150,6 +164,7 @@ class SimApp:
         anchor = time.monotonic()
         self.exchange, self.referee = exchange, referee
         self.clock = ScaledClock(speed=speed, start=exchange.start, anchor=anchor)
+        self.dated = self.dated and speed == 1
         # repr of a float and back is exact, and so is this JSON number.
         return answers.good(anchor=anchor, speed=speed, start=exchange.start.isoformat())
 
@@ -159,23 +174,16 @@ def make_sim_app(
     clock: Clock,
     faults: FaultScript | None = None,
     referee: Referee | None = None,
+    *,
+    dated: bool = False,
 ) -> SimApp:
     """Return the ASGI application of a simulated exchange that runs at the pace of ``clock``."""
-    return SimApp(exchange, clock, faults, referee)
+    return SimApp(exchange, clock, faults, referee, dated=dated)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
     pairs = scope["headers"]
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}
-
-
-async def _send(send: Send, answer: Answer) -> None:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
-    ]
-    headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def _cut(send: Send) -> NoReturn:

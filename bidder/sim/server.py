@@ -171,7 +171,9 @@ def sim_serve_main(
     if workload is not None:
         exchange.workload = _place(workload)
     faults = None if faults_file is None else load_faults(faults_file, seed=seed)
-    app = make_sim_app(exchange, ScaledClock(speed=speed, start=start), faults)
+    # Time that runs faster than its readers' would look to them like a clock that is ever further off.
+    dated = speed == 1
+    app = make_sim_app(exchange, ScaledClock(speed=speed, start=start), faults, dated=dated)
     serve(app, port=port)
     return 0
 

@@ -191,8 +191,8 @@ decisions = Table(
     # NULL: no strategy was asked, or it is older than this column.
     Column("inputs_sha256", Words()),
     Column("configuration_id", BigInteger()),
-    Index("ix_decisions_subject", "account", "target", "server_id", "order_id"),
-    Index("ix_decisions_order", "account", "order_id"),
+    # By order; of what has none yet, by server.
+    Index("ix_decisions_order", "account", "order_id", "server_id"),
     Index("ix_decisions_at", "account", "at"),
 )
 

@@ -80,6 +80,7 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
             None if committed is None else Decimal(committed["amount"]),
         )
     yield from _budgets(picture["budgets"], prefix(paper=paper))
+    yield from _unattended(picture, paper=paper)
     reasons = Counter(decision.reason.value for decision in report.decisions)
     decisions = GaugeMetricFamily(
         "bidder_decisions", "Decisions of the latest pass, by reason.", labels=["reason"]
@@ -120,6 +121,26 @@ def _budgets(shown: Sequence[dict[str, Any]], named: str) -> Iterator[Metric]:
             multiplier.add_metric(labels, each["multiplier"])
     yield from families.values()
     yield multiplier
+
+
+def _unattended(picture: dict[str, Any], *, paper: bool) -> Iterator[Metric]:
+    """Yield the dead man's bound, as ``bidder status`` shows it, and its limit where there is one."""
+    limit = picture["if_unattended"]["limit"]
+    for named, key in (
+        ("bidder", "if_unattended"),
+        *([("bidder_paper", "paper_if_unattended")] if paper else []),
+    ):
+        usd = picture[key]["usd"]
+        yield _one(
+            f"{named}_unattended_usd",
+            "What could still be spent if the daemon died now.",
+            None if usd is None else Decimal(usd["amount"]),
+        )
+    yield _one(
+        "bidder_unattended_limit_usd",
+        "Above this bound nothing is ordered or raised.",
+        None if limit is None else Decimal(limit["amount"]),
+    )
 
 
 def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Metric]:

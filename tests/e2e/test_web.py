@@ -58,7 +58,10 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
     """Alive at once, ready once it trades; the scrape, the status and the documents agree."""
     port = free_port()
     with sim("--speed", "20") as root:
-        more = f"web: {{listen: '127.0.0.1:{port}'}}\nbudget: {{usd_per_day: 1000}}"
+        more = (
+            f"web: {{listen: '127.0.0.1:{port}'}}\nbudget: {{usd_per_day: 1000}}\n"
+            "rails: {max_usd_if_unattended: 9000}"
+        )
         config, log = write_config(tmp_path, root, more=more), tmp_path / "log"
         _remember_yesterday(tmp_path / "bidder.db")
         with daemon(config, log) as process:
@@ -74,6 +77,8 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             assert samples["bidder_ready"] == {(): 1}
             assert samples["bidder_budget_limit_usd"] == {("day", ""): 1000}
             assert samples["bidder_budget_multiplier"] == {("day", ""): 0}
+            assert samples["bidder_unattended_limit_usd"] == {(): 9000}
+            assert 0 < samples["bidder_unattended_usd"][()] <= 9000
             assert samples["bidder_paying_usd_per_day"][()] > 0
             assert samples["bidder_requests_total"]["create_order", "ok"] >= 1
             assert samples["bidder_pass_seconds_count"][()] == samples["bidder_passes_total"][()]
@@ -81,6 +86,7 @@ def test_a_daemon_tells_how_it_is(tmp_path: Path) -> None:
             assert sum(samples["bidder_decisions"].values()) >= 2
             assert samples["bidder_regret_paid_ratio"] == {("ada",): 1.5}
 
+            assert "could still be spent (limit 9000 USD)." in get(port, "/")[1]
             page, shown = get(port, "/")[1], bidder("status", "-c", str(config), "--json").document
             assert "Budget of all strategies for this day" in page
             assert [budget["state"] for budget in shown["budgets"]] == ["free"]

@@ -120,6 +120,10 @@ def test_metrics_of_paper_have_names_of_their_own(desk: Desk) -> None:
     assert samples["bidder_committed_usd_per_day"][""] == pytest.approx(float(real), abs=1e-5)
     assert samples["bidder_paper_committed_usd_per_day"][""] == pytest.approx(float(paper), abs=1e-5)
     assert sum(samples["bidder_paper_positions"].values()) == 5
+    for name, key in (("bidder", "if_unattended"), ("bidder_paper", "paper_if_unattended")):
+        bound = float(desk.picture[key]["usd"]["amount"])
+        assert samples[f"{name}_unattended_usd"][""] == pytest.approx(bound) != 0
+    assert "bidder_unattended_limit_usd" not in samples
     for name in ("positions", "paying_usd_per_day", "saving_usd_per_day", "bid_usd_per_day"):
         assert f"bidder_{name}" not in samples
         assert f"bidder_paper_{name}" in samples
@@ -136,6 +140,8 @@ def test_the_page_marks_what_is_on_paper(desk: Desk) -> None:
     assert "on paper</title>" in desk.page
     assert "servers on paper</h1>" in desk.page
     assert "On paper it would pay" in desk.page
+    assert "<p>If the daemon died now, at most " in desk.page
+    assert "<p>On paper: If the daemon died now, at most " in desk.page
     for target in desk.picture["targets"]:
         for order in target["orders"]:
             assert f"<td>P{-order['order']} (paper)</td>" in desk.page

@@ -1,12 +1,14 @@
 """Real deliveries: apprise over loopback HTTP, and programs as processes."""
 
 import json
+import os
 import socket
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +20,14 @@ import pytest
 from bidder.domain.notices import Event, Level, Notice, Receiver
 from bidder.errors import ConfigError
 from bidder.notify.courier import Courier
-from bidder.notify.sending import AppriseNotifier, CommandHook, Undelivered, as_json, build_notifier
+from bidder.notify.sending import (
+    AppriseNotifier,
+    CommandHook,
+    Undelivered,
+    as_json,
+    build_notifier,
+    check_addresses,
+)
 
 NOTICE = Notice(
     event=Event.WON,
@@ -43,13 +52,14 @@ class Inbox:
 
 
 @contextmanager
-def receiving(status: int = 200) -> Iterator[Inbox]:
-    """Run an HTTP server on a free loopback port."""
+def receiving(status: int = 200, before: Callable[[], None] = lambda: None) -> Iterator[Inbox]:
+    """Run an HTTP server on a free loopback port; ``before`` is called when a message has come."""
     inbox = Inbox(status=status)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             inbox.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            before()
             inbox.came.set()
             self.send_response(inbox.status)
             self.end_headers()
@@ -76,8 +86,7 @@ def receiver(address: str) -> Receiver:
 
 def to(port: int) -> AppriseNotifier:
     """Return the way to a local server."""
-    address = f"json://127.0.0.1:{port}/{KEY}"
-    return AppriseNotifier(address, receiver=receiver(address), file="c.yaml", secrets=(KEY,))
+    return AppriseNotifier(f"json://127.0.0.1:{port}/{KEY}", secrets=(KEY,))
 
 
 def test_apprise_delivers_title_text_and_level() -> None:
@@ -100,9 +109,63 @@ def test_a_refusing_service_is_reported_without_the_address() -> None:
 def test_an_unknown_address_names_its_line_and_not_itself() -> None:
     """A mistake in the configuration is found before anything runs."""
     with pytest.raises(ConfigError) as caught:
-        build_notifier(receiver(f"nonsense://{KEY}"), file="c.yaml")
+        check_addresses([receiver("json://127.0.0.1"), receiver(f"nonsense://{KEY}")], file="c.yaml")
     assert "c.yaml:3: notices[0].to" in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+def test_the_address_stands_nowhere_that_others_can_read() -> None:
+    """While a message is on its way no process has the address in arguments or environment."""
+    seen = []
+
+    def look() -> None:
+        own = f"{os.getpid()}"
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if place.joinpath("stat").read_text("latin-1").rsplit(")", 1)[1].split()[1] == own:
+                    seen.append(place.joinpath("cmdline").read_bytes())
+                    seen.append(place.joinpath("environ").read_bytes())
+
+    with receiving(before=look) as inbox:
+        to(inbox.port).send(NOTICE)
+    assert any(b"bidder.notify.deliver" in each for each in seen)
+    assert not any(KEY.encode() in each for each in seen)
+
+
+def test_what_sends_a_notice_is_not_kept_in_memory() -> None:
+    """Neither a check of the addresses nor a delivery loads apprise into the process that asks."""
+    with receiving() as inbox:
+        address = f"json://127.0.0.1:{inbox.port}/x"
+        ran = subprocess.run(
+            [sys.executable, "-c", _CHECK_AND_SEND, address], check=True, capture_output=True, text=True
+        )
+    assert len(inbox.got) == 1
+    assert ran.stdout.strip() == "False"
+
+
+_CHECK_AND_SEND = """
+import sys
+from datetime import UTC, datetime
+from bidder.domain.notices import Event, Level, Notice, Receiver
+from bidder.notify.sending import build_notifier, check_addresses
+receiver = Receiver(place="notices[0].to", line=1, address=sys.argv[1])
+check_addresses([receiver], file="c.yaml")
+notice = Notice(event=Event.TEST, level=Level.INFO, at=datetime.now(UTC), title="t", text="x")
+build_notifier(receiver).send(notice)
+print("apprise" in sys.modules)
+"""
+
+
+def test_a_module_in_the_working_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies where the daemon runs is data, however it is called."""
+    (tmp_path / "apprise.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with receiving() as inbox:
+        to(inbox.port).send(NOTICE)
+    assert inbox.got
+    assert not (tmp_path / "ran").exists()
 
 
 def hook(program: str, *, timeout: float = 20) -> CommandHook:
@@ -179,8 +242,7 @@ def test_a_courier_of_a_failing_program_goes_on() -> None:
     way = build_notifier(
         Receiver(
             place="notices[0].command", line=1, command=("/bin/false",), timeout=timedelta(seconds=5)
-        ),
-        file="c.yaml",
+        )
     )
     courier = Courier([(receiver("x://y"), way)])
     courier.tell(NOTICE)
