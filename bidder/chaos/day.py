@@ -261,6 +261,7 @@ class ChaosDay:
 
     async def _live_until(self, end: float, *, troubled: bool) -> None:
         while self.clock.true < end:
+            refused = self.machine.refused
             try:
                 await self._go_on(troubled=troubled)
             except Killed:
@@ -280,18 +281,15 @@ class ChaosDay:
             except StoreUnusable as exc:
                 self._refused(exc)
             except StoreFailed as exc:
-                self.watch.ended(exc)
-                self.say(f"database: {exc}")
-                if self.damaged:
-                    self.die("stopped: the database is damaged")
-                    self._repaired()
-                self.clock.advance(1)
+                self._failed(exc, by_the_machine=self.machine.refused != refused)
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is a finding
                 self.watch.escaped(exc)
                 self.say(traceback.format_exc())
                 self.die(f"crashed: {type(exc).__name__}")
                 if self.damaged:
                     self._repaired()
+            if self.calm:
+                self.watch.look_for_life()
 
     async def _go_on(self, *, troubled: bool) -> None:
         if troubled and not self.watchman.left_dead:
@@ -314,6 +312,17 @@ class ChaosDay:
         if not self.damaged:
             self.watch.escaped(exc)
         self._repaired()
+
+    def _failed(self, exc: StoreFailed, *, by_the_machine: bool) -> None:
+        """Take note that the database failed in a pass: rightly so, where the machine lets it."""
+        self.watch.ended(exc)
+        self.say(f"database: {exc}")
+        if self.damaged:
+            self.die("stopped: the database is damaged")
+            self._repaired()
+        elif not by_the_machine:
+            self.watch.escaped(exc)
+        self.clock.advance(1)
 
     def _repaired(self) -> None:
         self.damaged = False

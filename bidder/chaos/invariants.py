@@ -15,7 +15,6 @@ from bidder.domain.policy import Target, TrackParams
 
 if TYPE_CHECKING:
     from bidder.chaos.day import ChaosDay
-    from bidder.wiring import App
 
 # Reads of our orders that may pass before a live order that they list must be known.
 _READS = 2
@@ -30,6 +29,7 @@ _FOULS = {
     "lowering clock": "early_lowerings",
     "ceiling": "ceiling_breaches",
     "one order for a slot": "double_orders",
+    "wanted servers only": "unmatched_orders",
 }
 
 INVARIANTS = (
@@ -99,10 +99,7 @@ class Watch:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
-        if self._day.calm and self._day.app is not None:
-            self._look_for_life(self._day.app)
-        if report.acted is not None:
-            self.fouls()
+        self.fouls()
         self._of_the_wire()
         self._found("a person is told", self._telling.missing(report))
         self._found("no lost order", judging.false_verdict(self._day, report))
@@ -125,6 +122,8 @@ class Watch:
     def fouls(self) -> None:
         """Check what the referee has counted."""
         counts = self._day.referee.fouls()
+        # What a person orders is no order of the daemon's.
+        counts["unmatched_orders"] -= len(self._day.watchman.by_hand)
         for invariant, key in _FOULS.items():
             if counts[key] > self._known[invariant]:
                 self._known[invariant] = counts[key]
@@ -140,13 +139,14 @@ class Watch:
         waiting = {intent.server for intent in view.intents}
         now = day.exchange.market.at
         for order in day.exchange.market.live.values():
-            known = order.order_id in view.holdings or order.server_id in waiting
-            if known or order.listed_from > now or order.order_id not in day.transport.shown:
+            if order.order_id in view.holdings or order.server_id in waiting:
                 self._unknown.pop(order.order_id, None)
+                continue
+            if order.listed_from > now or order.order_id not in day.transport.shown:
                 continue
             reads = self._unknown.get(order.order_id, 0) + 1
             self._unknown[order.order_id] = reads
-            if reads == _READS + 1:
+            if reads == _READS:
                 self.violated("no lost order", f"order {order.order_id} on server {order.server_id}")
 
     def _doubles(self) -> None:
@@ -157,7 +157,7 @@ class Watch:
         doubled = {server for server, count in counts.items() if count > 1}
         self._doubled = {server: self._doubled.get(server, 0) + 1 for server in doubled}
         for server, reads in self._doubled.items():
-            if reads == _READS + 1 and server not in self._alarmed:
+            if reads == _READS and server not in self._alarmed:
                 self.violated("doubles are found", f"two orders on server {server}, and no alarm")
 
     def at_the_end(self) -> None:
@@ -168,34 +168,35 @@ class Watch:
         self._day.looking.at_the_end()
         self._day.outcome.in_doubt[_OPEN] += self._still_open()
 
-    def _look_for_life(self, app: "App") -> None:
-        """Note since when a target lacks a server that nothing outside the daemon keeps from it."""
+    def look_for_life(self) -> None:
+        """Note since when a target lacks a server that nothing outside the daemon keeps from it.
+
+        Held is what the exchange lets run. Whether a pass came to its end meanwhile does not matter.
+        """
         day = self._day
         for target in day.policy.targets:
-            held = len(app.trader.view.holdings_of(target.name))
-            idle = (d for d in app.trader.decisions if d.target == target.name and d.order is None)
-            reasons = frozenset(decision.reason for decision in idle)
-            if held >= target.want or self._excused(target, reasons, app):
+            decisions = () if day.app is None else day.app.trader.decisions
+            reasons = frozenset(d.reason for d in decisions if d.target == target.name)
+            orders = [day.exchange.market.own[order] for order in day.referee.live_of(target.name)]
+            running = {order.server_id for order in orders if order.active}
+            can_be_had = len(self._to_be_had(target) | running) >= target.want
+            if len(running) >= target.want or not can_be_had or self._excused(target, reasons):
                 self._lacking.pop(target.name, None)
                 continue
             since, _ = self._lacking.get(target.name, (day.clock.true, ""))
-            why = f"{held} of {target.want}: {', '.join(sorted(reasons)) or 'no decision'}"
+            what = ", ".join(sorted(reasons)) or "no decision"
+            why = f"{len(running)} of {target.want} run, {len(orders)} are ordered: {what}"
             self._lacking[target.name] = (since, why)
 
-    def _excused(self, target: Target, reasons: frozenset[Reason], app: "App") -> bool:
-        """Return whether a lack is the world's doing, by what the exchange knows of it."""
+    def _excused(self, target: Target, reasons: frozenset[Reason]) -> bool:
+        """Return whether a lack is wanted, or a person's to end."""
         day = self._day
-        if Reason.JOB_DONE in reasons or self._in_reach(target, app) < target.want:
+        if Reason.JOB_DONE in reasons:
             return True
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
         # Whether one really leaves no room, the exchange's book says.
         return bool(_BY_A_RAIL & reasons) and self._rails.leaves_no_room(target)
-
-    def _in_reach(self, target: Target, app: "App") -> int:
-        """Return how many servers the target can have; those at war or worn out are left alone."""
-        held = {int(holding.order.server) for holding in app.trader.view.holdings_of(target.name)}
-        return len(self._to_be_had(target) | held)
 
     def _to_be_had(self, target: Target) -> set[int]:
         """Return the servers that the target may order now, by the exchange's own book."""

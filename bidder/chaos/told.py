@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LATER = timedelta(minutes=3)
 # Longer than any pause of the daemon's own after a refusal, and then as long as an obstacle must last.
 _LACK_TOLD_AFTER = timedelta(minutes=45)
+# What still stands is told again after so long, and not before.
+_REPEATED = timedelta(hours=6)
 _STEADY = timedelta(seconds=5)
 _UNREACHABLE_LINE = "gives no usable answer"
 
@@ -44,7 +46,7 @@ class Telling:
         self._outage_judged: float | None = None
         self._calendar: timedelta | None = None
         self._lacking: dict[str, float] = {}  # since when, in true seconds
-        self._told: set[str] = set()  # the targets of which something was told in this process's life
+        self._told: dict[str, float] = {}  # when something was last told of a target, by this process
         self._database_refused = self._day.machine.refused
 
     def missing(self, report: PassReport) -> str:
@@ -147,19 +149,23 @@ class Telling:
                 continue
             since = self._lacking.setdefault(target.name, true)
             lasted = true - since
-            if lasted >= _LACK_TOLD_AFTER.total_seconds() and target.name not in self._told:
-                self._told.add(target.name)  # judged once in a life
+            told = self._told.get(target.name, -_REPEATED.total_seconds())
+            silent = told < since and true - told >= _REPEATED.total_seconds()
+            if lasted >= _LACK_TOLD_AFTER.total_seconds() and silent:
+                self._told[target.name] = true  # judged once
                 minutes = int(lasted // 60)
                 return f"{target.name} could have what it lacks for {minutes} minutes, and no word of it"
         return ""
 
     def _note_targets(self, report: PassReport, notices: Sequence[Notice]) -> None:
+        true = self._day.clock.true
         if self._unreachable:
-            self._told.update(target.name for target in self._day.policy.targets)
+            self._told.update({target.name: true for target in self._day.policy.targets})
         for alarm in report.alarms_raised:
-            self._told.add(alarm.key.partition(":")[0])
-        jobs = (n for n in notices if n.event is Event.JOB_DONE)
-        self._told.update(str(notice.facts.get("target")) for notice in jobs)
+            self._told[alarm.key.partition(":")[0]] = true
+        for notice in notices:
+            if notice.event is Event.JOB_DONE:
+                self._told[str(notice.facts.get("target"))] = true
 
     def _mind_the_calendar(self) -> None:
         """Count anew where the calendar was set or the machine has slept: so does the daemon."""

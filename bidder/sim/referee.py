@@ -318,6 +318,7 @@ class Referee(Watcher, Observer):
             "early_lowerings": self._early_lowerings,
             "ceiling_breaches": self._ceiling_breaches,
             "double_orders": self._double_orders,
+            "unmatched_orders": self._unmatched_orders,
         }
 
     @property

@@ -5,7 +5,7 @@ that show it until the first violation; each invariant needs one at least.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,14 +15,16 @@ import structlog
 
 from bidder.app import recording
 from bidder.app.executor import Executor
+from bidder.app.trading import Trader
 from bidder.chaos.day import ChaosDay
 from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
-from bidder.domain import evidence, fold, guard, intents, planning, price_rules
-from bidder.domain.actions import Decision, Reason, RentOnDemand
+from bidder.domain import evidence, fold, guard, intents, planning, price_rules, selection
+from bidder.domain.actions import Decision, Reason, RentOnDemand, Reprice
 from bidder.domain.intents import Intent, OrdersRead, Verdict
 from bidder.domain.money import Price
 from bidder.domain.policy import Ceiling, Policy
+from bidder.errors import LeaseHeld, StoreFailed
 from bidder.exchange import limiter
 from bidder.store import rows
 from bidder.store.lease import Lease
@@ -266,6 +268,55 @@ def never_slow_down(patch: Patch) -> None:
     patch.setattr(limiter, "_FIRST_MARGIN", 0.0)
 
 
+def never_get_the_lease(patch: Patch) -> None:
+    """Each pass waits for a daemon that there is not."""
+
+    async def waiting(_: Trader) -> Any:
+        raise LeaseHeld("another daemon trades")
+
+    patch.setattr(Trader, "run_pass", waiting)
+
+
+def fail_to_record(patch: Patch) -> None:
+    """The database refuses each pass, and nothing ails it."""
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise StoreFailed("the database refused")
+
+    patch.setattr(recording.Recorder, "record", failing)
+
+
+def never_raise(patch: Patch) -> None:
+    """What is outbid stays so."""
+    original = guard.apply
+
+    def lowering_only(decision: Decision, *others: Any) -> Decision:
+        if isinstance(decision.action, Reprice) and not decision.action.lowers:
+            return replace(decision, action=None)
+        return original(decision, *others)
+
+    patch.setattr(guard, "apply", lowering_only)
+
+
+def hold_the_dead(patch: Patch) -> None:
+    """An order that is over, or out of the list, still counts as held."""
+    original = Trader._decide
+    kept: dict[Any, Any] = {}
+
+    def deluded(self: Trader, *arguments: Any, **named: Any) -> Any:
+        kept.update(self.view.holdings)
+        self.view = replace(self.view, holdings={**kept, **self.view.holdings})
+        return original(self, *arguments, **named)
+
+    patch.setattr(Trader, "_decide", deluded)
+
+
+def order_anywhere(patch: Patch) -> None:
+    """Whatever the owner asks of a server."""
+    patch.setattr(selection, "qualifies", lambda *_: True)
+    patch.setattr(selection, "_model_matches", lambda *_, **__: True)
+
+
 LOST = Scripted(kind="time-out, executed", endpoint="create_order", times=6)
 RESTORED = (Scripted(kind="database restored", at_seconds=2000),)
 SECOND = (Scripted(kind="second daemon", at_seconds=600),)
@@ -284,6 +335,11 @@ MUTATIONS = (
     Mutation(breaks="no secret", how=keep_the_launch, script=RESTORED),
     Mutation(breaks="liveness", how=stay_paused),
     Mutation(breaks="liveness", how=say_that_nothing_fits, seeds=(5, 8, 11)),
+    Mutation(breaks="liveness", how=never_get_the_lease, script=()),
+    Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),
+    Mutation(breaks="liveness", how=hold_the_dead, seeds=(17, 14), script=()),
+    Mutation(breaks="nothing escapes", how=fail_to_record, days=0.02, script=()),
+    Mutation(breaks="wanted servers only", how=order_anywhere, seeds=(5, 8)),
     Mutation(breaks="doubles are found", how=keep_quiet, days=0.1, script=TWICE),
     Mutation(breaks="nothing escapes", how=decide_wrongly, days=0.01),
     Mutation(breaks="rails", how=forget_the_dollar_rail, seeds=(3, 6, 9, 12), days=0.1),
