@@ -5,7 +5,7 @@ that show it until the first violation; each invariant needs one at least.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,10 +20,11 @@ from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
 from bidder.domain import evidence, fold, guard, intents, planning, price_rules
 from bidder.domain.actions import Decision, Reason, RentOnDemand
-from bidder.domain.intents import Intent, OrdersRead, Verdict
+from bidder.domain.intents import Intent, OrdersRead, Settled, Verdict
 from bidder.domain.money import Price
 from bidder.domain.policy import Ceiling, Policy
-from bidder.exchange import limiter
+from bidder.errors import InDoubt
+from bidder.exchange import answers, limiter
 from bidder.store import rows
 from bidder.store.lease import Lease
 from bidder.store.store import Store
@@ -261,6 +262,41 @@ def hoard_in_the_daemon(patch: Patch) -> None:
     patch.setattr(recording.Recorder, "record", hoarding)
 
 
+def _believe_everything(patch: Patch, *endpoints: str) -> None:
+    """An answer that cannot be read, or a code 1, is a yes where these are asked."""
+    check = answers.check
+
+    def gullible(endpoint: str, *others: Any) -> None:
+        try:
+            check(endpoint, *others)
+        except InDoubt:
+            if endpoint not in endpoints:
+                raise
+
+    patch.setattr(answers, "check", gullible)
+
+
+def take_doubt_for_an_order(patch: Patch) -> None:
+    """A 502 to a creation is a yes, and after a yes the order is waited for however long it takes."""
+    _believe_everything(patch, "create_order")
+    settle = intents.settle
+
+    def trusting(found: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> tuple[Verdict, ...]:
+        return tuple(
+            replace(verdict, settled=Settled.UNKNOWN)
+            if verdict.intent.accepted and verdict.settled is Settled.LOST
+            else verdict
+            for verdict in settle(found, read, grace=grace)
+        )
+
+    patch.setattr(intents, "settle", trusting)
+
+
+def take_doubt_for_an_end(patch: Patch) -> None:
+    """An answer to a cancellation that cannot be read is a yes, and the order lives on."""
+    _believe_everything(patch, "cancel_order")
+
+
 def never_slow_down(patch: Patch) -> None:
     """A refusal that names no pause asks for one all the same."""
     patch.setattr(limiter, "_FIRST_MARGIN", 0.0)
@@ -270,6 +306,7 @@ LOST = Scripted(kind="time-out, executed", endpoint="create_order", times=6)
 RESTORED = (Scripted(kind="database restored", at_seconds=2000),)
 SECOND = (Scripted(kind="second daemon", at_seconds=600),)
 OVER_LIMIT = (Scripted(kind="code 5", times=12),)
+NOT_MADE = (Scripted(kind="html 502", endpoint="create_order", executed=False),)
 
 MUTATIONS = (
     Mutation(breaks="pace", how=hurry, days=0.1),
@@ -283,6 +320,8 @@ MUTATIONS = (
     Mutation(breaks="no secret", how=log_the_launch),
     Mutation(breaks="no secret", how=keep_the_launch, script=RESTORED),
     Mutation(breaks="liveness", how=stay_paused),
+    Mutation(breaks="liveness", how=take_doubt_for_an_order, days=0.01, script=NOT_MADE),
+    Mutation(breaks="no lost order", how=take_doubt_for_an_end, seeds=(12, 17, 27, 32), days=0.25),
     Mutation(breaks="liveness", how=say_that_nothing_fits, seeds=(5, 8, 11)),
     Mutation(breaks="doubles are found", how=keep_quiet, days=0.1, script=TWICE),
     Mutation(breaks="nothing escapes", how=decide_wrongly, days=0.01),
