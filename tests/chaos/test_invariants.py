@@ -6,12 +6,13 @@ that show it until the first violation; each invariant needs one at least.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import delete, select
 
 from bidder.app import recording
 from bidder.app.executor import Executor
@@ -22,10 +23,10 @@ from bidder.domain import evidence, fold, guard, intents, planning, price_rules
 from bidder.domain.actions import Decision, Reason, RentOnDemand
 from bidder.domain.intents import Intent, OrdersRead, Settled, Verdict
 from bidder.domain.money import Price
-from bidder.domain.policy import Ceiling, Policy
+from bidder.domain.policy import Ceiling, Policy, Retention
 from bidder.errors import InDoubt
 from bidder.exchange import answers, limiter
-from bidder.store import rows
+from bidder.store import housekeeping, rows, tables
 from bidder.store.lease import Lease
 from bidder.store.store import Store
 from bidder.telemetry import Redactor
@@ -116,6 +117,21 @@ def round_the_spend(patch: Patch) -> None:
         return {**values, "spend": round(values["spend"], 6)}
 
     patch.setattr(rows, "order_values", rounding)
+
+
+def tidy_orders_away(patch: Patch) -> None:
+    """Orders that ended go with the rest of the history, and with them what they cost."""
+    original = housekeeping.tidy
+
+    def thorough(connection: Any, account: str, now: datetime, keep: Retention) -> bool:
+        orders, prices = tables.orders, tables.order_prices
+        ended = orders.c.ended_at < now
+        past = select(orders.c.order_id).where(ended)
+        connection.execute(delete(prices).where(prices.c.order_id.in_(past)))
+        connection.execute(delete(orders).where(ended))
+        return original(connection, account, now, keep)
+
+    patch.setattr(housekeeping, "tidy", thorough)
 
 
 def log_the_launch(patch: Patch) -> None:
@@ -228,8 +244,6 @@ def never_tidy(patch: Patch) -> None:
 
 def tidy_all_but_prices(patch: Patch) -> None:
     """One table is forgotten."""
-    from bidder.store import housekeeping
-
     original = housekeeping._past
 
     def partly(*arguments: Any) -> Any:
@@ -317,6 +331,7 @@ MUTATIONS = (
     Mutation(breaks="no lost order", how=give_up_too_soon, seeds=(5, 8, 11), script=(LOST,)),
     Mutation(breaks="one writer", how=share_the_lease, script=SECOND),
     Mutation(breaks="money", how=round_the_spend, seeds=(7,), days=0.2),
+    Mutation(breaks="money", how=tidy_orders_away, seeds=(7, 3, 12), days=0.15),
     Mutation(breaks="no secret", how=log_the_launch),
     Mutation(breaks="no secret", how=keep_the_launch, script=RESTORED),
     Mutation(breaks="liveness", how=stay_paused),
