@@ -74,7 +74,7 @@ MACHINE = (
     *("database locked", "disk full", "killed", "killed in a row", "left dead"),
     *("starved", "starved in mid-pass", "suspended"),
     *("clock set back", "clock set forward", "daylight saving"),
-    *("second daemon", "second daemon takes over"),
+    *("second daemon", "second daemon takes over", "second daemon takes over in mid-pass"),
     *("database restored", "database corrupt"),
 )
 # What is so for a whole day or not at all.

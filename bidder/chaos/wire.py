@@ -6,7 +6,7 @@ executed by the exchange's own state machine, or it is not.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -91,6 +91,8 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._hidden: dict[int, float] = {}
         self._rates: dict[str, Decimal] = {}
         self.faults: Counter[str] = Counter()
+        # Awaited when an answer has arrived that nobody has read yet.
+        self.on_answer: Callable[[], Awaitable[None]] | None = None
         self.ledger = Ledger(exchange.start)
         self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
         self.last_orders = b""  # that list itself, as it was sent
@@ -119,6 +121,8 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         if carried.path.endswith("/my_orders") and answer.status == 200:
             self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
             self.last_orders = answer.body
+        if self.on_answer is not None:
+            await self.on_answer()
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
         return httpx.Response(answer.status, headers=headers, content=answer.body)
 

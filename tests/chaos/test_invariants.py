@@ -237,6 +237,11 @@ def share_the_lease(patch: Patch) -> None:
     patch.setattr(Lease, "renew", lambda self, now: None)
 
 
+def write_without_the_lease(patch: Patch) -> None:
+    """Whoever slept in the middle of a pass writes on although another one trades."""
+    patch.setattr("bidder.store.store.require_lease", lambda *_: None)
+
+
 def never_tidy(patch: Patch) -> None:
     """The database grows for ever."""
     patch.setattr(Store, "tidy", lambda *_: False)
@@ -319,6 +324,10 @@ def never_slow_down(patch: Patch) -> None:
 LOST = Scripted(kind="time-out, executed", endpoint="create_order", times=6)
 RESTORED = (Scripted(kind="database restored", at_seconds=2000),)
 SECOND = (Scripted(kind="second daemon", at_seconds=600),)
+OVERTAKEN = tuple(
+    Scripted(kind="second daemon takes over in mid-pass", at_seconds=60 + 300 * turn)
+    for turn in range(4)
+)
 OVER_LIMIT = (Scripted(kind="code 5", times=12),)
 NOT_MADE = (Scripted(kind="html 502", endpoint="create_order", executed=False),)
 
@@ -330,6 +339,7 @@ MUTATIONS = (
     Mutation(breaks="one order for a slot", how=forget_intents, seeds=(5,), days=0.1),
     Mutation(breaks="no lost order", how=give_up_too_soon, seeds=(5, 8, 11), script=(LOST,)),
     Mutation(breaks="one writer", how=share_the_lease, script=SECOND),
+    Mutation(breaks="one writer", how=write_without_the_lease, days=0.02, script=OVERTAKEN),
     Mutation(breaks="money", how=round_the_spend, seeds=(7,), days=0.2),
     Mutation(breaks="money", how=tidy_orders_away, seeds=(7, 3, 12), days=0.15),
     Mutation(breaks="no secret", how=log_the_launch),
