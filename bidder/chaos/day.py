@@ -335,7 +335,7 @@ class ChaosDay:
         assert app is not None
         app.keeper.before_pass()
         report = await app.trader.run_pass()
-        self._note(report)
+        self.note(report)
         self.watch.after(report)
         self.watchman.daemon_passed()
         wait = report.sleep.total_seconds()
@@ -414,7 +414,8 @@ class ChaosDay:
         self.app = None
         self.looking.life_ended()
 
-    def _note(self, report: PassReport) -> None:
+    def note(self, report: PassReport) -> None:
+        """Add what a pass did to the timeline."""
         if self._tell is None:
             return
         if report.acted is not None:

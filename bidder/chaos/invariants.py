@@ -106,6 +106,7 @@ class Watch:
         seen = report.observed
         if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
             self._rails.listed(self._day.transport.shown)
+            self._day.looking.listed()
             self._lost_orders()
             self._doubles()
 

@@ -18,6 +18,20 @@ ENDPOINTS = (
     *("set_spot_price", "cancel_order", "create_order"),
 )
 
+# An answer of which nobody can tell whether the request before it was executed.
+EITHER_WAY = (
+    "truncated",
+    "empty body",
+    *("html 200", "html 403", "html 502", "html 503"),
+    *("html 520", "html 521", "html 522", "html 523", "html 524"),
+    "invalid json",
+    "nan",
+    "1e400",
+    "missing code",
+    "code 1",
+)
+# Answers that say nothing; before the last the request was always executed.
+UNREADABLE = (*EITHER_WAY, "500 and code 1")
 # The request never gets there, or its answer never gets back whole.
 WIRE = (
     "connection refused",
@@ -27,16 +41,7 @@ WIRE = (
     "time-out, executed",
     "time-out, not executed",
     "late answer",
-    "truncated",
-    "empty body",
-    *("html 200", "html 403", "html 502", "html 503"),
-    *("html 520", "html 521", "html 522", "html 523", "html 524"),
-    "invalid json",
-    "nan",
-    "1e400",
-    "missing code",
-    "500 and code 1",
-    "code 1",
+    *UNREADABLE,
     "429",
     "429 with retry-after",
     "code 5",
@@ -69,7 +74,7 @@ MACHINE = (
     *("database locked", "disk full", "killed", "killed in a row", "left dead"),
     *("starved", "starved in mid-pass", "suspended"),
     *("clock set back", "clock set forward", "daylight saving"),
-    *("second daemon", "second daemon takes over"),
+    *("second daemon", "second daemon takes over", "second daemon takes over in mid-pass"),
     *("database restored", "database corrupt"),
 )
 # What is so for a whole day or not at all.
@@ -89,13 +94,15 @@ class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One fault that is asked for: its kind and its moment, in seconds since the day's start.
 
     One of the wire or of an answer strikes the first request to ``endpoint`` (a pattern) from then
-    on, and as many more as ``times`` says.
+    on, and as many more as ``times`` says. ``executed`` says whether the request is carried out, where
+    the answer leaves that open; None: by chance.
     """
 
     kind: str
     at_seconds: float = 0.0
     endpoint: str = "*"
     times: int = 1
+    executed: bool | None = None
 
 
 @dataclass(slots=True)
@@ -109,15 +116,15 @@ class Script:
         """Return a script of these faults, which may stand in any order."""
         return cls([(fault, fault.times) for fault in sorted(faults, key=lambda f: f.at_seconds)])
 
-    def for_request(self, endpoint: str, true: float) -> str:
-        """Return the kind that strikes this request, or nothing."""
+    def for_request(self, endpoint: str, true: float) -> Scripted | None:
+        """Return the fault that strikes this request, or None."""
         for place, (fault, times) in enumerate(self.left):
             if fault.at_seconds > true:
                 break
             if fault.kind in striking(endpoint) and fnmatchcase(endpoint, fault.endpoint):
                 self._used(place, fault, times)
-                return fault.kind
-        return ""
+                return fault
+        return None
 
     def for_moment(self, true: float) -> str:
         """Return the kind that strikes the world or the machine now, or nothing."""
@@ -156,4 +163,9 @@ def load_script(path: Path) -> tuple[Scripted, ...]:
             )
         if fault.times < 1:
             raise BadInput(f"{path}: [{place}].times must be at least 1, not {fault.times}")
+        if fault.executed is not None and fault.kind not in EITHER_WAY:
+            raise BadInput(
+                f"{path}: [{place}].executed: {fault.kind!r} is always one or the other; leave it out,"
+                f" or name one of {', '.join(EITHER_WAY)}"
+            )
     return faults

@@ -59,6 +59,7 @@ class Looking:
         """Look at one day."""
         self._day = day
         self._read_to = 0
+        self._listed: set[int] = set()  # the running orders that the daemon has read of since a restore
 
     # Secrets
 
@@ -70,6 +71,7 @@ class Looking:
     def before_restore(self, *, readable: bool = True) -> None:
         """Look at a database that is about to be replaced: what it holds is gone afterwards."""
         self.files()
+        self._listed.clear()
         if readable:
             self.rows(self._day.stored())
 
@@ -101,6 +103,13 @@ class Looking:
         named = ", ".join(names) or "a part of one"
         self._day.watch.violated("no secret", f"{named} in {where}: {near!r}")
 
+    # Money
+
+    def listed(self) -> None:
+        """Take note that the daemon has read the latest list of its orders, and put it away."""
+        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
+        self._listed.update(order["id"] for order in listed if not order.get("expired"))
+
     # All of it
 
     def at_the_end(self) -> None:
@@ -114,8 +123,11 @@ class Looking:
         self.money(stored)
 
     def money(self, stored: dict[str, list[dict[str, Any]]]) -> None:
-        """The spend of every order that is over is the exchange's own, to the last digit."""
+        """Each order that was listed is stored, and what it has spent, to the last digit."""
         rows = {row["order_id"]: row for row in stored["orders"]}
+        nobodys = self._day.wires_own | self._day.watchman.by_hand
+        for number in sorted(self._listed - rows.keys() - nobodys):
+            self._day.watch.violated("money", f"order {number}: was listed, and is stored no more")
         # What ended just now has not been read for the last time yet.
         settled_by = (self._day.transport.now() - _FINAL_WORD).isoformat()
         for order in self._day.exchange.ground_truth():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidder.chaos import kinds, world
+from bidder.chaos.overtaking import Overtaking
 from bidder.errors import BidderError, InvalidToken, LeaseHeld, LeaseLost
 from bidder.store.lease import LEASE_TTL, Holder
 
@@ -34,6 +35,7 @@ _WEIGHTS = {
     "daylight saving": 1.5,
     "second daemon": 4.0,
     "second daemon takes over": 2.0,
+    "second daemon takes over in mid-pass": 2.0,
     "database restored": 1.0,
     "database corrupt": 1.0,
     "floors jump": 6.0,
@@ -63,6 +65,7 @@ class Troubles:
         self._made = 0
         self._others = 0
         self._undone_at: list[tuple[float, timedelta]] = []
+        self._overtaking: Overtaking | None = None
 
     def strike(self) -> None:
         """Let happen what is due."""
@@ -214,6 +217,8 @@ class Troubles:
                 self._second_daemon()
             case "second daemon takes over":
                 self._take_over()
+            case "second daemon takes over in mid-pass":
+                self._take_over_in_mid_pass()
 
     def _second_daemon(self) -> None:
         day = self._day
@@ -249,11 +254,24 @@ class Troubles:
         day.watch.started()
         day.sleeping, day.sleeps_until = first, day.clock.true + day.chance.uniform(30, 600)
 
+    def _take_over_in_mid_pass(self) -> None:
+        """Let the daemon be overtaken in one of the passes that begin with its next one."""
+        day = self._day
+        if day.app is None or day.sleeping is not None:
+            return
+        self._overtaking = Overtaking(day, self._other)
+        day.sleeping, day.sleeps_until = day.app, day.clock.true
+
     async def wake_the_first(self) -> None:
         """See that a daemon that lost its lease in its sleep sends nothing more."""
         day, first = self._day, self._day.sleeping
         day.sleeping = None
+        overtaking, self._overtaking = self._overtaking, None
         if first is None:
+            return
+        if overtaking is not None:
+            if first is day.app:
+                await overtaking.run(first)
             return
         before = day.referee.requests
         try:

@@ -6,7 +6,7 @@ executed by the exchange's own state machine, or it is not.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -34,7 +34,7 @@ _NOT_EXECUTED: dict[str, Callable[[httpx.Request], Exception]] = {
     "reset before": lambda request: httpx.ReadError("reset", request=request),
     "reset during": lambda request: httpx.WriteError("reset", request=request),
 }
-# Executed, and the answer is replaced by these.
+# Executed or not, which nobody can tell from these answers.
 _BODIES: dict[str, tuple[int, bytes]] = {
     "empty body": (200, b""),
     **{f"html {status}": (status, _HTML) for status in (200, 403, 502, 503, 520, 521, 522, 523, 524)},
@@ -91,7 +91,8 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self._hidden: dict[int, float] = {}
         self._rates: dict[str, Decimal] = {}
         self.faults: Counter[str] = Counter()
-        self.last_fault = ""
+        # Awaited when an answer has arrived that nobody has read yet.
+        self.on_answer: Callable[[], Awaitable[None]] | None = None
         self.ledger = Ledger(exchange.start)
         self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
         self.last_orders = b""  # that list itself, as it was sent
@@ -111,38 +112,48 @@ class FaultyTransport(httpx.AsyncBaseTransport):
             body=body,
         )
         self._point()
-        kind = self._drawn(carried)
+        kind, executed = self._drawn(carried)
         self._travel()
         self._deliver_late_ones()
-        answer = self._noted(kind, carried, request)
+        answer = self._noted(kind, carried, request, executed=executed)
         self._travel()
         self._point()
         if carried.path.endswith("/my_orders") and answer.status == 200:
             self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
             self.last_orders = answer.body
+        if self.on_answer is not None:
+            await self.on_answer()
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
         return httpx.Response(answer.status, headers=headers, content=answer.body)
 
-    def _noted(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
+    def _noted(self, kind: str, carried: Request, request: httpx.Request, *, executed: bool) -> Answer:
         """Return the answer that arrives, and put down request and answer; raises as ``_met`` does."""
         ledger, arrives_at, endpoint = self.ledger, self._clock.true, _endpoint(carried)
         ledger.arrives(endpoint, arrives_at)
         if endpoint == "create_order":
             ledger.creates(carried.json()["renting_server"], arrives_at)
         try:
-            answer = self._met(kind, carried, request) if kind else self._shown(carried)
+            answer = (
+                self._met(kind, carried, request, executed=executed) if kind else self._shown(carried)
+            )
         except httpx.HTTPError:
             ledger.unanswered(arrives_at)
             raise
-        usable = kind not in _BODIES and kind != "truncated"
+        usable = kind not in kinds.UNREADABLE
         ledger.answers(answer, sent_at=arrives_at, at=self._clock.true, usable=usable)
         return answer
 
-    def _drawn(self, request: Request) -> str:
+    def _drawn(self, request: Request) -> tuple[str, bool]:
+        """Return what befalls a request, or nothing, and whether it is executed all the same."""
         endpoint = _endpoint(request)
         asked = self._script.for_request(endpoint, self._clock.true)
-        if asked:
-            return asked
+        kind = self._by_chance(endpoint) if asked is None else asked.kind
+        executed = None if asked is None else asked.executed
+        if executed is None:
+            executed = kind not in kinds.EITHER_WAY or self._chance.random() < 0.5
+        return kind, executed
+
+    def _by_chance(self, endpoint: str) -> str:
         if self._chance.random() >= self._weather.chance:
             return ""
         if self._weather.only is not None:
@@ -150,26 +161,31 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         kind = self._chance.choice(kinds.striking(endpoint))
         return "" if kind in kinds.RARE and self._chance.random() < 0.9 else kind
 
-    def _count(self, kind: str, request: Request) -> None:
+    def _count(self, kind: str, request: Request, how: str = "") -> None:
         self.faults[kind] += 1
-        self.last_fault = f"{kind} on {_endpoint(request)}"
-        self._say(f"fault: {self.last_fault}")
+        self._say(f"fault: {kind} on {_endpoint(request)}{how}")
 
-    def _met(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
+    def _met(self, kind: str, carried: Request, request: httpx.Request, *, executed: bool) -> Answer:
         """Return the answer that arrives; raises what a client sees instead of one."""
         if kind in kinds.LIES:
             return self._lie(kind, carried)
-        self._count(kind, carried)
+        how = "" if kind not in kinds.EITHER_WAY else ", executed" if executed else ", not executed"
+        self._count(kind, carried, how)
         if kind in _NOT_EXECUTED:
             raise _NOT_EXECUTED[kind](request)
-        if kind in _BODIES:
-            self._execute(carried)
-            self._exchange.lose_answer()
-            status, body = _BODIES[kind]
-            return Answer(status=status, body=body)
+        if kind in kinds.UNREADABLE:
+            return self._unreadable(kind, carried, executed=executed)
         if kind in _OVER_LIMIT:
             return self._over_limit(kind)
         return self._mishap(kind, carried, request)
+
+    def _unreadable(self, kind: str, carried: Request, *, executed: bool) -> Answer:
+        status, body = _BODIES.get(kind, (200, _HTML))
+        if executed:
+            answer = self._execute(carried)
+            self._exchange.lose_answer()
+            body = answer.body if kind == "truncated" else body
+        return Answer(status=status, body=body[: len(body) // 2] if kind == "truncated" else body)
 
     def _over_limit(self, kind: str) -> Answer:
         answer = _OVER_LIMIT[kind]
@@ -182,10 +198,6 @@ class FaultyTransport(httpx.AsyncBaseTransport):
 
     def _mishap(self, kind: str, carried: Request, request: httpx.Request) -> Answer:
         match kind:
-            case "truncated":
-                answer = self._execute(carried)
-                self._exchange.lose_answer()
-                return Answer(status=200, body=answer.body[: len(answer.body) // 2])
             case "delivered twice":
                 answer = self._execute(carried)
                 self._exchange.repeat(carried)

@@ -185,7 +185,7 @@ def _orders(
         return
     last = view.orders_at or _EPOCH
     for intent in view.intents:
-        yield _for_intent(intent, last, now)
+        yield _for_intent(intent, last, policy, now)
     asking = [d.due or _EPOCH for d in decisions if d.wants_orders]
     if asking:
         missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=1)
@@ -201,10 +201,13 @@ def _orders(
     yield Wish(read=ReadOrders(), at=last + policy.pace.orders_every, rank=80)
 
 
-def _for_intent(intent: Intent, last: datetime, now: datetime) -> Wish:
+def _for_intent(intent: Intent, last: datetime, policy: Policy, now: datetime) -> Wish:
     age = now - intent.over_since()
     every = timedelta(seconds=2 if age.total_seconds() < 20 else 5)
-    if age > timedelta(minutes=3) or intent.state is IntentState.AMBIGUOUS:
+    if intent.state is IntentState.AMBIGUOUS:
+        # It has been told and waits for a person, who may take days.
+        every = policy.pace.orders_every
+    elif age > timedelta(minutes=3):
         every = timedelta(seconds=20)
     completed = age > _LOOK_AMONG_ENDED or not intent.creates
     return Wish(

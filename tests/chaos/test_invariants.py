@@ -5,13 +5,15 @@ that show it until the first violation; each invariant needs one at least.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import delete, select
 
 from bidder.app import recording
 from bidder.app.executor import Executor
@@ -21,12 +23,12 @@ from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
 from bidder.domain import evidence, fold, guard, intents, planning, price_rules, selection
 from bidder.domain.actions import Decision, Reason, RentOnDemand, Reprice
-from bidder.domain.intents import Intent, OrdersRead, Verdict
+from bidder.domain.intents import Intent, OrdersRead, Settled, Verdict
 from bidder.domain.money import Price
-from bidder.domain.policy import Ceiling, Policy
-from bidder.errors import LeaseHeld, StoreFailed
-from bidder.exchange import limiter
-from bidder.store import rows
+from bidder.domain.policy import Ceiling, Policy, Retention
+from bidder.errors import InDoubt, LeaseHeld, StoreFailed
+from bidder.exchange import answers, limiter
+from bidder.store import housekeeping, rows, tables
 from bidder.store.lease import Lease
 from bidder.store.store import Store
 from bidder.telemetry import Redactor
@@ -117,6 +119,21 @@ def round_the_spend(patch: Patch) -> None:
         return {**values, "spend": round(values["spend"], 6)}
 
     patch.setattr(rows, "order_values", rounding)
+
+
+def tidy_orders_away(patch: Patch) -> None:
+    """Orders that ended go with the rest of the history, and with them what they cost."""
+    original = housekeeping.tidy
+
+    def thorough(connection: Any, account: str, now: datetime, keep: Retention) -> bool:
+        orders, prices = tables.orders, tables.order_prices
+        ended = orders.c.ended_at < now
+        past = select(orders.c.order_id).where(ended)
+        connection.execute(delete(prices).where(prices.c.order_id.in_(past)))
+        connection.execute(delete(orders).where(ended))
+        return original(connection, account, now, keep)
+
+    patch.setattr(housekeeping, "tidy", thorough)
 
 
 def log_the_launch(patch: Patch) -> None:
@@ -222,6 +239,11 @@ def share_the_lease(patch: Patch) -> None:
     patch.setattr(Lease, "renew", lambda self, now: None)
 
 
+def write_without_the_lease(patch: Patch) -> None:
+    """Whoever slept in the middle of a pass writes on although another one trades."""
+    patch.setattr("bidder.store.store.require_lease", lambda *_: None)
+
+
 def never_tidy(patch: Patch) -> None:
     """The database grows for ever."""
     patch.setattr(Store, "tidy", lambda *_: False)
@@ -229,8 +251,6 @@ def never_tidy(patch: Patch) -> None:
 
 def tidy_all_but_prices(patch: Patch) -> None:
     """One table is forgotten."""
-    from bidder.store import housekeeping
-
     original = housekeeping._past
 
     def partly(*arguments: Any) -> Any:
@@ -261,6 +281,26 @@ def hoard_in_the_daemon(patch: Patch) -> None:
         vars(named["store"]).setdefault("hoard", []).append(report)
 
     patch.setattr(recording.Recorder, "record", hoarding)
+
+
+def take_doubt_for_an_order(patch: Patch) -> None:
+    """A 502 to a creation is a yes, and after a yes the order is waited for however long it takes."""
+    check, settle = answers.check, intents.settle
+
+    def gullible(endpoint: str, *others: Any) -> None:
+        with suppress(InDoubt) if endpoint == "create_order" else nullcontext():
+            check(endpoint, *others)
+
+    def trusting(found: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> tuple[Verdict, ...]:
+        return tuple(
+            replace(verdict, settled=Settled.UNKNOWN)
+            if verdict.intent.accepted and verdict.settled is Settled.LOST
+            else verdict
+            for verdict in settle(found, read, grace=grace)
+        )
+
+    patch.setattr(answers, "check", gullible)
+    patch.setattr(intents, "settle", trusting)
 
 
 def never_slow_down(patch: Patch) -> None:
@@ -320,7 +360,12 @@ def order_anywhere(patch: Patch) -> None:
 LOST = Scripted(kind="time-out, executed", endpoint="create_order", times=6)
 RESTORED = (Scripted(kind="database restored", at_seconds=2000),)
 SECOND = (Scripted(kind="second daemon", at_seconds=600),)
+OVERTAKEN = tuple(
+    Scripted(kind="second daemon takes over in mid-pass", at_seconds=60 + 300 * turn)
+    for turn in range(4)
+)
 OVER_LIMIT = (Scripted(kind="code 5", times=12),)
+NOT_MADE = (Scripted(kind="html 502", endpoint="create_order", executed=False),)
 
 MUTATIONS = (
     Mutation(breaks="pace", how=hurry, days=0.1),
@@ -330,10 +375,13 @@ MUTATIONS = (
     Mutation(breaks="one order for a slot", how=forget_intents, seeds=(5,), days=0.1),
     Mutation(breaks="no lost order", how=give_up_too_soon, seeds=(5, 8, 11), script=(LOST,)),
     Mutation(breaks="one writer", how=share_the_lease, script=SECOND),
+    Mutation(breaks="one writer", how=write_without_the_lease, days=0.02, script=OVERTAKEN),
     Mutation(breaks="money", how=round_the_spend, seeds=(7,), days=0.2),
+    Mutation(breaks="money", how=tidy_orders_away, seeds=(7, 3, 12), days=0.15),
     Mutation(breaks="no secret", how=log_the_launch),
     Mutation(breaks="no secret", how=keep_the_launch, script=RESTORED),
     Mutation(breaks="liveness", how=stay_paused),
+    Mutation(breaks="liveness", how=take_doubt_for_an_order, days=0.01, script=NOT_MADE),
     Mutation(breaks="liveness", how=say_that_nothing_fits, seeds=(5, 8, 11)),
     Mutation(breaks="liveness", how=never_get_the_lease, script=()),
     Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),

@@ -31,6 +31,8 @@ def test_a_script_is_read_whole(tmp_path: Path) -> None:
         ('[{"kind": "meteor"}]', "[0].kind: 'meteor' is no kind of fault"),
         ('[{"kind": "429"}, {"kind": "429", "times": 0}]', "[1].times must be at least 1, not 0"),
         ('[{"kind": "429", "when": 3}]', "when"),
+        ('[{"kind": "500 and code 1", "executed": false}]', "[0].executed: '500 and code 1' is always"),
+        ('[{"kind": "html 502", "executed": "no"}]', "executed"),
         ('[{"at_seconds": 3}]', "kind"),
         ('{"kind": "429"}', "array"),
         ("[", "truncated"),
@@ -55,9 +57,10 @@ def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
 def test_a_fault_strikes_as_often_as_asked_where_it_may() -> None:
     """From its moment on, the endpoints that its pattern names, and no other."""
     script = Script.of((Scripted(kind="429", at_seconds=10, endpoint="my_*", times=2),))
-    assert script.for_request("my_orders", 9.9) == ""
-    assert script.for_request("wallets", 10) == ""
-    assert [script.for_request("my_orders", at) for at in (10, 11, 12)] == ["429", "429", ""]
+    assert script.for_request("my_orders", 9.9) is None
+    assert script.for_request("wallets", 10) is None
+    struck = [script.for_request("my_orders", at) for at in (10, 11, 12)]
+    assert [fault and fault.kind for fault in struck] == ["429", "429", None]
 
 
 def test_the_page_names_every_kind_and_every_invariant() -> None:
