@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def false_verdict(day: "ChaosDay", report: PassReport) -> str:
     """Return which creation was given up for lost although an order came of it, or nothing."""
+    newest = day.transport.made_by_then  # what the same pass orders anew came of no older creation
     for verdict in report.observed.verdicts if report.observed else ():
         intent = verdict.intent
         if not intent.creates or verdict.settled is not Settled.LOST:
@@ -20,7 +21,8 @@ def false_verdict(day: "ChaosDay", report: PassReport) -> str:
         for order in day.exchange.market.own.values():
             came = order.server_id == intent.server and order.order_id not in intent.known_orders
             # What a restored database has forgotten is in no intent's list of known orders.
-            if came and order.order_id > day.forgotten_to and order.order_id not in day.wires_own:
+            came = came and day.forgotten_to < order.order_id <= newest
+            if came and order.order_id not in day.wires_own:
                 return f"order {order.order_id} came of the creation on server {intent.server}"
     return ""
 

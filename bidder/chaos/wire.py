@@ -96,6 +96,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         self.ledger = Ledger(exchange.start)
         self.shown: frozenset[int] = frozenset()  # the orders that the latest list of ours named
         self.last_orders = b""  # that list itself, as it was sent
+        self.made_by_then = 0  # the newest order that there was when it was sent
 
     def now(self) -> datetime:
         """Return the exchange's time, which no step of our own clock touches."""
@@ -121,6 +122,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         if carried.path.endswith("/my_orders") and answer.status == 200:
             self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
             self.last_orders = answer.body
+            self.made_by_then = max(self._exchange.market.own, default=0)
         if self.on_answer is not None:
             await self.on_answer()
         headers = {**answer.headers, "date": format_datetime(self.now(), usegmt=True)}
