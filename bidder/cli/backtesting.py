@@ -1,6 +1,6 @@
 """``bidder backtest``: what strategies would have paid on a recorded market, and the best."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +58,10 @@ def backtest(
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Which to compare; default: all.")
     ] = None,
+    foresight: Annotated[
+        str | None,
+        typer.Option(metavar="10m,..", help="Also play a bidder who sees so far ahead; 0m: nothing."),
+    ] = None,
     first: Annotated[
         datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
     ] = None,
@@ -100,6 +104,10 @@ def backtest(
     from bidder.backtest import compare
 
     if availability is not None:
+        if foresight is not None:
+            raise BadInput(
+                "--foresight goes with recorded prices, not with --availability; leave it out"
+            )
         restart = read_number("--restart-hours", restart_hours or "0.2")
         names = None if strategies is None else tuple(strategies.split(","))
         return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
@@ -125,6 +133,7 @@ def backtest(
         raise_starts_clock=raise_starts_clock,
         strategies=chosen,
         configured=_configured(config, chosen),
+        foresight=() if foresight is None else tuple(map(read_foresight, foresight.split(","))),
     )
     if from_history:
         recorded = _recorded(config, server, days)
@@ -201,7 +210,7 @@ def _job(
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one with most changes where none is named."""
     from collections import Counter
-    from datetime import UTC, timedelta
+    from datetime import UTC
 
     from bidder.backtest import recorded
     from bidder.cli.opening import read_settings
@@ -233,6 +242,19 @@ def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decim
     if not (number.is_finite() and least <= number < Decimal("1e9")):
         raise BadInput(f"{option} is not a usable number (got {text!r}); write one such as 0.13")
     return number
+
+
+def read_foresight(text: str) -> timedelta:
+    """Return how far a bidder sees ahead; raises BadInput."""
+    from bidder.backtest.foresight import MOST
+    from bidder.config import values
+    from bidder.config.tree import Scalar
+
+    scalar = Scalar(text=text, kind="str", plain=False, line=0, path="--foresight")
+    try:
+        return values.duration(timedelta(0), MOST)(scalar)
+    except values.Unusable as exc:
+        raise BadInput(f"--foresight {exc.problem} (got {text!r}); {exc.remedy}") from None
 
 
 def read_step(text: str) -> tuple[Decimal, bool]:
