@@ -91,7 +91,7 @@ def test_what_cannot_be_seen_changes_nothing(
 def test_more_foresight_earns_more_on_average() -> None:
     """Over generated markets; on a single one it need not."""
     tight = replace(TERMS, value=Decimal("0.11"))
-    traces = [wandering(seed, 700) for seed in range(4)]
+    traces = [wandering(seed, 400) for seed in range(3)]
     earned = [mean(seeing(each, tight, m).utility for each in traces) for m in (0, 15)]
     best = mean(optimum(each, tight).utility for each in traces)
     assert earned[0] < earned[1] < best
