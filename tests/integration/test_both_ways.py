@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -89,12 +90,12 @@ class Somebody:
         start = micros(self.exchange.start)
         for number, price in enumerate(minutes):
             if number == 0:
-                self._bid(price * 24)
+                self._bid(price * 24, start)
             elif price != minutes[number - 1]:
                 at = start + number * 60_000_000
-                self.exchange.market.schedule(at, lambda _, price=price * 24: self._bid(price))
+                self.exchange.market.schedule(at, partial(self._bid, price * 24))
 
-    def _bid(self, price: Decimal) -> None:
+    def _bid(self, price: Decimal, _: int) -> None:
         market = self.exchange.market
         stall = market.stalls[self.server]
         before, self.order = self.order, market.admit(stall, currency="bitcoin", price=price)
@@ -112,7 +113,7 @@ class Runs(Watcher):
     since: datetime | None = None
     spans: list[tuple[datetime, datetime]] = field(default_factory=list)
 
-    def created(self, order: Order, at: int) -> None:  # noqa: ARG002 - as watchers are told
+    def created(self, order: Order, at: int) -> None:
         """Take note of an order."""
         self.creations += 1
 
