@@ -51,6 +51,13 @@ def backtest(
     on_demand_ratio: Annotated[
         float, typer.Option(min=1, max=1000, help="With --availability: on-demand over spot price.")
     ] = 3.0,
+    generated: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Instead: the whole daemon on a simulated exchange, in USD."),
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.1, max=720, help="With --generated: how long to bid.")
+    ] = 6.0,
     value: Annotated[str | None, typer.Option(help="What an hour of running is worth.")] = None,
     step: Annotated[
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median price.")
@@ -103,6 +110,17 @@ def backtest(
     """
     from bidder.backtest import compare
 
+    if generated is not None:
+        elsewhere = {
+            "--trace": trace is not None,
+            "--from-history": from_history,
+            "--availability": availability is not None,
+            "--foresight": foresight is not None,
+            "--html": html is not None,
+        }
+        for option in (name for name, given in elsewhere.items() if given):
+            raise BadInput(f"--generated does not go with {option}; leave one of them out")
+        return _generated(generated, hours, value, restart_hours, strategies, as_json)
     if availability is not None:
         if foresight is not None:
             raise BadInput(
@@ -112,7 +130,9 @@ def backtest(
         names = None if strategies is None else tuple(strategies.split(","))
         return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
     if from_history == (trace is not None):
-        raise BadInput("name the market: either --trace FILE or --from-history with -c FILE")
+        raise BadInput(
+            "name the market: either --trace FILE, --from-history with -c FILE, or --generated SEED"
+        )
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
     chosen = None if strategies is None else tuple(strategies.split(","))
@@ -204,6 +224,40 @@ def _job(
     output.say(
         f"the optimum, which knows the future: {found['optimum_cost']:.2f} hours of the spot price"
     )
+    return ExitCode.DONE
+
+
+def _generated(
+    seed: int,
+    hours: float,
+    value: str | None,
+    restart_hours: str | None,
+    strategies: str | None,
+    as_json: bool,
+) -> int:
+    """Compare strategies, each with a whole daemon on the same generated market."""
+    from bidder.backtest import generated
+    from bidder.telemetry import configure_logging
+
+    configure_logging("critical", "console")
+    scenario = generated.Scenario(
+        seed=seed,
+        hours=hours,
+        value=None if value is None else read_number("--value", value, least=Decimal("1e-9")),
+        restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
+        strategies=None if strategies is None else tuple(strategies.split(",")),
+    )
+    found = generated.compare(scenario)
+    if as_json:
+        output.say_json(found)
+        return ExitCode.DONE
+    output.say(
+        f"server {found['server']} of the market of seed {seed}, {hours:g} hours;"
+        f" value {found['value']:g} USD an hour"
+    )
+    columns = ("strategy", "utility", "held", "mean price", "restarts", "creations", "requests")
+    rows = [_row({**run, "utility_ratio": None}) for run in found["runs"]]
+    output.table(columns, [[row[0], row[1], *row[3:]] for row in rows])
     return ExitCode.DONE
 
 
