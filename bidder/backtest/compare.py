@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bidder.backtest import lineup, optimum, runner
+from bidder.backtest import foresight, lineup, optimum, runner
 from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
+from bidder.config.values import spelled
 from bidder.domain.policy import Target
 from bidder.errors import BadInput
 
@@ -24,6 +25,7 @@ class Question:
 
     ``step`` is an amount, or a share of the cut's median price where its second part says so.
     ``strategies`` None means all; ``configured`` are targets whose owner's strategies may be named.
+    For each ``foresight`` a bidder who sees so far ahead is played as well.
     """
 
     value: Decimal
@@ -42,6 +44,7 @@ class Question:
     raise_starts_clock: bool = False
     strategies: tuple[str, ...] | None = None
     configured: tuple[Target, ...] = ()
+    foresight: tuple[timedelta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
     terms = terms_of(question, points)
+    seeing = _foresighted(question, terms)
     best = optimum.optimum(points, terms, path=keep_periods)
     runs = tuple(
         runner.play(
@@ -119,6 +123,12 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
             past=cut.past if lineup.learns(params) else (),
         )
         for name, params in chosen.items()
+    )
+    runs += tuple(
+        foresight.play(
+            name, points, trace.start, terms, foresight=ahead, past=cut.past, keep_periods=keep_periods
+        )
+        for name, ahead in seeing.items()
     )
     return Comparison(
         trace=trace,
@@ -177,6 +187,17 @@ def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
         creation_starts_clock=question.creation_starts_clock,
         raise_starts_clock=question.raise_starts_clock,
     )
+
+
+def _foresighted(question: Question, terms: Terms) -> dict[str, timedelta]:
+    """Return each foresight asked for by the name of its row; raises BadInput."""
+    for ahead in question.foresight:
+        if ahead % terms.grid:
+            raise BadInput(
+                f"--foresight {spelled(ahead)} is not a multiple of --grid-seconds"
+                f" {question.grid_seconds}; name one that is"
+            )
+    return {f"foresight {spelled(ahead)}": ahead for ahead in question.foresight}
 
 
 def _past(whole: Trace, cut: Trace, grid: timedelta) -> tuple[Decimal, ...]:

@@ -45,19 +45,27 @@ def optimum(points: Sequence[Decimal], terms: Terms, *, path: bool = False) -> O
     """
     if not points:
         return Optimum(utility=0.0)
-    climb = _Climb(uniform(points, terms))
+    climb = Climb(uniform(points, terms))
     if not path:
         return Optimum(utility=climb.solve()[0])
     return climb.with_path()
 
 
-def uniform(points: Sequence[Decimal], terms: Terms) -> "Ladder":
-    """Return the ladder of one market: levels a tick apart, from its lowest price up."""
+def ticks_down(terms: Terms) -> int:
+    """Return how many ticks of the ladder one lowering goes down."""
+    return max(1, round(float(terms.step) / float(terms.tick)))
+
+
+def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | None = None) -> "Ladder":
+    """Return the ladder of one market: levels a tick apart, from its lowest price up.
+
+    ``lowest_price`` says where it begins instead; lower prices count as that one.
+    """
     import numpy as np
 
     tick = float(terms.tick)
-    down = max(1, round(float(terms.step) / tick))
-    lowest = float(min(points))
+    down = ticks_down(terms)
+    lowest = float(min(points) if lowest_price is None else lowest_price)
     highest = max(float(terms.value * _HEADROOM), lowest + 2 * tick)
     count = int((highest - lowest) / tick) + 2
     levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
@@ -67,7 +75,7 @@ def uniform(points: Sequence[Decimal], terms: Terms) -> "Ladder":
     return Ladder(
         levels=levels,
         lower=np.maximum(np.arange(count) - down, 0),
-        runs_from=np.minimum(runs_from, count),
+        runs_from=np.clip(runs_from, 0, count),
         gain=np.asarray((float(terms.value) - levels) * float(terms.grid_hours), dtype=np.float64),
         start_cost=float(terms.restart_cost),
         fee=float(terms.creation_fee),
@@ -193,10 +201,11 @@ class Ladder:
         return found
 
 
-class _Climb:
+class Climb:
     """The way through one ladder, backwards and forwards."""
 
     def __init__(self, ladder: Ladder) -> None:
+        """Keep the ladder."""
         self.ladder = ladder
 
     def solve(

@@ -82,6 +82,22 @@ def play(
     return _Play(name, policy, points, start, terms, on_demand, past, keep_periods=keep_periods).run()
 
 
+def summed(name: str, done: Auction, start: datetime) -> Run:
+    """Return what an auction's account came to between ``start`` and its present moment."""
+    hours = done.held.total_seconds() / 3600
+    return Run(
+        strategy=name,
+        utility=done.utility,
+        held_share=done.held / (done.now - start),
+        mean_price=done.paid / hours if hours else None,
+        restarts=done.starts,
+        creations=done.creations,
+        requests=done.requests,
+        paid=done.paid,
+        periods=tuple(done.periods),
+    )
+
+
 class _Play:
     def __init__(
         self,
@@ -153,19 +169,7 @@ class _Play:
                 self.auction.advance(wake)
                 wake = self._settle(wake)
         self.auction.advance(self.end)
-        done = self.auction
-        hours = done.held.total_seconds() / 3600
-        return Run(
-            strategy=self.name,
-            utility=done.utility,
-            held_share=done.held / (self.end - self.start),
-            mean_price=done.paid / hours if hours else None,
-            restarts=done.starts,
-            creations=done.creations,
-            requests=done.requests,
-            paid=done.paid,
-            periods=tuple(done.periods),
-        )
+        return summed(self.name, self.auction, self.start)
 
     def _events(self) -> list[tuple[datetime, Decimal]]:
         found = []

@@ -1,6 +1,6 @@
 """``bidder backtest``: what strategies would have paid on a recorded market, and the best."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,12 +51,23 @@ def backtest(
     on_demand_ratio: Annotated[
         float, typer.Option(min=1, max=1000, help="With --availability: on-demand over spot price.")
     ] = 3.0,
+    generated: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Instead: the whole daemon on a simulated exchange, in USD."),
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.1, max=720, help="With --generated: how long to bid.")
+    ] = 6.0,
     value: Annotated[str | None, typer.Option(help="What an hour of running is worth.")] = None,
     step: Annotated[
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median price.")
     ] = "1%",
     strategies: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Which to compare; default: all.")
+    ] = None,
+    foresight: Annotated[
+        str | None,
+        typer.Option(metavar="10m,..", help="Also play a bidder who sees so far ahead; 0m: nothing."),
     ] = None,
     first: Annotated[
         datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
@@ -99,12 +110,29 @@ def backtest(
     """
     from bidder.backtest import compare
 
+    if generated is not None:
+        elsewhere = {
+            "--trace": trace is not None,
+            "--from-history": from_history,
+            "--availability": availability is not None,
+            "--foresight": foresight is not None,
+            "--html": html is not None,
+        }
+        for option in (name for name, given in elsewhere.items() if given):
+            raise BadInput(f"--generated does not go with {option}; leave one of them out")
+        return _generated(generated, hours, value, restart_hours, strategies, as_json)
     if availability is not None:
+        if foresight is not None:
+            raise BadInput(
+                "--foresight goes with recorded prices, not with --availability; leave it out"
+            )
         restart = read_number("--restart-hours", restart_hours or "0.2")
         names = None if strategies is None else tuple(strategies.split(","))
         return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
     if from_history == (trace is not None):
-        raise BadInput("name the market: either --trace FILE or --from-history with -c FILE")
+        raise BadInput(
+            "name the market: either --trace FILE, --from-history with -c FILE, or --generated SEED"
+        )
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
     chosen = None if strategies is None else tuple(strategies.split(","))
@@ -125,6 +153,7 @@ def backtest(
         raise_starts_clock=raise_starts_clock,
         strategies=chosen,
         configured=_configured(config, chosen),
+        foresight=() if foresight is None else tuple(map(read_foresight, foresight.split(","))),
     )
     if from_history:
         recorded = _recorded(config, server, days)
@@ -198,10 +227,44 @@ def _job(
     return ExitCode.DONE
 
 
+def _generated(
+    seed: int,
+    hours: float,
+    value: str | None,
+    restart_hours: str | None,
+    strategies: str | None,
+    as_json: bool,
+) -> int:
+    """Compare strategies, each with a whole daemon on the same generated market."""
+    from bidder.backtest import generated
+    from bidder.telemetry import configure_logging
+
+    configure_logging("critical", "console")
+    scenario = generated.Scenario(
+        seed=seed,
+        hours=hours,
+        value=None if value is None else read_number("--value", value, least=Decimal("1e-9")),
+        restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
+        strategies=None if strategies is None else tuple(strategies.split(",")),
+    )
+    found = generated.compare(scenario)
+    if as_json:
+        output.say_json(found)
+        return ExitCode.DONE
+    output.say(
+        f"server {found['server']} of the market of seed {seed}, {hours:g} hours;"
+        f" value {found['value']:g} USD an hour"
+    )
+    columns = ("strategy", "utility", "held", "mean price", "restarts", "creations", "requests")
+    rows = [_row({**run, "utility_ratio": None}) for run in found["runs"]]
+    output.table(columns, [[row[0], row[1], *row[3:]] for row in rows])
+    return ExitCode.DONE
+
+
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one with most changes where none is named."""
     from collections import Counter
-    from datetime import UTC, timedelta
+    from datetime import UTC
 
     from bidder.backtest import recorded
     from bidder.cli.opening import read_settings
@@ -233,6 +296,19 @@ def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decim
     if not (number.is_finite() and least <= number < Decimal("1e9")):
         raise BadInput(f"{option} is not a usable number (got {text!r}); write one such as 0.13")
     return number
+
+
+def read_foresight(text: str) -> timedelta:
+    """Return how far a bidder sees ahead; raises BadInput."""
+    from bidder.backtest.foresight import MOST
+    from bidder.config import values
+    from bidder.config.tree import Scalar
+
+    scalar = Scalar(text=text, kind="str", plain=False, line=0, path="--foresight")
+    try:
+        return values.duration(timedelta(0), MOST)(scalar)
+    except values.Unusable as exc:
+        raise BadInput(f"--foresight {exc.problem} (got {text!r}); {exc.remedy}") from None
 
 
 def read_step(text: str) -> tuple[Decimal, bool]:

@@ -1,0 +1,177 @@
+"""Strategies on a generated market: the whole daemon, client, store and executor included.
+
+Each strategy meets the same seed on an exchange of its own in virtual time: the same server, the same
+strangers, and rivals who answer its bids as they would answer anybody's. So there is no optimum to
+compare with: what the rivals bid depends on who bids against them. Amounts are in USD.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from bidder.backtest import lineup
+from bidder.clock import VirtualClock
+from bidder.demo.virtual import build_virtual, run_for
+from bidder.domain.ids import AccountName, ServerId
+from bidder.domain.money import Currency, Price
+from bidder.domain.policy import (
+    Ceiling,
+    Launch,
+    Mode,
+    Policy,
+    Requirements,
+    StrategyParams,
+    Target,
+)
+from bidder.errors import BadInput
+from bidder.sim.answers import Answer
+from bidder.sim.auction import Order
+from bidder.sim.exchange import Observer, SimExchange
+from bidder.sim.market import Market, Watcher
+from bidder.sim.moments import HOUR, micros
+from bidder.sim.server import build_exchange
+from bidder.wiring import open_database
+
+_SERVERS = 20
+_DAY_HOURS = Decimal(24)
+_CHANGING = frozenset({"create_order", "set_spot_price", "cancel_order"})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Account(Watcher, Observer):
+    """What the account's orders came to, by the exchange's own book; USD at each moment's rates."""
+
+    market: Market
+    since: dict[int, int] = field(default_factory=dict)
+    held: int = 0  # microseconds
+    paid: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    starts: int = 0
+    creations: int = 0
+    requests: int = 0
+
+    def created(self, order: Order, at: int) -> None:  # noqa: ARG002 - a watcher's signature
+        self.creations += 1
+        self.fees += self.market.usd(order.creation_fee, order.currency)
+
+    def switched(self, order: Order, at: int) -> None:
+        if order.active:
+            self.starts += 1
+            self.since[order.order_id] = at
+        else:
+            self._book(order, order.price, at)
+            self.since.pop(order.order_id, None)
+
+    def priced(self, order: Order, before: Decimal, at: int) -> None:
+        self._book(order, before, at)
+
+    def answered(self, endpoint: str, answer: Answer, at: int) -> None:  # noqa: ARG002 - likewise
+        self.requests += endpoint in _CHANGING
+
+    def close(self, at: int) -> None:
+        """Count what still runs."""
+        for order in self.market.live.values():
+            self._book(order, order.price, at)
+
+    def _book(self, order: Order, price: Decimal, at: int) -> None:
+        since = self.since.get(order.order_id)
+        if since is None:
+            return
+        self.held += at - since
+        per_hour = self.market.usd(price, order.currency) / _DAY_HOURS
+        self.paid += per_hour * (at - since) / HOUR
+        self.since[order.order_id] = at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What to generate: a seed, hours, and what an hour of running is worth (None: on-demand price)."""
+
+    seed: int
+    hours: float
+    value: Decimal | None
+    restart_hours: Decimal
+    strategies: tuple[str, ...] | None
+
+
+def compare(scenario: Scenario) -> dict[str, Any]:
+    """Return every strategy's run as one JSON-ready object, best first; raises BadInput."""
+    chosen = lineup.named(scenario.strategies)
+    server, on_demand = _server(scenario.seed)
+    value = round(on_demand if scenario.value is None else scenario.value, 6)
+    runs = [_run(name, params, server, value, scenario) for name, params in chosen.items()]
+    return {
+        "seed": scenario.seed,
+        "hours": scenario.hours,
+        "server": server,
+        "value": float(value),
+        "runs": sorted(runs, key=lambda run: -run["utility"]),
+    }
+
+
+def _exchange(seed: int) -> SimExchange:
+    return build_exchange(seed=seed, servers=_SERVERS)
+
+
+def _server(seed: int) -> tuple[int, Decimal]:
+    """Return the server that is bid for, and its on-demand price in USD per hour."""
+    market = _exchange(seed).market
+    for stall in market.stalls.values():
+        # Free, without a placeholder for a price, and rented out for long enough.
+        if stall.rented or not stall.listing.takes(Currency.BTC) or not stall.online:
+            continue
+        usd = market.usd(stall.on_demand[Currency.BTC], Currency.BTC)
+        if usd < 100:
+            return stall.server_id, usd / _DAY_HOURS
+    raise BadInput(f"--generated {seed}: no server of that market is free; choose another seed")
+
+
+def _run(
+    name: str, params: StrategyParams, server: int, value: Decimal, scenario: Scenario
+) -> Mapping[str, Any]:
+    """Let the daemon bid for the hours, and return its account."""
+    exchange = _exchange(scenario.seed)
+    account = _Account(market=exchange.market)
+    exchange.market.watchers.append(account)
+    exchange.observers.append(account)
+    clock = VirtualClock(exchange.start)
+    engine = open_database("sqlite://")
+    app = build_virtual(_policy(params, server, value, scenario), exchange, engine, clock)
+    span = timedelta(hours=scenario.hours)
+    asyncio.run(run_for(app, clock, span))
+    engine.dispose()
+    # The last pass may have taken time beyond the end.
+    end = max(exchange.start + span, exchange.now)
+    exchange.advance(end)
+    account.close(micros(end))
+    hours = Decimal(account.held) / HOUR
+    restart = value * scenario.restart_hours
+    utility = value * hours - account.paid - account.fees - restart * account.starts
+    return {
+        "strategy": name,
+        "utility": round(float(utility), 6),
+        "held_share": round(account.held / (micros(end) - micros(exchange.start)), 6),
+        "mean_price": round(float(account.paid / hours), 8) if hours else None,
+        "restarts": account.starts,
+        "creations": account.creations,
+        "requests": account.requests,
+    }
+
+
+def _policy(params: StrategyParams, server: int, value: Decimal, scenario: Scenario) -> Policy:
+    worth = Ceiling(price=Price(value * _DAY_HOURS, Currency.USD))
+    target = Target(
+        name="generated",
+        want=1,
+        ceiling=worth,
+        value=worth,
+        launch=Launch(image="cloreai/ubuntu20.04-jupyter"),
+        requirements=Requirements(servers=frozenset({ServerId(server)})),
+        params=params,
+        currencies=(Currency.BTC, Currency.CLORE),
+        restart=timedelta(hours=1) * float(scenario.restart_hours),
+    )
+    return Policy(account=AccountName("backtest"), mode=Mode.LIVE, targets=(target,))
