@@ -1,13 +1,14 @@
 """``bidder backtest``: what strategies would have paid on a recorded market, and the best."""
 
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bidder.cli import output
+from bidder.cli import generating, output
+from bidder.cli.amounts import read_foresight, read_number, read_step
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 from bidder.errors import BadInput
@@ -120,7 +121,7 @@ def backtest(
         }
         for option in (name for name, given in elsewhere.items() if given):
             raise BadInput(f"--generated does not go with {option}; leave one of them out")
-        return _generated(generated, hours, value, restart_hours, strategies, as_json)
+        return generating.generated(generated, hours, value, restart_hours, strategies, as_json)
     if availability is not None:
         if foresight is not None:
             raise BadInput(
@@ -227,44 +228,10 @@ def _job(
     return ExitCode.DONE
 
 
-def _generated(
-    seed: int,
-    hours: float,
-    value: str | None,
-    restart_hours: str | None,
-    strategies: str | None,
-    as_json: bool,
-) -> int:
-    """Compare strategies, each with a whole daemon on the same generated market."""
-    from bidder.backtest import generated
-    from bidder.telemetry import configure_logging
-
-    configure_logging("critical", "console")
-    scenario = generated.Scenario(
-        seed=seed,
-        hours=hours,
-        value=None if value is None else read_number("--value", value, least=Decimal("1e-9")),
-        restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
-        strategies=None if strategies is None else tuple(strategies.split(",")),
-    )
-    found = generated.compare(scenario)
-    if as_json:
-        output.say_json(found)
-        return ExitCode.DONE
-    output.say(
-        f"server {found['server']} of the market of seed {seed}, {hours:g} hours;"
-        f" value {found['value']:g} USD an hour"
-    )
-    columns = ("strategy", "utility", "held", "mean price", "restarts", "creations", "requests")
-    rows = [_row({**run, "utility_ratio": None}) for run in found["runs"]]
-    output.table(columns, [[row[0], row[1], *row[3:]] for row in rows])
-    return ExitCode.DONE
-
-
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one with most changes where none is named."""
     from collections import Counter
-    from datetime import UTC
+    from datetime import UTC, timedelta
 
     from bidder.backtest import recorded
     from bidder.cli.opening import read_settings
@@ -285,37 +252,6 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
         chosen = ServerId(server)
         records = queries.changes(chosen, since=start, until=end)
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
-
-
-def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:
-    """Return an option's number; raises BadInput."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal(-1)
-    if not (number.is_finite() and least <= number < Decimal("1e9")):
-        raise BadInput(f"{option} is not a usable number (got {text!r}); write one such as 0.13")
-    return number
-
-
-def read_foresight(text: str) -> timedelta:
-    """Return how far a bidder sees ahead; raises BadInput."""
-    from bidder.backtest.foresight import MOST
-    from bidder.config import values
-    from bidder.config.tree import Scalar
-
-    scalar = Scalar(text=text, kind="str", plain=False, line=0, path="--foresight")
-    try:
-        return values.duration(timedelta(0), MOST)(scalar)
-    except values.Unusable as exc:
-        raise BadInput(f"--foresight {exc.problem} (got {text!r}); {exc.remedy}") from None
-
-
-def read_step(text: str) -> tuple[Decimal, bool]:
-    """Return the step, and whether it is a share of the median price."""
-    if not text.endswith("%"):
-        return read_number("--step", text, least=Decimal("1e-9")), False
-    return read_number("--step", text[:-1], least=Decimal("1e-6")) / 100, True
 
 
 def _show(found: "Comparison") -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bidder.cli import output
-from bidder.cli.backtesting import TIME_FORMATS, read_number, read_step
+from bidder.cli.amounts import read_number, read_step
+from bidder.cli.backtesting import TIME_FORMATS
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import AsJson
 

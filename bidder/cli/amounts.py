@@ -1,0 +1,37 @@
+"""Numbers, shares and durations in the options of backtests."""
+
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+
+from bidder.errors import BadInput
+
+
+def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:
+    """Return an option's number; raises BadInput."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(-1)
+    if not (number.is_finite() and least <= number < Decimal("1e9")):
+        raise BadInput(f"{option} is not a usable number (got {text!r}); write one such as 0.13")
+    return number
+
+
+def read_foresight(text: str) -> timedelta:
+    """Return how far a bidder sees ahead; raises BadInput."""
+    from bidder.backtest.foresight import MOST
+    from bidder.config import values
+    from bidder.config.tree import Scalar
+
+    scalar = Scalar(text=text, kind="str", plain=False, line=0, path="--foresight")
+    try:
+        return values.duration(timedelta(0), MOST)(scalar)
+    except values.Unusable as exc:
+        raise BadInput(f"--foresight {exc.problem} (got {text!r}); {exc.remedy}") from None
+
+
+def read_step(text: str) -> tuple[Decimal, bool]:
+    """Return the step, and whether it is a share of the median price."""
+    if not text.endswith("%"):
+        return read_number("--step", text, least=Decimal("1e-9")), False
+    return read_number("--step", text[:-1], least=Decimal("1e-6")) / 100, True
