@@ -6,6 +6,7 @@ from decimal import Decimal
 from bidder.doctor.case import Case, unread
 from bidder.doctor.findings import Fact, Finding, State, listed, span
 from bidder.domain import exposure
+from bidder.domain.costs import USUAL_FEE_PERCENT
 from bidder.domain.market import Wallet
 from bidder.domain.money import EXACT, Currency, Money, plain
 from bidder.domain.view import Holding, View
@@ -14,8 +15,6 @@ from bidder.errors import NoRate
 _SHORT = timedelta(days=3)
 _OVER = timedelta(hours=1)
 _LONGEST = timedelta(days=36500)
-# Of a fee that no order has shown yet: what the exchange takes on spot orders at most.
-_FEE_PERCENT = Decimal(5)
 _DAY = Decimal(86400)
 
 
@@ -95,7 +94,7 @@ def _spending(case: Case) -> dict[Currency, Decimal]:
         order = holding.order
         if holding.active is False:
             continue
-        percent = _FEE_PERCENT if order.fee_percent is None else Decimal(str(order.fee_percent))
+        percent = USUAL_FEE_PERCENT if order.fee_percent is None else Decimal(str(order.fee_percent))
         cost = EXACT.multiply(order.price.amount, 1 + percent.scaleb(-2))
         found[order.price.currency] = found.get(order.price.currency, Decimal(0)) + cost
     return found
