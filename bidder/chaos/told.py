@@ -143,6 +143,10 @@ class Telling:
     def _of_lack(self) -> str:
         """Judge the exchange's own word: a target lacks what it could have, and nobody is told why."""
         day, true = self._day, self._day.clock.true
+        # The daemon knows of a lack only from its next read.
+        patience = (
+            _LACK_TOLD_AFTER + max(day.policy.pace.book_every, day.policy.pace.orders_every)
+        ).total_seconds()
         for target in day.policy.targets:
             if not day.watch.lacks_by_the_book(target):
                 self._lacking.pop(target.name, None)
@@ -151,7 +155,7 @@ class Telling:
             lasted = true - since
             told = self._told.get(target.name, -_REPEATED.total_seconds())
             silent = told < since and true - told >= _REPEATED.total_seconds()
-            if lasted >= _LACK_TOLD_AFTER.total_seconds() and silent:
+            if lasted >= patience and silent:
                 self._told[target.name] = true  # judged once
                 minutes = int(lasted // 60)
                 return f"{target.name} could have what it lacks for {minutes} minutes, and no word of it"

@@ -172,6 +172,7 @@ def _take_listed(
     now: datetime,
 ) -> None:
     held = so_far.held
+    images = frozenset(target.launch.image for target in policy.targets)
     for order_id, order in listed.items():
         known = held.get(order_id)
         if known is None:
@@ -181,7 +182,7 @@ def _take_listed(
                 held[order_id] = _strangers(order, target, view, read, now)
                 so_far.touched.add(order_id)
             continue
-        updated = _updated(known, order, read)
+        updated = _updated(known, _recognised(known.order, order, images), read)
         cost = _cost(known, updated.order, view, now)
         updated = replace(updated, work=_more_work(known, updated, view), cost=cost)
         if policy.adopt and updated.target is None and not order.expired:
@@ -311,6 +312,15 @@ def _strangers(
         cost=Cost() if before is None else before.cost,
     )
     return replace(holding, cost=_cost(before or holding, order, view, now))
+
+
+def _recognised(before: OwnOrder, order: OwnOrder, images: frozenset[str]) -> OwnOrder:
+    """Return an order with the image that was recognised once: it cannot change.
+
+    Else one answer with a garbled name would let an order that looked like one of ours pass for a
+    person's, and free the slot and the room that it takes up.
+    """
+    return replace(order, image=before.image) if before.image in images else order
 
 
 def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
