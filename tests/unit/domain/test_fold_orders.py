@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from builders import (
+    LAUNCH,
     NOW,
     ORDER,
     TARGET,
@@ -32,6 +33,7 @@ from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import ClockRules, LoweringClock, next_lowering_at
+from bidder.domain.unexplained import unexplained
 from bidder.domain.view import View
 
 POLICY = make_policy(make_target(want=2))
@@ -100,6 +102,23 @@ def test_an_order_that_no_intent_explains_is_a_persons() -> None:
     result = folded(view, read_orders(make_order(9), started=5))
     assert result.view.holdings[OrderId(9)].target is None
     assert result.changed == (result.view.holdings[OrderId(9)],)
+
+
+def test_a_garbled_name_makes_no_stranger_of_what_looked_like_ours() -> None:
+    """It still fills its slot and counts under `max_orders`."""
+    view = make_view(POLICY, make_listing())
+    before = folded(view, read_orders(make_order(9, image=LAUNCH.image), started=5)).view
+    after = folded(before, read_orders(make_order(9, image="🦀"), started=60)).view
+    assert after.holdings[OrderId(9)].order.image == LAUNCH.image
+    assert [h.order.order for h in unexplained(POLICY.targets[0], after, POLICY.mode)] == [9]
+
+
+def test_a_name_that_was_garbled_first_is_put_right() -> None:
+    """What was never recognised is taken as it is listed."""
+    view = make_view(POLICY, make_listing())
+    before = folded(view, read_orders(make_order(9, image="🦀"), started=5)).view
+    after = folded(before, read_orders(make_order(9, image=LAUNCH.image), started=60)).view
+    assert after.holdings[OrderId(9)].order.image == LAUNCH.image
 
 
 def test_with_adopt_a_strangers_order_goes_to_a_target_with_room() -> None:
