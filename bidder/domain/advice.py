@@ -17,7 +17,7 @@ from functools import cache
 from math import sqrt
 from statistics import NormalDist
 
-from bidder.domain.history import CONFIDENCE, Reading, Survival, survival_among
+from bidder.domain.history import CONFIDENCE, Reading, Survival, survival
 
 # A promise needs some dozens of observations, each as long as what it promises: so many are counted
 # half, within bounds.
@@ -109,7 +109,7 @@ def at_bid(
         return None
     shares = [1.0]
     for part in range(1, _PARTS + 1):
-        held = survival_among(
+        held = survival(
             servers,
             above,
             keep * part / _PARTS,
@@ -217,11 +217,11 @@ def _survival(
     servers: Servers, bid: Decimal, keep: timedelta, now: datetime, confidence: float
 ) -> Survival | None:
     """Return how often a bid held, its bound no better than what was seen lately."""
-    found = survival_among(servers, bid, keep, now, half_life=half_life(keep), confidence=confidence)
+    found = survival(servers, bid, keep, now, half_life=half_life(keep), confidence=confidence)
     if found is None:
         return None
     recent = max(keep * _RECENT, _SHORTEST_HALF_LIFE)
-    lately = survival_among(servers, bid, keep, now, half_life=recent, confidence=confidence)
+    lately = survival(servers, bid, keep, now, half_life=recent, confidence=confidence)
     # A market that has grown dearer would still be judged by its cheap past.
     return found if lately is None else replace(found, lower=min(found.lower, lately.share))
 

@@ -14,7 +14,6 @@ duration for Amazon spot instances", SC 2017). With few observations the bound i
 found: that is meant.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -73,7 +72,7 @@ def quantile(
 
 
 def survival(
-    readings: Sequence[Reading],
+    servers: Iterable[Sequence[Reading]],
     bid: Decimal,
     keep: timedelta,
     now: datetime,
@@ -83,23 +82,9 @@ def survival(
 ) -> Survival | None:
     """Return how often ``bid`` would have held for ``keep``; None where no start can be judged.
 
-    A start counts only if all of the ``keep`` after it was watched. ``readings`` are in order of time
-    and do not overlap.
+    ``servers``: the readings of each server of a kind, in order of time and without overlap. A start
+    counts only if all of the ``keep`` after it was watched.
     """
-    alone = (readings,)
-    return survival_among(alone, bid, keep, now, half_life=half_life, confidence=confidence)
-
-
-def survival_among(
-    servers: Iterable[Sequence[Reading]],
-    bid: Decimal,
-    keep: timedelta,
-    now: datetime,
-    *,
-    half_life: timedelta = HALF_LIFE,
-    confidence: float = CONFIDENCE,
-) -> Survival | None:
-    """Return how often ``bid`` would have held on servers of a kind; as ``survival`` for one."""
     possible = held = watched = 0.0
     for run in (run for readings in servers for run in _runs(readings)):
         first, last = run[0].begin, run[-1].end - keep
@@ -117,46 +102,6 @@ def survival_among(
     # Where nothing held, rounding leaves the bound a hair above the share.
     lower = min(_wilson(share, observations, confidence), share)
     return Survival(share=share, lower=lower, observations=observations)
-
-
-def bid_for(
-    readings: Sequence[Reading],
-    keep: timedelta,
-    probability: float,
-    now: datetime,
-    *,
-    half_life: timedelta = HALF_LIFE,
-    confidence: float = CONFIDENCE,
-) -> Decimal | None:
-    """Return the least rival bid, in USD per day, that one must not fall below to hold for ``keep``.
-
-    Whoever bids more than that holds with ``probability`` at least, at the stated confidence. None
-    where the history is too short to promise so much at any price.
-    """
-    alone = (readings,)
-    return bid_among(alone, keep, probability, now, half_life=half_life, confidence=confidence)
-
-
-def bid_among(
-    servers: Sequence[Sequence[Reading]],
-    keep: timedelta,
-    probability: float,
-    now: datetime,
-    *,
-    half_life: timedelta = HALF_LIFE,
-    confidence: float = CONFIDENCE,
-) -> Decimal | None:
-    """Return the bid for servers of a kind, as ``bid_for`` for one."""
-    known = {r.price for readings in servers for r in readings if r.price is not None}
-
-    def promised(price: Decimal) -> float:
-        found = survival_among(servers, price, keep, now, half_life=half_life, confidence=confidence)
-        return 0.0 if found is None else found.lower
-
-    prices = sorted(known | {Decimal(0)})
-    # No dearer bid promises less.
-    number = bisect_left(prices, probability, key=promised)
-    return prices[number] if number < len(prices) else None
 
 
 def price_above(usd: Decimal, currency: Currency, rates: Rates) -> Price:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidder.domain import advice
-from bidder.domain.history import Reading, bid_among, survival, survival_among
+from bidder.domain.history import Reading, survival
 
 HOUR = timedelta(hours=1)
 PRICES = st.lists(st.one_of(st.none(), st.integers(0, 9).map(Decimal)), min_size=1, max_size=40)
@@ -79,26 +79,26 @@ def test_the_most_that_can_be_promised_is_promised(kinds: list[list[Decimal | No
 def test_servers_of_a_kind_make_their_observations_together() -> None:
     """Four servers know as much as one that was watched four times as long, and no start spans two."""
     one = hours([Decimal(1), Decimal(2)] * 20)
-    together = survival_among([one] * 4, Decimal(2), 3 * HOUR, NOW)
-    alone = survival(one, Decimal(2), 3 * HOUR, NOW)
+    together = survival([one] * 4, Decimal(2), 3 * HOUR, NOW)
+    alone = survival([one], Decimal(2), 3 * HOUR, NOW)
     assert alone is not None
     assert together is not None
     assert together.observations == pytest.approx(4 * alone.observations)
     assert together.share == alone.share
     assert together.lower > alone.lower
-    assert survival_among([hours([Decimal(1)])] * 9, Decimal(2), 3 * HOUR, NOW) is None
+    assert survival([hours([Decimal(1)])] * 9, Decimal(2), 3 * HOUR, NOW) is None
 
 
 def test_who_rents_the_server_on_demand_ends_whatever_ran() -> None:
     """Nothing starts while it is closed, and nothing survives its closing at any price."""
     never = timedelta(days=10**6)
     quiet = hours([Decimal(1)] * 4 + ["closed"] * 2 + [Decimal(1)] * 4)
-    found = survival(quiet, Decimal(5), 2 * HOUR, NOW, half_life=never)
+    found = survival([quiet], Decimal(5), 2 * HOUR, NOW, half_life=never)
     assert found is not None
     # Starts in hours 0 to 2 hold, those in 2 to 4 do not, 4 to 6 are none, those in 6 to 8 hold.
     assert found.share == pytest.approx(4 / 6, abs=1e-6)
     assert found.observations == pytest.approx(4, abs=1e-6)
-    assert bid_among([quiet], 2 * HOUR, 0.9, NOW, confidence=0.5, half_life=never) is None
+    assert advice.advise([quiet], 2 * HOUR, 0.9, NOW, confidence=0.5) is None
 
 
 def walk(chance: random.Random, length: int) -> list[Decimal | None]:
