@@ -155,9 +155,9 @@ class RailsJudge(Watcher, Observer):
         # One less: a request that died before it left is counted by the daemon as well.
         if len(self._tried()) >= max(1, rails.max_creations_per_hour - kept - 1):
             return True
-        # One more server is lacking, so those that are held already do not count, however cheap.
-        held = {order.server_id for order in live}
-        cheapest = self._day.referee.cheapest_usd(target.name, apart_from=held)
+        # One more server is lacking: a new one, or one on which an offer of ours was outbid.
+        running = {order.server_id for order in live if order.active}
+        cheapest = self._day.referee.cheapest_usd(target.name, apart_from=running)
         if cheapest is None:
             return False
         dear = cheapest * _MARGIN
