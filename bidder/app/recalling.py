@@ -67,6 +67,13 @@ def _recalled_at(memory: Memory, policy: Policy, now: datetime, *, unbroken: boo
 
 def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:
     clock = holding.clock
+    # Dated ahead by another calendar, an event would keep a price from moving until that moment comes.
+    clock = replace(
+        clock,
+        created_at=_come(clock.created_at, now),
+        raised_at=_come(clock.raised_at, now),
+        lowered_at=_come(clock.lowered_at, now),
+    )
     if not unbroken:
         # Somebody may have lowered it since: another life of ours, before a backup was restored.
         clock = replace(clock, opens_at=now + price_rules.LOWERING_PAUSE)
@@ -76,9 +83,15 @@ def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:
         clock=clock,
         first_seen_at=min(holding.first_seen_at, now),
         last_seen_at=min(holding.last_seen_at, now),
+        outbid_since=_come(holding.outbid_since, now),
         missing_since=None,
         missing_reads=0,
     )
+
+
+def _come(at: datetime | None, now: datetime) -> datetime | None:
+    """Return a moment that was, and now for one that is still to come."""
+    return None if at is None else min(at, now)
 
 
 def _intent(intent: Intent, now: datetime) -> Intent:

@@ -14,6 +14,8 @@ _TOO_MANY = 429
 # What the client promises where an answer names no pause: a second and this much more, twice as much
 # with each such answer in a row.
 _SPACING, _FIRST_MARGIN, _WIDEST_MARGIN = 1.0, 0.25, 60.0
+# Doubled so often, a margin is the widest.
+_DOUBLINGS = 8
 # Moments are sums of fractions of a second.
 _GRAIN = 1e-6
 _KEPT_SECONDS = 3600.0
@@ -83,7 +85,7 @@ class Ledger:
 
     def _refuses(self, retry_after: str | None, at: float) -> None:
         self._in_a_row += 1
-        margin = min(_WIDEST_MARGIN, _FIRST_MARGIN * 2 ** (self._in_a_row - 1))
+        margin = min(_WIDEST_MARGIN, _FIRST_MARGIN * 2 ** min(self._in_a_row - 1, _DOUBLINGS))
         until, asked_for = at + _SPACING + margin, "the client slows down by itself"
         if retry_after is not None:
             named, asked_for = self._named(retry_after, at), f"Retry-After was {retry_after}"

@@ -9,7 +9,7 @@ from bidder.app.recalling import recalled
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
 from bidder.domain.policy import Mode
-from bidder.domain.price_rules import LOWERING_PAUSE, LoweringClock
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.view import Raised
 from bidder.store.records import Memory
 
@@ -47,6 +47,23 @@ def test_times_that_lie_ahead_are_brought_back() -> None:
     ahead = make_holding(first_seen_at=at(3600), last_seen_at=at(3600), clock=LoweringClock())
     held = recalled(Memory(holdings=(ahead,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER]
     assert held.first_seen_at == held.last_seen_at == NOW
+
+
+def test_an_outbid_offer_is_regained_after_the_calendar_was_set_back() -> None:
+    """What was outbid by a calendar of tomorrow is not waited out until then."""
+    ahead = make_holding(active=False, outbid_since=at(86400))
+    held = recalled(Memory(holdings=(ahead,), last_pass_at=at(86400)), POLICY, NOW).holdings[ORDER]
+    assert held.outbid_since == NOW
+
+
+def test_a_price_comes_down_after_the_calendar_was_set_back() -> None:
+    """Events of tomorrow's calendar count as of now."""
+    ahead = LoweringClock(created_at=at(86400), raised_at=at(90000), lowered_at=at(91000))
+    for last in (NOW, at(92000)):
+        memory = Memory(holdings=(make_holding(clock=ahead),), last_pass_at=last)
+        clock = recalled(memory, POLICY, NOW).holdings[ORDER].clock
+        opens = next_lowering_at(clock, ClockRules(creation=True, raised=True))
+        assert opens == NOW + LOWERING_PAUSE
 
 
 def test_raises_that_lie_ahead_are_brought_back() -> None:
