@@ -55,7 +55,7 @@ class Meter:
     def _missing(self, now: datetime, kept: timedelta) -> list[datetime]:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         last = midnight if now - midnight >= _SETTLED_AFTER else midnight - _DAY
-        span = self.queries.read_span()
+        span = self.queries.market.read_span()
         if span is None:
             return []
         # Of a day whose rows began to go, the part that is left would be taken for the whole.

@@ -75,7 +75,7 @@ def replay(
     now: datetime,
 ) -> Fortnight:
     """Replay both policies on the last 14 days; without a database nothing is recorded."""
-    records = () if queries is None else queries.history(since=now - SPAN, limit=_MOST_ROWS)
+    records = () if queries is None else queries.market.history(since=now - SPAN, limit=_MOST_ROWS)
     if queries is None or not records:
         return Fortnight(start=None, end=now, before=_nothing(before), after=_nothing(after))
     history = _History(queries=queries, listings=listings, now=now, looked_at=_looked_at(records))
@@ -120,7 +120,7 @@ class _History:
 
     def __post_init__(self) -> None:
         """Read what is known of every server."""
-        self.servers = {record.server: record for record in self.queries.servers()}
+        self.servers = {record.server: record for record in self.queries.market.servers()}
         self.rules, self.fee = self.queries.learnt()
 
     def replayed(self, policy: Policy) -> tuple[Replayed, ...]:
@@ -162,7 +162,7 @@ class _History:
 
     def _read(self, server: ServerId, rates: Rates) -> tuple[Cut, Decimal | None] | None:
         start = self.now - SPAN
-        records = self.queries.changes(server, since=start - _PAST, until=self.now)
+        records = self.queries.market.changes(server, since=start - _PAST, until=self.now)
         try:
             whole = trace_of(server, records, rates, start=start - _PAST, end=self.now)
             # The value plays no part in cutting.

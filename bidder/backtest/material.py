@@ -58,20 +58,20 @@ def of_history(queries: Queries, gpu: str, days: int, keep: timedelta, static: R
     Raises:
         BadInput: nothing is recorded, or nothing of that kind.
     """
-    span = queries.read_span()
+    span = queries.market.read_span()
     if span is None:
         raise BadInput(
             "nothing is recorded yet; `bidder run` records what it sees, or name a file with --trace"
         )
     end = span[1]
     begin = max(span[0], end - timedelta(days=days))
-    records = queries.servers()
+    records = queries.market.servers()
     named = _named(gpu, sorted({record.gpu_model for record in records}))
-    over_time = queries.rates_over(begin, end)
+    over_time = queries.market.rates_over(begin, end)
     rates = over_time.at(end).over(static)
     by_kind: dict[str, list[Known]] = {}
     for record in records:
-        books = queries.changes(record.server, since=begin, until=end)
+        books = queries.market.changes(record.server, since=begin, until=end)
         if not books:
             continue
         bridge = min(keep / 10, _BRIDGE)

@@ -109,15 +109,15 @@ class _Span:
         import numpy as np
 
         grid, queries = self.grid, self.queries
-        over_time = queries.rates_over(grid.begin, grid.end)
+        over_time = queries.market.rates_over(grid.begin, grid.end)
         self.rates = over_time.at(grid.end).over(self.policy.static_rates)
-        self.servers = {record.server: record for record in queries.servers()}
+        self.servers = {record.server: record for record in queries.market.servers()}
         self.rules, fee = queries.learnt()
         self.fee = float(fee)
-        self.rungs = Rungs(grid=grid, rates=self.rates, rules=self.rules, steps=queries.steps())
+        self.rungs = Rungs(grid=grid, rates=self.rates, rules=self.rules, steps=queries.market.steps())
         self.seen = {}
-        for server in queries.servers_read(grid.begin, grid.end):
-            books = queries.changes(server, since=grid.begin, until=grid.end)
+        for server in queries.market.servers_read(grid.begin, grid.end):
+            books = queries.market.changes(server, since=grid.begin, until=grid.end)
             self.seen[server] = watched(server, books, over_time, grid, self.mode)
         since = grid.begin - _DECISIONS_BEFORE
         self.decisions = {}

@@ -23,6 +23,10 @@ _FROZEN = re.compile(r"on server (\d+): frozen")
 _LONGEST_LACK = 2700.0
 # Reasons that name a rail of the owner's.
 _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
+# An order whose server is lost stays there while a rail would stop the next one.
+_STAYS = frozenset(
+    {Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER, Reason.SERVER_LOST, Reason.WAR_PAUSE}
+)
 _OPEN = "open"  # a creation that is in doubt when the day ends
 _FOULS = {
     "pace": "rate_limit_refusals",
@@ -197,7 +201,7 @@ class Watch:
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
         # Whether one really leaves no room, the exchange's book says.
-        return bool(_BY_A_RAIL & reasons) and self._rails.leaves_no_room(target)
+        return bool((_BY_A_RAIL | _STAYS) & reasons) and self._rails.leaves_no_room(target)
 
     def _to_be_had(self, target: Target) -> set[int]:
         """Return the servers that the target may order now, by the exchange's own book."""

@@ -242,7 +242,7 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     start = end - timedelta(days=days)
     with open_queries(read_settings(config)) as queries:
         if server is None:
-            seen = Counter(book.server for book in queries.history(since=start, limit=100_000))
+            seen = Counter(book.server for book in queries.market.history(since=start, limit=100_000))
             if not seen:
                 raise BadInput(
                     f"--from-history: no book was recorded in the last {days} days; run the daemon"
@@ -250,7 +250,7 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
                 )
             server = seen.most_common(1)[0][0]
         chosen = ServerId(server)
-        records = queries.changes(chosen, since=start, until=end)
+        records = queries.market.changes(chosen, since=start, until=end)
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
 
 

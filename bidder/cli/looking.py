@@ -206,11 +206,13 @@ def history(
             "targets": [],
         }
         if span is None:
-            document["books"] = [shapes.book(each) for each in queries.history(wanted, limit=limit)]
+            document["books"] = [
+                shapes.book(each) for each in queries.market.history(wanted, limit=limit)
+            ]
             died = queries.workloads(wanted, limit=limit)
             document["workloads"] = [shapes.workload(each) for each in died]
         else:
-            periods = queries.server_periods(span, wanted, limit=limit)
+            periods = queries.market.server_periods(span, wanted, limit=limit)
             document["summaries"] = [shapes.server_period(each) for each in periods]
             if server is None:
                 targets = queries.target_periods(span, limit=limit)

@@ -73,7 +73,7 @@ def look(queries: "Queries", policy: "Policy", days: int, now: datetime) -> Foun
     """Return what the last ``days`` days with a record came to; those not kept yet are reckoned."""
     from bidder.backtest import meter
 
-    span = queries.read_span()
+    span = queries.market.read_span()
     newest = queries.latest_regrets()
     ends = [*(regret.end for regret in newest), *([] if span is None else [span[1]])]
     if not ends:

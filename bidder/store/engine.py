@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Row, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
@@ -71,6 +71,12 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
                 yield connection
     except SQLAlchemyError as exc:
         raise failure(exc, engine) from exc
+
+
+def read_rows(engine: Engine, statement: Select[Any]) -> list[Row[Any]]:
+    """Return what one question finds; raises as ``transaction`` does."""
+    with transaction(engine, writing=False) as connection:
+        return list(connection.execute(statement))
 
 
 def failure(exc: SQLAlchemyError, engine: Engine) -> BidderError:

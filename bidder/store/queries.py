@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, func, select
+from sqlalchemy import Engine, Row, Select, func, select
 
 from bidder.domain.actions import Reason
 from bidder.domain.digest import Span
@@ -18,33 +18,29 @@ from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
-from bidder.domain.price_rules import ClockRules, StepSample
+from bidder.domain.price_rules import ClockRules
 from bidder.domain.regret import Regret
 from bidder.store import keeping, recording, rows, tables
-from bidder.store.engine import transaction
+from bidder.store.engine import read_rows, transaction
 from bidder.store.lease import Holder, held_until
+from bidder.store.market_queries import MarketQueries
 from bidder.store.records import (
-    BookRecord,
     DecisionRecord,
     KeptDecision,
     LeaseRecord,
     OrderRecord,
     Request,
-    ServerPeriod,
-    ServerRecord,
     Snapshot,
     SpendTotal,
     TargetPeriod,
 )
 from bidder.store.regrets import regret_of
-from bidder.store.summaries import RatesOverTime
 
 # How long before its intent a creation's decision may have been written.
 _LEADING_UP = timedelta(minutes=10)
 # A fee is computed by us, so it has to end somewhere: at 28 digits or 37 places, whichever is first.
 _FEES = Context(prec=28, Emin=-10)
 _ROWS_AT_ONCE = 500
-_STEPS = 200
 # As many digits as an amount may have.
 _SUMS = Context(prec=60)
 
@@ -59,6 +55,11 @@ class Queries:
         """Ask about ``account``."""
         self._engine = engine
         self._account = account
+
+    @property
+    def market(self) -> MarketQueries:
+        """Return the questions about what the market did."""
+        return MarketQueries(self._engine, self._account)
 
     def orders(self, *, ended: bool = False, limit: int = 1000) -> tuple[OrderRecord, ...]:
         """Return the live orders, oldest first; with ``ended`` the ended ones, newest first."""
@@ -205,93 +206,10 @@ class Queries:
         found = sorted([*before, *about], key=lambda row: row.id)
         return tuple(rows.decision_of(row) for row in found)
 
-    def history(
-        self, server: ServerId | None = None, *, since: datetime | None = None, limit: int = 1000
-    ) -> tuple[BookRecord, ...]:
-        """Return how books changed, the latest ``limit`` of them, oldest first.
-
-        With ``since`` each server's row that held at that moment is not included.
-        """
-        table = tables.books
-        statement = select(table).where(table.c.account == self._account)
-        if server is not None:
-            statement = statement.where(table.c.server_id == server)
-        if since is not None:
-            statement = statement.where(table.c.at >= since)
-        found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
-        return tuple(rows.book_of(row) for row in reversed(found))
-
-    def changes(self, server: ServerId, *, since: datetime, until: datetime) -> tuple[BookRecord, ...]:
-        """Return every raw change of a server's book in a span, oldest first.
-
-        The first one is what held at ``since``, where that is known. Between one's ``until`` and the
-        next one's ``at`` nobody looked.
-        """
-        table = tables.books
-        statement = select(table).where(
-            table.c.account == self._account,
-            table.c.server_id == server,
-            table.c.until >= since,
-            table.c.at < until,
-        )
-        return tuple(rows.book_of(row) for row in self._rows(statement.order_by(table.c.at, table.c.id)))
-
-    def servers_read(self, since: datetime, until: datetime) -> tuple[ServerId, ...]:
-        """Return the servers whose books were watched in a span."""
-        table = tables.books
-        statement = select(table.c.server_id).where(
-            table.c.account == self._account, table.c.until > since, table.c.at < until
-        )
-        found = self._rows(statement.distinct().order_by(table.c.server_id))
-        return tuple(ServerId(row.server_id) for row in found)
-
-    def read_span(self) -> tuple[datetime, datetime] | None:
-        """Return when the first book that is kept was read, and when the last; None without any."""
-        table = tables.books
-        mine = table.c.account == self._account
-        # Each found at one end of an index; the row written first was read first.
-        oldest = self._rows(select(table.c.at).where(mine).order_by(table.c.id).limit(1))
-        newest = self._rows(select(func.max(table.c.until).label("until")).where(mine))
-        return None if not oldest else (oldest[0].at, newest[0].until)
-
-    def steps(self) -> tuple[StepSample, ...]:
-        """Return what was learnt of how far one lowering may go, oldest first."""
-        table = tables.step_samples
-        statement = select(table).where(table.c.account == self._account).order_by(table.c.id.desc())
-        return tuple(rows.step_of(row) for row in reversed(self._rows(statement.limit(_STEPS))))
-
-    def rates_over(self, since: datetime, until: datetime) -> RatesOverTime:
-        """Return what each currency was worth in a span."""
-        with transaction(self._engine, writing=False) as connection:
-            return RatesOverTime(connection, self._account, since, until)
-
-    def servers(self, gpu_model: str | None = None) -> tuple[ServerRecord, ...]:
-        """Return the servers whose books were ever read; with ``gpu_model`` only those with it."""
-        table = tables.servers
-        statement = select(table).where(table.c.account == self._account)
-        if gpu_model is not None:
-            statement = statement.where(table.c.gpu_model == gpu_model)
-        return tuple(
-            ServerRecord(server=ServerId(row.server_id), gpu_model=row.gpu_model, gpus=row.gpus)
-            for row in self._rows(statement.order_by(table.c.server_id))
-        )
-
-    def server_periods(
-        self, span: Span, server: ServerId | None = None, *, limit: int = 1000
-    ) -> tuple[ServerPeriod, ...]:
-        """Return the latest summaries of servers, oldest first."""
-        table = tables.server_summaries
-        statement = select(table).where(table.c.account == self._account, _of(span, table))
-        if server is not None:
-            statement = statement.where(table.c.server_id == server)
-        newest = (table.c.at.desc(), table.c.server_id.desc(), table.c.span.desc())
-        found = self._rows(statement.order_by(*newest).limit(limit))
-        return tuple(rows.server_period_of(row) for row in reversed(found))
-
     def target_periods(self, span: Span, *, limit: int = 1000) -> tuple[TargetPeriod, ...]:
         """Return the latest summaries of targets, oldest first."""
         table = tables.target_summaries
-        statement = select(table).where(table.c.account == self._account, _of(span, table))
+        statement = select(table).where(table.c.account == self._account, rows.spans_of(span, table))
         newest = (table.c.at.desc(), table.c.target.desc(), table.c.span.desc())
         found = self._rows(statement.order_by(*newest).limit(limit))
         return tuple(rows.target_period_of(row) for row in reversed(found))
@@ -397,13 +315,7 @@ class Queries:
         return next(iter(self._rows(select(table).where(table.c.account == self._account))), None)
 
     def _rows(self, statement: Select[Any]) -> list[Row[Any]]:
-        with transaction(self._engine, writing=False) as connection:
-            return list(connection.execute(statement))
-
-
-def _of(span: Span, table: Any) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = table.c.span.in_([rows.span_text(span, mode) for mode in Mode])
-    return found
+        return read_rows(self._engine, statement)
 
 
 def _kept_of(row: Row[Any]) -> KeptDecision:

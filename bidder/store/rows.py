@@ -4,7 +4,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, Table
+from sqlalchemy import ColumnElement, Connection, Insert, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bidder.domain.costs import Cost
@@ -297,6 +297,12 @@ def request_of(row: Row[Any]) -> Request:
 
 
 _ON_PAPER = "paper-"
+
+
+def spans_of(span: Span, table: Any) -> ColumnElement[bool]:
+    """Return the condition that a summary is of such a span, traded for real or on paper."""
+    found: ColumnElement[bool] = table.c.span.in_([span_text(span, mode) for mode in Mode])
+    return found
 
 
 def span_text(span: Span, mode: Mode) -> str:

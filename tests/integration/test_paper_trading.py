@@ -265,7 +265,7 @@ def test_without_a_token_the_marketplace_suffices(engine: Engine) -> None:
     for holding in held:
         price = holding.order.price
         assert price >= listings[holding.order.server].spot_floor[price.currency]
-    assert queries(day).history() == ()
+    assert queries(day).market.history() == ()
 
 
 def test_a_token_that_is_refused_still_ends_paper_trading(engine: Engine) -> None:

@@ -311,8 +311,8 @@ def test_changed_decision_and_book_are_written(store: Store, queries: Queries) -
 
     assert [decision.reason for decision in queries.decisions()] == ["winning", "outbid"]
     first, second = make_book(until=at(1)), replace(moved, until=at(1))
-    assert queries.history(ServerId(107)) == (first, second)
-    assert queries.history(ServerId(107), since=at(1)) == (second,)
+    assert queries.market.history(ServerId(107)) == (first, second)
+    assert queries.market.history(ServerId(107), since=at(1)) == (second,)
 
 
 def test_rate_and_wallet_that_vanish_are_forgotten(store: Store, engine: Engine) -> None:
@@ -419,7 +419,7 @@ def test_prune_spares_what_lives(store: Store, engine: Engine, queries: Queries)
         pass
 
     assert {name: before[name] - count(engine, name) for name in names} == dict.fromkeys(names, 1)
-    assert [book.rivals for book in queries.history()] == [3]
+    assert [book.rivals for book in queries.market.history()] == [3]
     assert [decision.order for decision in queries.decisions()] == [7]
     assert len(store.load(NOW).intents) == len(store.load(NOW).holdings) == 1
     assert len(store.open_requests()) == 1

@@ -65,6 +65,7 @@ def rows_in(engine: Engine, table: str) -> int:
 
 def test_hour_says_what_was_seen_and_paid(store: Store, queries: Queries) -> None:
     """Prices in USD over time, shares of the time watched, and what the target paid for it."""
+    market = queries.market
     store.save_holdings([make_holding(7, server=107)], at=NOW)
     bid: dict[str, Any] = {"our_price": usd("2.4"), "on_demand": usd("9.6")}
     write(store, *watched(107, 1800, best_rival=btc("0.00001"), **bid), rates=RATES)
@@ -73,7 +74,7 @@ def test_hour_says_what_was_seen_and_paid(store: Store, queries: Queries) -> Non
     write(store, make_book(at=at(2400), best_rival=btc("0.00003"), active_order=None, **bid))
     clean(store, NOW + timedelta(days=1.9))
 
-    (hour,) = queries.server_periods(Span.HOUR)
+    (hour,) = market.server_periods(Span.HOUR)
     assert (hour.at, hour.server) == (NOW, ServerId(107))
     assert hour.summary.rival == Spread(low=Decimal(1), median=Decimal(1), high=Decimal(3))
     assert (hour.summary.known, hour.summary.held) == (timedelta(seconds=2400),) * 2
@@ -81,7 +82,7 @@ def test_hour_says_what_was_seen_and_paid(store: Store, queries: Queries) -> Non
     (target,) = queries.target_periods(Span.HOUR)
     assert (target.target, target.held.held, target.held.restarts) == ("a", hour.summary.held, 1)
     assert round(target.held.on_demand / target.held.spend) == 4
-    (day,) = queries.server_periods(Span.DAY)
+    (day,) = market.server_periods(Span.DAY)
     assert day.summary == hour.summary
 
 
@@ -91,20 +92,21 @@ def test_time_that_nobody_watched_is_not_known(store: Store, queries: Queries) -
     write(store, make_book(at=at(9300)))
     clean(store, NOW + timedelta(days=2.5))
 
-    assert sum((p.summary.known for p in queries.server_periods(Span.DAY)), timedelta(0)) == timedelta(
-        seconds=600
-    )
+    assert sum(
+        (p.summary.known for p in queries.market.server_periods(Span.DAY)), timedelta(0)
+    ) == timedelta(seconds=600)
 
 
 def test_hour_is_summarised_when_nothing_can_change_in_it(store: Store, queries: Queries) -> None:
     """An hour waits until its last book is confirmed or given up."""
+    market = queries.market
     write(store, *watched(107, 3600))
     clean(store, NOW + HOUR)
-    before = queries.server_periods(Span.HOUR)
+    before = market.server_periods(Span.HOUR)
     clean(store, NOW + HOUR + timedelta(minutes=20))
 
     assert before == ()
-    assert [period.at for period in queries.server_periods(Span.HOUR)] == [NOW]
+    assert [period.at for period in market.server_periods(Span.HOUR)] == [NOW]
 
 
 def test_every_slice_may_be_the_last(store: Store, engine: Engine, queries: Queries) -> None:
@@ -118,7 +120,7 @@ def test_every_slice_may_be_the_last(store: Store, engine: Engine, queries: Quer
         slices += 1
 
     assert slices >= 8, "four for each of the hours"
-    assert len(queries.server_periods(Span.HOUR)) == 70
+    assert len(queries.market.server_periods(Span.HOUR)) == 70
     first, second = queries.target_periods(Span.HOUR)
     assert first.held.held == 35 * HOUR
     assert (first.held.restarts, second.held.restarts) == (35, 0)
@@ -132,23 +134,27 @@ def test_raw_goes_only_when_it_is_summarised(store: Store, engine: Engine, queri
         write(store, *moved, rates=Rates({Currency.BTC: Decimal(60_000 + hour)}))
     clean(store, NOW + timedelta(days=3))
 
-    assert len(queries.server_periods(Span.HOUR)) == 6
+    assert len(queries.market.server_periods(Span.HOUR)) == 6
     assert rows_in(engine, "books") == 1
     assert rows_in(engine, "rates") == 1
 
 
 def test_summaries_go_in_their_turn(store: Store, queries: Queries) -> None:
     """Hours go before days, days where the owner says so, and by default never."""
+    market = queries.market
     write(store, *watched(107, 7200))
     clean(store, NOW + timedelta(days=6))
-    after_a_week = (len(queries.server_periods(Span.HOUR)), len(queries.server_periods(Span.DAY)))
+    after_a_week = (
+        len(market.server_periods(Span.HOUR)),
+        len(market.server_periods(Span.DAY)),
+    )
     clean(store, NOW + timedelta(days=4000), Retention())
-    kept = len(queries.server_periods(Span.DAY))
+    kept = len(market.server_periods(Span.DAY))
     clean(store, NOW + timedelta(days=31))
 
     assert after_a_week == (0, 1)
     assert kept == 1
-    assert queries.server_periods(Span.DAY) == ()
+    assert market.server_periods(Span.DAY) == ()
 
 
 def test_on_demand_orders_count_although_no_book_tells_of_them(store: Store, queries: Queries) -> None:
@@ -191,11 +197,11 @@ def test_book_that_stays_is_one_row(store: Store, queries: Queries, looked_again
     write(store, make_book(at=NOW), make_book(at=at(looked_again_after)))
     write(store, make_book(at=at(looked_again_after + 601)))
 
-    assert [(book.at, book.until) for book in queries.history()] == [
+    assert [(book.at, book.until) for book in queries.market.history()] == [
         (NOW, at(looked_again_after)),
         (at(looked_again_after + 601),) * 2,
     ]
-    (held,) = queries.changes(ServerId(107), since=at(10), until=at(20))
+    (held,) = queries.market.changes(ServerId(107), since=at(10), until=at(20))
     assert held.at == NOW
 
 
@@ -214,7 +220,7 @@ def test_what_was_on_paper_has_a_summary_of_its_own(
     clean(store, NOW + timedelta(days=1.9))
 
     for span in Span:
-        live, on_paper = queries.server_periods(span)
+        live, on_paper = queries.market.server_periods(span)
         assert (live.mode, on_paper.mode) == (Mode.LIVE, Mode.PAPER)
         assert live.summary.known == on_paper.summary.known
         both = live.summary.held + on_paper.summary.held
@@ -236,6 +242,6 @@ def test_summaries_of_paper_go_when_the_others_go(
     mine: dict[str, Any] = {"active_order": OrderId(-3), "our_order": OrderId(-3)}
     write(store, *watched(107, 600, **mine), rates=RATES)
     clean(store, NOW + timedelta(days=1.9))
-    assert {period.mode for period in queries.server_periods(Span.DAY)} == set(Mode)
+    assert {period.mode for period in queries.market.server_periods(Span.DAY)} == set(Mode)
     clean(store, NOW + timedelta(days=40))
     assert (rows_in(engine, "server_summaries"), rows_in(engine, "target_summaries")) == (0, 0)
