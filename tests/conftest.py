@@ -3,15 +3,35 @@
 import logging
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 import pg
 import pytest
 import structlog
 
+# What takes longest, longest first, by a part of its name: it waits for processes of its own.
+LONG = ("tests/crash/", "e2e/test_commands.py", "e2e/test_notices.py", "e2e/test_paper.py", "tests/e2e/")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the killed processes: they wait for minutes, and others can work meanwhile."""
-    items.sort(key=lambda item: "crash" not in item.path.parts)
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every worker begin with its share of what takes longest; others then work meanwhile.
+
+    Each worker is given an equal run of the list, and takes from the end of another's when it is done.
+    """
+    workers: int = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    ranks = {item: _rank(item) for item in items}
+    long = sorted((item for item in items if ranks[item] < len(LONG)), key=lambda item: ranks[item])
+    others = iter([item for item in items if ranks[item] == len(LONG)])
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        share = (len(items) - len(dealt)) // (workers - worker)
+        begin = long[worker::workers]
+        dealt += [*begin, *islice(others, max(0, share - len(begin)))]
+    items[:] = [*dealt, *others]
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, part in enumerate(LONG) if part in item.nodeid), len(LONG))
 
 
 @pytest.fixture(scope="session")

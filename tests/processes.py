@@ -1,5 +1,6 @@
 """Real processes for end-to-end tests: the simulated exchange, the daemon, single commands."""
 
+import io
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bidder.cli.main import main
 
 BIDDER = [sys.executable, "-m", "bidder.cli.main"]
 TOKEN = "end-to-end-token"
@@ -50,6 +53,18 @@ def bidder(*arguments: str, token: str = TOKEN) -> Ran:
         check=False,
     )
     return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def look(*arguments: str) -> Ran:
+    """Run a command that only looks, in this process.
+
+    For waiting: a process for each look would keep a core busy with starting, and what is waited for
+    with it.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(arguments)
+    return Ran(code=code, out=out.getvalue(), err=err.getvalue())
 
 
 @contextmanager

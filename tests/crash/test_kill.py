@@ -18,8 +18,9 @@ from bidder.store.queries import Queries
 
 KILLS = 10
 SPEED = 20
-# A start needs some seconds, at one request each, until it places its first bid.
-LIVES_SECONDS = (4.0, 9.0)
+# How long one trades: it needs some seconds, at one request each, until it places its first bid. The
+# start is not counted, or a slow machine would see every one of them killed before it does anything.
+LIVES_SECONDS = (2.0, 7.0)
 # What the survivor gets to put things right and to fill its slots.
 RECOVERY_SECONDS = 25
 SLOTS = 5
@@ -61,6 +62,11 @@ def filled(root: str, database: str) -> int:
     return len(doubtful | {order["server"] for order in truth if order["live"]})
 
 
+def starts(log: Path) -> int:
+    """Return how many daemons have begun to trade."""
+    return log.read_text().count('"daemon.started"')
+
+
 def unheard(database: str) -> set[int]:
     """Return the changes of a price whose answer died with the process, if there was one."""
     try:
@@ -76,11 +82,12 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
     log = tmp_path / "daemon.log"
     more = ["--faults", str(faults)] if faults is not None else []
     with sim("--speed", str(SPEED), "--seed", str(seed), *more) as root:
-        config = write_config(tmp_path, root, database=database, more="pace: {settle_grace: 2m}")
+        config = write_config(tmp_path, root, database=database, more="pace: {settle_grace: 30s}")
         ask(root, "/_sim/start", {"speed": SPEED, "targets": referee_targets()})
         asked_in_vain: set[int] = set()
-        for _ in range(KILLS):
+        for earlier in range(KILLS):
             victim = start_daemon(config, log)
+            wait_for(lambda before=earlier: starts(log) > before, of="a start")
             time.sleep(chance.uniform(*LIVES_SECONDS))
             assert victim.poll() is None, log.read_text()[-3000:]
             victim.send_signal(signal.SIGKILL)
@@ -89,7 +96,7 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
         with daemon(config, log) as survivor:
             time.sleep(RECOVERY_SECONDS)
             # A slow machine takes longer; whether every slot gets filled does not depend on it.
-            # Creations that died in doubt are given up after two minutes; then their slots are filled.
+            # Creations that died in doubt are given up after half a minute; then their slots are filled.
             wait_for(
                 lambda: filled(root, database) >= SLOTS, of="a bid for every slot", patience=4 * PATIENCE
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from documented import disagreements, read_table
-from processes import Ran, ask, bidder, daemon, sim, stop, wait_for, write_config
+from processes import Ran, ask, bidder, daemon, look, sim, stop, wait_for, write_config
 
 SPEED = "30"
 
@@ -121,6 +121,7 @@ def _beside_the_daemon(desk: Desk, root: str) -> None:
     database = desk.config.parent / "bidder.db"
     wait_for(database.exists, of="the database")
     orders = wait_for(lambda: _running(desk), of="orders that run")
+    assert desk.json("orders")["orders"]
     status = desk.json("status")
     assert status["running"] is True
     assert desk.json("health")["healthy"] is True
@@ -206,11 +207,11 @@ def _without_the_daemon(desk: Desk, root: str) -> None:
 
 
 def _running(desk: Desk) -> list[dict[str, Any]]:
-    """Return the orders once two of them run and one of those has had its ports published."""
-    ran = bidder("orders", "-c", str(desk.config), "--json")
+    """Return the orders that run and have had their ports published, once there are four orders."""
+    ran = look("orders", "-c", str(desk.config), "--json")
     if ran.code != 0:
         return []
-    orders = desk.json("orders")["orders"]
+    orders = ran.document["orders"]
     active = [order for order in orders if order["active"] and order["target"] == "ada"]
     return active if len(orders) >= 4 else []
 

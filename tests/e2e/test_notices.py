@@ -32,7 +32,7 @@ def spoken(told: Path, event: str) -> bool:
 def test_the_daemon_tells_of_winning_and_of_being_outbid(tmp_path: Path) -> None:
     """A program of the owner's hears of both, as they happen, while trading goes on."""
     told, command = write_hook(tmp_path)
-    with sim("--speed", "60") as root:
+    with sim("--speed", "300") as root:  # rivals come every few hours
         config = write_config(tmp_path, root, more=f"notices: [{{command: {command}}}]")
         with daemon(config, tmp_path / "log") as process:
             wait_for(lambda: spoken(told, "won"), of="a notice of winning")

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from documented import disagreements
-from processes import ask, bidder, daemon, sim, start_daemon, stop, wait_for, write_config
+from processes import ask, bidder, daemon, look, sim, start_daemon, stop, wait_for, write_config
 
 
 def orders(config: Path) -> dict[int, Any]:
     """Return the live orders by their numbers."""
-    ran = bidder("orders", "-c", str(config), "--json")
+    ran = look("orders", "-c", str(config), "--json")
     return {order["order"]: order for order in ran.document["orders"]} if ran.code == 0 else {}
 
 
@@ -33,7 +33,7 @@ def test_a_killed_process_continues_its_paper_orders(tmp_path: Path) -> None:
         with daemon(config, log) as process:
             after = wait_for(lambda: further(config, before), of="the same orders, dearer")
             assert after.keys() >= before.keys()
-            look(config)
+            marked(config)
             number = max(after)
             ran = bidder("cancel", f"P{-number}", "-c", str(config))
             assert ran.code == 0, ran.err
@@ -55,7 +55,7 @@ def further(config: Path, before: dict[int, Any]) -> dict[int, Any]:
     return found if dearer else {}
 
 
-def look(config: Path) -> None:
+def marked(config: Path) -> None:
     """Every looking command marks what is on paper, for the eye and in its JSON."""
     document = wait_for(lambda: bidder("status", "-c", str(config), "--json").document, of="status")
     assert document["mode"] == "paper"

@@ -99,7 +99,7 @@ def test_hours_of_paper_send_nothing_that_changes_anything(engine: Engine) -> No
     """The wire carries nothing but GETs and the exchange has no order; on paper there are."""
     day = on_paper_day(engine)
     app, wire = again(day, Mode.PAPER)
-    go(app, day.clock, timedelta(hours=8))
+    go(app, day.clock, HOURS)
     assert len(wire.sent) > 5_000
     assert {method for method, _, _ in wire.sent} == {"GET"}
     report = day.referee.report(day.clock.now())

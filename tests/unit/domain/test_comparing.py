@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from builders import (
     NOW,
     ORDER,
@@ -257,6 +258,7 @@ def test_another_mode_leaves_every_order() -> None:
     assert [c.server for c in found.slots] == [ServerId(SERVER)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_policy_changes_nothing_against_itself(data: st.DataObject) -> None:
@@ -268,6 +270,7 @@ def test_a_policy_changes_nothing_against_itself(data: st.DataObject) -> None:
     assert worst_case(policy, found.before.rates) == worst_case(policy, found.after.rates)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_every_order_of_ours_is_told_once(data: st.DataObject) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from builders import (
     NOW,
     ORDER,
@@ -106,6 +107,7 @@ def test_the_rail_stops_what_would_pass_it_and_nothing_else() -> None:
     assert guard.apply(decision, unrated, wider, NOW).reason is Reason.NO_RATE
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), policy=policies())
 def test_no_action_gets_past_the_bound(data: st.DataObject, policy: Policy) -> None:

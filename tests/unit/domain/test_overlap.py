@@ -101,6 +101,7 @@ def listings(draw: st.DrawFn) -> Listing:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(one=requirements(), two=requirements(), listing=listings())
 def test_servers_that_match_both_are_never_denied(

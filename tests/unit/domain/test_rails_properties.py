@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from builders import NOW, at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from bidder.domain.money import Currency, Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.view import View
 
+pytestmark = pytest.mark.slow
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

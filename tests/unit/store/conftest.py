@@ -1,6 +1,9 @@
 """Every test of the store runs on each kind of database."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pg
@@ -25,6 +28,16 @@ def migrated_postgres(postgres_server: str) -> Iterator[Engine]:
         engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file with the schema, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "bidder.db"
+    engine = open_engine(file)
+    upgrade(engine)
+    engine.dispose()
+    return file
+
+
 @pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """Yield an empty database with the schema."""
@@ -35,10 +48,13 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
             connection.execute(text(f"TRUNCATE {names}"))
         yield shared
         return
-    own = open_engine(
-        "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'bidder.db'}"
-    )
-    upgrade(own)
+    migrated: Path = request.getfixturevalue("migrated_file")
+    if request.param == "memory":
+        own = open_engine("sqlite://")
+        with closing(sqlite3.connect(migrated)) as source, closing(own.raw_connection()) as target:
+            source.backup(target.driver_connection)
+    else:
+        own = open_engine(shutil.copy(migrated, tmp_path / "bidder.db"))
     yield own
     own.dispose()
 

@@ -249,6 +249,7 @@ BROKEN: Mapping[str, tuple[Callable[..., Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_one_is_caught(name: str) -> None:
     """By the invariant that it breaks."""
