@@ -14,7 +14,7 @@ from bidder.app.keeping import Keeper
 from bidder.app.paper import PaperClient
 from bidder.app.preview import Compared, Preview, compare, preview
 from bidder.app.probing import Prober
-from bidder.app.recalling import recalled
+from bidder.app.recalling import recalled, told_dead
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
@@ -149,6 +149,7 @@ def build_app(
         clock=clock,
         policy=policy,
         view=view,
+        told_dead=told_dead(memory, policy, clock.now()),
         pass_id=memory.last_pass_id,
     )
     return App(

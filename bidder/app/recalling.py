@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import price_rules
+from bidder.app import pulses
+from bidder.domain import price_rules, workloads
 from bidder.domain.intents import Intent
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
@@ -46,6 +47,7 @@ def recalled(
         creations=tuple(replace(each, at=min(each.at, now)) for each in memory.creations),
         raises=tuple(replace(each, at=min(each.at, now)) for each in memory.raises),
         replaced=tuple(replace(each, at=min(each.at, now)) for each in memory.replaced),
+        pulses={order: each.pulse for order, each in pulses.taken_up(memory, policy, now).items()},
         wallets={},
         rates=memory.rates.over(policy.static_rates),
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),
@@ -54,6 +56,12 @@ def recalled(
         begun_anew=last is None,
         paused=memory.paused,
     )
+
+
+def told_dead(memory: Memory, policy: Policy, now: datetime) -> workloads.Told:
+    """Return the dead workloads of which the owner was told, so that he is not told by each restart."""
+    found = pulses.taken_up(memory, policy, now)
+    return {order: each.told for order, each in found.items() if each.told is not None}
 
 
 def _recalled_at(memory: Memory, policy: Policy, now: datetime, *, unbroken: bool) -> datetime | None:

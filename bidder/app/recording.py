@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import structlog
 
 from bidder.app import snapshot
+from bidder.app.pulses import Written
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.app.vitals import Vitals
-from bidder.domain import evidence
+from bidder.domain import evidence, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
@@ -50,6 +51,7 @@ class Recorder:
     unread: Repeats = field(default_factory=Repeats)
     kept: View | None = None  # what was known when a pass was last written down
     vitals: Vitals = field(default_factory=Vitals)
+    pulses: Written = field(default_factory=Written)
     policy_text: tuple[Policy, str] | None = None  # the policy last written out, as text
     budgets: dict[tuple[str | None, str], str] = field(default_factory=dict)  # their states
 
@@ -62,15 +64,21 @@ class Recorder:
         *,
         store: Store,
         limiter: Limiter,
+        told: workloads.Told,
     ) -> None:
-        """Store and log one pass."""
+        """Store and log one pass; ``told`` are the dead workloads of which the owner knows by now."""
         self.vitals.note(report.calls)
         before = self.kept or before
         news, said = self._news(report)
         due = self._due(report)
         book = self._new_book(report, after)
-        if due or news or book is not None or self._changed(report, before, after):
+        written = self.pulses.after(after, told, policy)
+        changed = written is not self.pulses or self._changed(report, before, after)
+        if due or news or book is not None or changed:
             record = self._pass_record(report, news, book, before, after, limiter)
+            if written is not self.pulses:
+                changes, every = written.changes_from(self.pulses), frozenset(written.records)
+                record = replace(record, pulses=changes, pulses_of=every)
             if news:
                 record = replace(record, configuration=self._configuration(policy))
             if due and self.pictures:
@@ -80,7 +88,7 @@ class Recorder:
                 record = replace(record, snapshot={**picture, "vitals": vitals})
             store.record_pass(record)
             # Only now: what the database refused is news again in the next pass.
-            self.said, self.kept = said, after
+            self.said, self.kept, self.pulses = said, after, written
             self.drawn_at = report.at if due else self.drawn_at
             if book is not None:
                 self._remember(book)

@@ -136,7 +136,8 @@ class Trader:
                     order: replace(h, clock=replace(h.clock, opens_at=now + price_rules.LOWERING_PAUSE))
                     for order, h in restarted.holdings.items()
                 }
-                self.view = replace(restarted, holdings=clocks)
+                # How long a workload is dead was counted by another calendar.
+                self.view = replace(restarted, holdings=clocks, pulses={})
                 self.watch = alarms.Watch()
                 self.decisions, self.refused = (), {}
                 self.signs.clear()
@@ -323,7 +324,13 @@ class Trader:
             commits=self.store.take_commits(),
         )
         self.recorder.record(
-            report, before, self.view, self.policy, store=self.store, limiter=self.client.limiter
+            report,
+            before,
+            self.view,
+            self.policy,
+            store=self.store,
+            limiter=self.client.limiter,
+            told=died[0],
         )
         # Only now: an alarm that a failing database kept back has not been told.
         self.watch, self.told_dead = watch, died[0]

@@ -92,7 +92,8 @@ class State(StrEnum):
 class Pulse:
     """What the probes of one order showed since it was first seen running.
 
-    ``blind`` says that the latest probe could not knock.
+    ``blind`` says that the latest probe could not knock, ``recalled`` that it was an earlier process's:
+    then its workload may live by now, and is not called dead before it has been knocked at once more.
     """
 
     began_at: datetime
@@ -101,18 +102,17 @@ class Pulse:
     dead_since: datetime | None = None
     blind: bool = False
     detail: str = ""
+    recalled: bool = False
 
     def after(self, sign: Sign, probe: Probe) -> "Pulse":
         """Return what is known after one more probe."""
         if sign.outcome is Outcome.ALIVE:
-            return replace(
-                self, alive_at=sign.at, probed_at=sign.at, dead_since=None, blind=False, detail=""
-            )
+            return Pulse(began_at=self.began_at, alive_at=sign.at, probed_at=sign.at)
         blind = sign.outcome is Outcome.BLIND
-        failed = replace(self, probed_at=sign.at, blind=blind, detail=sign.detail)
+        failed = replace(self, probed_at=sign.at, blind=blind, detail=sign.detail, recalled=False)
         if self.alive_at is None and sign.at < self.began_at + probe.grace:
             return failed
-        if self.dead_since is not None and not self._missed(sign.at, probe):
+        if self.dead_since is not None and not self.missed(sign.at, probe):
             return failed
         return replace(failed, dead_since=sign.at)
 
@@ -121,12 +121,12 @@ class Pulse:
         if self.dead_since is None or self.probed_at is None:
             return State.STARTING if self.alive_at is None else State.ALIVE
         lasted = self.probed_at - self.dead_since
-        return State.DEAD if lasted >= probe.dead_after else State.FAILING
+        return State.DEAD if lasted >= probe.dead_after and not self.recalled else State.FAILING
 
-    def _missed(self, at: datetime, probe: Probe) -> bool:
+    def missed(self, at: datetime, probe: Probe) -> bool:
         """Return whether nobody looked for so long that it may have lived meanwhile."""
         longest = _MOST_MISSED * (probe.every + 2 * probe.timeout)
-        return self.probed_at is None or not timedelta(0) <= at - self.probed_at <= longest
+        return not timedelta(0) <= at - (self.probed_at or self.began_at) <= longest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

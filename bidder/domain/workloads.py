@@ -192,15 +192,14 @@ def news(told: Told, view: View, policy: Policy, now: datetime) -> tuple[Told, t
         return told, ()
     verdicts = dead(view, policy, now)
     found = [_died(each) for order, each in verdicts.items() if order not in told]
-    still: dict[OrderId, datetime] = {}
+    # Also of one that a restart has not seen running yet.
+    still = {order: since for order, since in told.items() if order in view.pulses}
     for holding, _, pulse, state in _known(view, policy):
         order = holding.order.order
         if order in verdicts and pulse.dead_since is not None:
-            still[order] = told.get(order, pulse.dead_since)
+            still.setdefault(order, pulse.dead_since)
         elif order in told and state is State.ALIVE:
-            found.append(_lives(holding, told[order]))
-        elif order in told:
-            still[order] = told[order]
+            found.append(_lives(holding, still.pop(order)))
     return still, tuple(found)
 
 

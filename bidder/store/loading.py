@@ -15,7 +15,7 @@ from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.probe import Replaced
 from bidder.domain.view import Created, Raised
-from bidder.store import recording, rows, tables
+from bidder.store import pulses, recording, rows, tables
 from bidder.store.records import Memory
 
 _CREATING = (IntentKind.PLACE.value, IntentKind.RENT.value)
@@ -62,6 +62,8 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         creations=_creations(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
         raises=_raises(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
         replaced=_given_up(connection, account, mode, since=now - _BREAKERS_LOOK_BACK),
+        # On paper there is no workload.
+        pulses=pulses.load(connection, account) if mode is Mode.LIVE else (),
         wallets=recording.stored_wallets(connection, account),
         rates=Rates(recording.stored_rates(connection, account)),
         creation_fee_usd=known.get("creation_fee_usd"),

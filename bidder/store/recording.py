@@ -17,7 +17,7 @@ from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
-from bidder.store import keeping, rows, tables
+from bidder.store import keeping, pulses, rows, tables
 from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
 
 # Rates and steps are estimates, not money: of an absurdly long number the head is enough.
@@ -94,6 +94,8 @@ def write(
         write_rules(connection, account, record.rules, evidence=record.evidence, at=record.at)
         latest.rules = record.rules
     _write_lessons(connection, account, record, steps=live)
+    if live:
+        pulses.write(connection, account, record)
     _write_state(connection, account, record, mode)
     return latest
 

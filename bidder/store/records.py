@@ -20,9 +20,23 @@ from bidder.domain.market import Book, Listing, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules, StepSample
-from bidder.domain.probe import Replaced
+from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.view import Created, Holding, Raised
 from bidder.errors import NoRate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulseRecord:
+    """What was known of one order's workload, and by which probe.
+
+    ``probe`` is a digest of what was asked for. ``told`` is since when it is dead as its owner was told,
+    None where he was told nothing.
+    """
+
+    order: OrderId
+    pulse: Pulse
+    probe: str
+    told: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +61,7 @@ class Memory:
     creations: tuple[Created, ...] = ()
     raises: tuple[Raised, ...] = ()
     replaced: tuple[Replaced, ...] = ()
+    pulses: tuple[PulseRecord, ...] = ()
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     rates: Rates = Rates()
     creation_fee_usd: Decimal | None = None
@@ -208,7 +223,8 @@ class PassRecord:
 
     ``holdings`` are the live orders as they stand now (unchanged ones cost nothing). ``wallets``
     are all of one answer. ``steps`` and ``raises`` are only those learnt in this pass, ``multipliers``
-    all those of budgets.
+    all those of budgets. ``pulses`` are those that changed, ``pulses_of`` all orders that have one: any
+    other is forgotten.
     """
 
     pass_id: int
@@ -230,6 +246,8 @@ class PassRecord:
     order_limit: int | None = None
     creation_fee_usd: Decimal | None = None
     multipliers: Mapping[str, float] = field(default_factory=dict)
+    pulses: tuple[PulseRecord, ...] = ()
+    pulses_of: frozenset[OrderId] | None = None
     snapshot: Mapping[str, Any] | None = None
 
 

@@ -393,6 +393,22 @@ raises = Table(
     Index("ix_raises_at", "account", "at"),
 )
 
+# What the probes of the workloads of running orders showed; ``probe`` is a digest of what was asked for.
+pulses = Table(
+    "pulses",
+    metadata,
+    _account(key=True),
+    Column("order_id", Identifier(), primary_key=True, autoincrement=False),
+    Column("probe", Words(), nullable=False),
+    Column("began_at", Moment(), nullable=False),
+    Column("alive_at", Moment()),
+    Column("probed_at", Moment()),
+    Column("dead_since", Moment()),
+    Column("blind", Boolean(), nullable=False),
+    Column("detail", Words(2000), nullable=False),
+    Column("told", Moment()),
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -2,27 +2,35 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from documented import read_table
+from probed import (
+    ACCOUNT,
+    DEAD_AFTER,
+    PROBE,
+    REPLACE,
+    cancelled,
+    minutes,
+    pass_time,
+    probing,
+    restarted,
+)
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
-from virtual import Day, begin
-from workloads import HOST, LOOPBACK, workload
+from virtual import Day
+from workloads import HOST, workload
 
 from bidder.app import snapshot
 from bidder.app.daemon import Daemon
 from bidder.app.telling import Teller
 from bidder.cli import shapes
-from bidder.demo.virtual import build_virtual
 from bidder.domain.actions import PlaceBid, Reason, Withdraw
-from bidder.domain.ids import AccountName, OrderId, ServerId
-from bidder.domain.notices import Event, Notice
-from bidder.domain.policy import Pace, Policy
-from bidder.domain.probe import Probe, ProbeKind, Then
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.notices import Event
+from bidder.domain.probe import ProbeKind
 from bidder.domain.workloads import Kept
 from bidder.sim.answers import Answer
 from bidder.sim.exchange import Observer
@@ -33,18 +41,6 @@ from bidder.web.metrics import Metrics
 from bidder.web.pages import make_pages
 from bidder.web.source import Source
 
-ACCOUNT = AccountName("demo")
-DEAD_AFTER = timedelta(seconds=40)
-PROBE = Probe(
-    port="22",
-    every=timedelta(seconds=10),
-    timeout=timedelta(seconds=1),
-    dead_after=DEAD_AFTER,
-    grace=timedelta(seconds=30),
-    allow_networks=LOOPBACK,
-)
-REPLACE = replace(PROBE, then=Then.REPLACE)
-
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
@@ -53,48 +49,6 @@ def engine() -> Iterator[Engine]:
     upgrade(made)
     yield made
     made.dispose()
-
-
-def probing(engine: Engine, probe: Probe | None) -> Day:
-    """Return a day without rivals on which every target's workload is probed; five are wanted."""
-
-    def shape(policy: Policy) -> Policy:
-        targets = tuple(replace(target, probe=probe) for target in policy.targets)
-        # Nothing happens in the books here, so they are read at leisure.
-        return replace(policy, targets=targets, pace=Pace(book_every=minutes(0.5)))
-
-    return begin(engine=engine, rivals=False, shape=shape)
-
-
-async def pass_time(day: Day, span: timedelta, teller: Teller | None = None) -> list[Notice]:
-    """Let time pass with its probes made as they fall due; return what the owner is told."""
-    told: list[Notice] = []
-    trader, end = day.app.trader, day.clock.monotonic() + span.total_seconds()
-    while day.clock.monotonic() < end:
-        await day.app.prober.look()
-        report = await trader.run_pass()
-        day.reports.append(report)
-        if report.acted is not None:
-            day.deeds.append(report.acted)
-        if teller is not None:
-            told += teller.notices(report, trader.view, trader.policy, unreachable=False)
-        day.clock.advance(max(report.sleep.total_seconds(), 0.001))
-        day.app.lease.renew(day.app.lease_clock.now())
-    return told
-
-
-def minutes(count: float) -> timedelta:
-    """Return so many minutes."""
-    return timedelta(minutes=count)
-
-
-def cancelled(day: Day) -> list[tuple[OrderId, Reason]]:
-    """Return the orders that the daemon cancelled, and why."""
-    return [
-        (deed.action.order, deed.decision.reason)
-        for deed in day.deeds
-        if isinstance(deed.action, Withdraw)
-    ]
 
 
 def shown(day: Day, order: int) -> dict[str, Any] | None:
@@ -190,10 +144,9 @@ async def test_an_order_that_died_is_replaced_on_another_server(engine: Engine) 
         (gone,) = Queries(engine, ACCOUNT).workloads()
         assert gone.facts["found"] == "HTTP status 500"
 
-        day.app.lease.release()
-        again = build_virtual(day.app.trader.policy, day.exchange, engine, day.clock)
+        after = restarted(day, engine)
+        again = after.app
         assert [r.server for r in again.trader.view.replaced] == [server]
-        after = replace_app(day, again)
         # Room for one more, which would go to the cheapest server.
         more = replace(
             after.policy, targets=tuple(replace(t, want=t.want + 1) for t in after.policy.targets)
@@ -203,20 +156,6 @@ async def test_an_order_that_died_is_replaced_on_another_server(engine: Engine) 
         placed = [d.action.server for d in after.deeds if isinstance(d.action, PlaceBid)]
         assert placed
         assert server not in placed
-
-
-def replace_app(day: Day, app: Any) -> Day:
-    """Return the day with another daemon, which has done nothing yet."""
-    return Day(
-        exchange=day.exchange,
-        referee=day.referee,
-        clock=day.clock,
-        app=app,
-        policy=app.trader.policy,
-        market=day.market,
-        deeds=[],
-        reports=[],
-    )
 
 
 class Died(BaseException):
@@ -244,8 +183,7 @@ async def test_a_replacement_counts_also_where_the_daemon_dies_of_it(engine: Eng
         day.exchange.observers.append(Deadly())
         with pytest.raises(Died):
             await pass_time(day, minutes(4))
-    day.app.lease.release()
-    again = build_virtual(day.app.trader.policy, day.exchange, engine, day.clock)
+    again = restarted(day, engine).app
     (replaced,) = again.trader.view.replaced
     assert replaced.target == lone.name
     assert replaced.order not in {order["id"] for order in day.live()}

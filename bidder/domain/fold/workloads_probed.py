@@ -16,7 +16,8 @@ def probed(view: View, signs: Iterable[Sign], policy: Policy, now: datetime) -> 
     """Fold what probes found; the view itself where nothing is new.
 
     An order that has begun to run gets a pulse, and with it its grace; one that does not run any more
-    loses it: whoever wins the server back starts anew.
+    loses it: whoever wins the server back starts anew. One of which a restart does not know yet whether
+    it runs keeps what is remembered of it.
     """
     if not view.pulses and all(target.probe is None for target in policy.targets):
         return view
@@ -26,8 +27,11 @@ def probed(view: View, signs: Iterable[Sign], policy: Policy, now: datetime) -> 
         if (probe := workloads.probe_of(holding, policy)) is not None
     }
     pulses: dict[OrderId, Pulse] = {
-        order: view.pulses.get(order) or Pulse(began_at=now) for order in probes
+        order: pulse
+        for order, pulse in view.pulses.items()
+        if (held := view.holdings.get(order)) is not None and held.active is None
     }
+    pulses |= {order: view.pulses.get(order) or Pulse(began_at=now) for order in probes}
     for sign in signs:
         pulse = pulses.get(sign.order)
         # A sign from before belongs to an earlier run.

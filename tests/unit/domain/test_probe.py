@@ -1,5 +1,6 @@
 """What a run of probes comes to, and where a workload is knocked at."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_silence_of_our_own_proves_nothing() -> None:
     slept = after((0, Outcome.ALIVE), (60, Outcome.SILENT), (3600, Outcome.SILENT))
     assert slept.state(PROBE) is State.FAILING
     assert slept.dead_since == at(3600)
+
+
+def test_on_the_word_of_an_earlier_process_nothing_is_dead() -> None:
+    """Whatever it counted, one probe of our own decides: dead since as long, or alive."""
+    recalled = replace(after((0, Outcome.ALIVE), *minutely(1, 20)), recalled=True)
+    assert recalled.state(PROBE) is State.FAILING
+    still = recalled.after(Sign(order=ORDER, at=at(21 * MINUTE), outcome=Outcome.SILENT), PROBE)
+    assert still.state(PROBE) is State.DEAD
+    assert still.dead_since == at(MINUTE)
+    again = recalled.after(Sign(order=ORDER, at=at(21 * MINUTE), outcome=Outcome.ALIVE), PROBE)
+    assert again.state(PROBE) is State.ALIVE
 
 
 @given(
