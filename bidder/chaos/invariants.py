@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
+from bidder.chaos.budgets import BudgetJudge
 from bidder.chaos.rails import RailsJudge
+from bidder.chaos.timeline import VIOLATED
 from bidder.chaos.told import Telling
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
@@ -23,6 +25,8 @@ _FROZEN = re.compile(r"on server (\d+): frozen")
 _LONGEST_LACK = 2700.0
 # Reasons that name a rail of the owner's.
 _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
+# Reasons that name a budget.
+_BY_A_BUDGET = frozenset({Reason.PACED, Reason.BUDGET_SPENT})
 _OPEN = "open"  # a creation that is in doubt when the day ends
 _FOULS = {
     "pace": "rate_limit_refusals",
@@ -36,6 +40,7 @@ INVARIANTS = (
     *_FOULS,
     "back-off",
     "rails",
+    "budget",
     "a person is told",
     "one writer",
     "the guard waits",
@@ -63,6 +68,7 @@ class Watch:
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
         self._rails = RailsJudge(day, lambda what: self.violated("rails", what))
+        self._budgets = BudgetJudge(day, lambda what: self.violated("budget", what))
         self._telling = Telling(day)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
@@ -70,7 +76,7 @@ class Watch:
         """Note a violation."""
         moment = f"{self._day.transport.now():%d %H:%M:%S}"
         self._day.outcome.violations.append((invariant, moment, what))
-        self._day.say(f"VIOLATED {invariant}: {what}")
+        self._day.say(f"{VIOLATED}{invariant}: {what}")
 
     def escaped(self, exc: BaseException) -> None:
         """Note that a pass or a start ended in a way that nobody has provided for."""
@@ -83,6 +89,7 @@ class Watch:
         self._alarmed.clear()
         self._day.transport.ledger.started()
         self._rails.started()
+        self._budgets.started()
         self._telling.started()
 
     def ended(self, exc: Exception) -> None:
@@ -98,6 +105,7 @@ class Watch:
             if (intent.id, verdict.settled) not in self._settled:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
+        self._budgets.passed(report)
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
         self.fouls()
         self._of_the_wire()
@@ -197,6 +205,8 @@ class Watch:
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
         # Whether one really leaves no room, the exchange's book says.
+        if _BY_A_BUDGET & reasons and self._budgets.leaves_no_room(target):
+            return True
         return bool(_BY_A_RAIL & reasons) and self._rails.leaves_no_room(target)
 
     def _to_be_had(self, target: Target) -> set[int]:
@@ -213,7 +223,7 @@ class Watch:
         """Return whether the target has fewer orders than it wants, and could have them all."""
         day = self._day
         live = day.referee.live_of(target.name)
-        if len(live) >= target.want or day.app is None:
+        if len(live) >= target.want or day.app is None or self._budgets.leaves_no_room(target):
             return False
         decisions = (d for d in day.app.trader.decisions if d.target == target.name)
         done = any(decision.reason is Reason.JOB_DONE for decision in decisions)
