@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 from bidder.chaos.workers import prepare
 
 _SEED = 40_001

@@ -15,7 +15,7 @@ from bidder.app.observe import observe
 from bidder.app.recalling import recalled
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, fold, planning, price_rules, workloads
+from bidder.domain import agenda, budgets, fold, planning, price_rules, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.agenda import ReadBook
 from bidder.domain.ids import OrderId
@@ -33,6 +33,8 @@ _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
 _CANCEL_AGAIN = timedelta(seconds=60)
 _LONGEST_SLEEP = timedelta(seconds=2)
+# A budget runs low by the clock alone, between two reads: what it leaves is looked at again.
+_BUDGETS_EVERY = 30.0
 # The calendar may differ from the count of seconds by this much before it has been set, or the
 # machine has slept.
 _STEADY = timedelta(seconds=5)
@@ -64,6 +66,7 @@ class Trader:
     _commands_at: float = -1e9
     _began_at: float = 0.0
     _decided_on: View | None = None
+    _decided_at: float = 0.0
     _times: tuple[datetime, float] | None = None  # calendar and monotonic, when last compared
 
     async def run_pass(self) -> PassReport:
@@ -225,11 +228,16 @@ class Trader:
             and not self.recorder.ordered
             and all(d.action is None for d in self.decisions)
             and not any(d.due is not None and d.due <= now for d in self.decisions)
+            and not self._budgets_are_old()
         )
         return self.decisions if same else self._decide()
 
+    def _budgets_are_old(self) -> bool:
+        aged = self.clock.monotonic() - self._decided_at >= _BUDGETS_EVERY
+        return aged and bool(budgets.limits(self.policy))
+
     def _decide(self) -> tuple[Decision, ...]:
-        self._decided_on = self.view
+        self._decided_on, self._decided_at = self.view, self.clock.monotonic()
         planned = self.plan(self.view, self.policy, self.clock.now())
         now = self.clock.now()
         # Also the owner's cancellations wait after a refusal: asking each second mends nothing.

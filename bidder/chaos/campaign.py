@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bidder.chaos.day import ChaosDay, Outcome, fastest_folder
+from bidder.chaos.day import ChaosDay, fastest_folder
 from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 from bidder.chaos.workers import side_by_side
 
 _MOST_SHOWN = 20

@@ -130,7 +130,7 @@ class Growth:
                 violated("size", f"{name} are remembered since {min(moments)}")
         now = day.exchange.market.at
         keep = _ENDED_REMEMBERED + timedelta(hours=12)
-        reach = day.rules.completed_reach_seconds
+        reach = day.exchange.rules.completed_reach_seconds
         if reach is not None:
             keep += timedelta(seconds=reach)
             old = [

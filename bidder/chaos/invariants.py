@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
+from bidder.chaos.budgets import BudgetJudge
 from bidder.chaos.rails import RailsJudge
+from bidder.chaos.timeline import VIOLATED
 from bidder.chaos.told import Telling
 from bidder.domain.actions import Reason
 from bidder.domain.agenda import ReadOrders
@@ -27,6 +29,8 @@ _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
 _STAYS = frozenset(
     {Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER, Reason.SERVER_LOST, Reason.WAR_PAUSE}
 )
+# Reasons that name a budget.
+_BY_A_BUDGET = frozenset({Reason.PACED, Reason.BUDGET_SPENT})
 _OPEN = "open"  # a creation that is in doubt when the day ends
 _FOULS = {
     "pace": "rate_limit_refusals",
@@ -40,6 +44,7 @@ INVARIANTS = (
     *_FOULS,
     "back-off",
     "rails",
+    "budget",
     "a person is told",
     "one writer",
     "the guard waits",
@@ -67,6 +72,7 @@ class Watch:
         self._alarmed: set[int] = set()
         self._settled: set[tuple[int, Settled]] = set()
         self._rails = RailsJudge(day, lambda what: self.violated("rails", what))
+        self._budgets = BudgetJudge(day, lambda what: self.violated("budget", what))
         self._telling = Telling(day)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
@@ -74,7 +80,7 @@ class Watch:
         """Note a violation."""
         moment = f"{self._day.transport.now():%d %H:%M:%S}"
         self._day.outcome.violations.append((invariant, moment, what))
-        self._day.say(f"VIOLATED {invariant}: {what}")
+        self._day.say(f"{VIOLATED}{invariant}: {what}")
 
     def escaped(self, exc: BaseException) -> None:
         """Note that a pass or a start ended in a way that nobody has provided for."""
@@ -87,6 +93,7 @@ class Watch:
         self._alarmed.clear()
         self._day.transport.ledger.started()
         self._rails.started()
+        self._budgets.started()
         self._telling.started()
 
     def ended(self, exc: Exception) -> None:
@@ -102,6 +109,7 @@ class Watch:
             if (intent.id, verdict.settled) not in self._settled:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
+        self._budgets.passed(report)
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
         self.fouls()
         self._of_the_wire()
@@ -201,6 +209,8 @@ class Watch:
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
         # Whether one really leaves no room, the exchange's book says.
+        if _BY_A_BUDGET & reasons and self._budgets.leaves_no_room(target):
+            return True
         return bool((_BY_A_RAIL | _STAYS) & reasons) and self._rails.leaves_no_room(target)
 
     def _to_be_had(self, target: Target) -> set[int]:
@@ -217,7 +227,7 @@ class Watch:
         """Return whether the target has fewer orders than it wants, and could have them all."""
         day = self._day
         live = day.referee.live_of(target.name)
-        if len(live) >= target.want or day.app is None:
+        if len(live) >= target.want or day.app is None or self._budgets.leaves_no_room(target):
             return False
         decisions = (d for d in day.app.trader.decisions if d.target == target.name)
         done = any(decision.reason is Reason.JOB_DONE for decision in decisions)

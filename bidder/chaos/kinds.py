@@ -69,7 +69,10 @@ LIES: Mapping[str, tuple[str, ...]] = {
 # Met on rare days only: it costs as much as a hundred other requests.
 RARE = frozenset({"20,000 servers"})
 
-WORLD = ("floors jump", "rates jump", "500 offers", "replica lags", "token revoked", "code 5 all day")
+WORLD = (
+    *("floors jump", "rates jump", "rivals spike", "500 offers"),
+    *("replica lags", "token revoked", "code 5 all day"),
+)
 MACHINE = (
     *("database locked", "disk full", "killed", "killed in a row", "left dead"),
     *("starved", "starved in mid-pass", "suspended"),

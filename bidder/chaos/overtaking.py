@@ -43,11 +43,11 @@ class Overtaking:
         except (LeaseLost, InvalidToken) as exc:
             if not self._over:
                 raise
-            day.say(f"the first daemon ended in mid-pass: {type(exc).__name__}")
+            day.say(f"The first daemon ends in the middle of its pass: {exc}.")
         except StoreFailed as exc:
             if not self._over:
                 raise
-            day.say(f"the first daemon: {exc}")
+            day.say(f"The first daemon fails: {exc}.")
         finally:
             day.transport.on_answer = None
         if self._over:
@@ -82,12 +82,12 @@ class Overtaking:
         try:
             day.app = self._other()
         except BidderError as exc:
-            day.say(f"the second daemon: {exc}")
+            day.say(f"The second daemon fails: {exc}.")
             return
         self._over = True
         # Who trades from here on was not told what this answer says.
         day.exchange.lose_answer()
-        day.say("another daemon takes over in mid-pass")
+        day.say("Another daemon takes over while the first one sleeps in the middle of a pass.")
         day.watch.started()
         await self._trade(day.app)
         self._requests, self._rows = day.referee.requests, day.stored()
@@ -100,18 +100,18 @@ class Overtaking:
                 report = await other.trader.run_pass()
             except (InvalidToken, LeaseLost, StoreFailed) as exc:
                 day.watch.ended(exc)
-                day.die(f"ended: {type(exc).__name__}")
+                day.die(f"The daemon ends: {exc}.")
                 return
             except Exception as exc:  # noqa: BLE001 - not through the other one's hands
                 day.watch.escaped(exc)
-                day.die(f"crashed: {type(exc).__name__}")
+                day.die(f"The daemon has crashed: {type(exc).__name__}.")
                 return
             self._passed(report)
 
     def _passed(self, report: PassReport) -> None:
         """Look at a pass of whoever has the lease, and let time pass until its next one."""
         day = self._day
-        day.note(report)
+        day.timeline.passed(report)
         day.watch.after(report)
         day.watchman.daemon_passed()
         wait = report.sleep

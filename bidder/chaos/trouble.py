@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bidder.chaos import kinds, world
 from bidder.chaos.overtaking import Overtaking
+from bidder.domain.budgets import limits
 from bidder.errors import BidderError, InvalidToken, LeaseHeld, LeaseLost
 from bidder.store.lease import LEASE_TTL, Holder
 
@@ -40,15 +41,18 @@ _WEIGHTS = {
     "database corrupt": 1.0,
     "floors jump": 6.0,
     "rates jump": 3.0,
+    "rivals spike": 15.0,
     "500 offers": 0.4,
     "replica lags": 8.0,
     "token revoked": 3.0,
     "killed in a row": 2.0,
     "code 5 all day": 0.03,
 }
-_NOTHING = 50.0
+_NOTHING = 30.0
 # A server's database is restored and repaired by its own tools.
 _OF_A_FILE = frozenset({"database restored", "database corrupt"})
+# Of a day whose calendar is set nobody can say what it may cost.
+_OF_A_CALENDAR = frozenset({"clock set back", "clock set forward", "daylight saving"})
 
 
 class Troubles:
@@ -73,7 +77,7 @@ class Troubles:
         self._back_up(true)
         for at, shift in [each for each in self._undone_at if each[0] <= true]:
             self._undone_at.remove((at, shift))
-            day.say("the clock is set right again")
+            day.say("The calendar is set right again.")
             day.clock.shift_wall(shift)
         while asked := self._script.for_moment(true):
             self.make(asked)
@@ -97,13 +101,16 @@ class Troubles:
         if chance.random() < 0.02:
             day.weather.chance, day.weather.only = 1.0, chance.choice(("code 5", "html 503"))
         kind = chance.choices(("", *_WEIGHTS), (_NOTHING, *_WEIGHTS.values()))[0]
-        if kind and not (day.on_a_server and kind in _OF_A_FILE):
+        spared = _OF_A_FILE if day.on_a_server else frozenset()
+        if limits(day.policy):
+            spared |= _OF_A_CALENDAR
+        if kind and kind not in spared:
             self.make(kind)
 
     def make(self, kind: str) -> None:
         """Make one kind of trouble at this moment."""
         day, chance = self._day, self._day.chance
-        day.say(f"trouble: {kind}")
+        day.say(f"Trouble: {kind}.")
         match kind:
             case "database locked":
                 day.machine.trouble(kind, 30)
@@ -165,11 +172,11 @@ class Troubles:
     def _strike_database(self, kind: str) -> None:
         day = self._day
         if kind == "database restored":
-            day.die("stopped, to restore a backup")
+            day.die("The daemon is stopped, to restore a backup.")
             day.looking.before_restore(readable=not day.damaged)
             self._restore()
         elif kind == "database corrupt":
-            day.die("stopped by a power cut that damaged the disk")
+            day.die("The daemon is stopped by a power cut that damages the disk.")
             day.looking.before_restore(readable=not day.damaged)
             day.close_database()
             _damage(day.file, day.chance)
@@ -202,7 +209,7 @@ class Troubles:
         day.referee.forget_probes()
         day.forgotten_to = max(day.exchange.market.own, default=0)
         day.forgotten.append((day.moment_of(taken_at), day.moment_of(day.clock.true)))
-        day.say(f"database restored from {backup.name}")
+        day.say(f"The database is restored from {backup.name}.")
 
     # The account
 
@@ -230,7 +237,7 @@ class Troubles:
         except LeaseHeld:
             return
         except BidderError as exc:
-            day.say(f"the second daemon: {exc}")
+            day.say(f"The second daemon fails: {exc}.")
             return
         day.watch.violated("one writer", "a second daemon got the lease of a living one")
 
@@ -238,7 +245,7 @@ class Troubles:
         # A living process, as far as anybody can tell: another machine's.
         self._others += 1
         here = replace(Holder.here(), host="elsewhere", boot=f"another {self._others}", pid=1)
-        return self._day.build(here)
+        return self._day.life.build(here)
 
     def _take_over(self) -> None:
         """Let the daemon sleep past its lease, another one trade, and the first one wake up."""
@@ -249,7 +256,7 @@ class Troubles:
         try:
             day.app = self._other()
         except BidderError as exc:
-            day.say(f"the second daemon: {exc}")
+            day.say(f"The second daemon fails: {exc}.")
             return
         day.watch.started()
         day.sleeping, day.sleeps_until = first, day.clock.true + day.chance.uniform(30, 600)
@@ -280,7 +287,7 @@ class Troubles:
         except (LeaseLost, InvalidToken):
             pass
         except BidderError as exc:
-            day.say(f"the first daemon: {exc}")
+            day.say(f"The first daemon fails: {exc}.")
         else:
             day.watch.violated("one writer", "a daemon without its lease made a pass")
         if day.referee.requests != before:
@@ -288,7 +295,7 @@ class Troubles:
 
     def _revoke(self) -> None:
         day = self._day
-        day.say("token revoked for a minute")
+        day.say("The token is revoked for a minute.")
         exchange = day.exchange
         token, exchange.token = exchange.token, "another"
         exchange.advance(day.transport.now())
@@ -310,6 +317,10 @@ class Troubles:
             case "rates jump":
                 exchange.advance(day.transport.now())
                 world.rates_jump(exchange, day.chance)
+            case "rivals spike":
+                exchange.advance(day.transport.now())
+                if not world.rivals_spike(exchange, day.chance, day.stage.ceilings_usd()):
+                    day.extra[kind] -= 1
             case "500 offers":
                 exchange.advance(day.transport.now())
                 world.crowd_in(exchange, day.chance, day.servers_of_interest())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, event
 
+from bidder.chaos import timeline
 from bidder.chaos.machine import Killed
 from bidder.chaos.overhearing import Overhearing, left_alive
 from bidder.domain.policy import Target
@@ -122,7 +123,7 @@ class Watchman:
     def leave_dead(self) -> None:
         """Kill the daemon and let it stay dead for longer than the owner lets a silence pass."""
         day = self._day
-        day.die("killed, and left dead")
+        day.die("The daemon is killed, and left dead.")
         rough = self._chance.uniform(*_TROUBLED_SECONDS) if self._by_chance else 0.0
         self._calm_at = day.clock.true + self.when.after.total_seconds() + rough
         self._round_at = day.clock.true
@@ -174,7 +175,7 @@ class Watchman:
         day = self._day
         day.exchange.advance(day.transport.now())
         market = day.exchange.market
-        taken = {order.server_id for order in market.live.values()} | day.wanted
+        taken = {order.server_id for order in market.live.values()} | day.stage.wanted
         for stall in market.stalls.values():
             coins = [coin for coin, floor in stall.floor.items() if floor > 0 and coin in market.rates]
             if stall.server_id in taken or not stall.open_to_bids or stall.hosted_by_us or not coins:
@@ -186,7 +187,7 @@ class Watchman:
             market.open_own(order, stall)
             self.person_orders = False
             self.by_hand.add(order.order_id)
-            day.say(f"a person orders {order.order_id} on {stall.server_id}")
+            day.say(f"A person makes order {order.order_id} on server {stall.server_id}.")
             return
 
     # A round
@@ -219,9 +220,9 @@ class Watchman:
             self._note(found)
         except Killed:
             day.exchange.lose_answer()
-            day.say(f"the guard is killed at {day.machine.killed_at}")
+            day.say(f"The guard is killed, at a point of kind {day.machine.killed_at}.")
         except BidderError as exc:
-            day.say(f"the guard: {exc}")
+            day.say(f"The guard fails: {exc}.")
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is a finding
             day.watch.escaped(exc)
         finally:
@@ -245,9 +246,10 @@ class Watchman:
     def _note(self, found: Round) -> None:
         self.acted += len(found.acted)
         day = self._day
-        day.say(f"the guard: {found.finding}, {len(found.acted)} sent, {found.error or 'no error'}")
+        said = f", and fails: {found.error}" if found.error else ""
+        day.say(f"The guard finds: {found.finding}; it sends {len(found.acted)} requests{said}.")
         for deed in found.acted:
-            day.say(f"the guard: {deed.action}: {deed.result} {deed.error}")
+            day.say(f"The guard, {timeline.deed(deed)}")
 
 
 class _GuardsClock:

@@ -165,7 +165,7 @@ class FaultyTransport(httpx.AsyncBaseTransport):
 
     def _count(self, kind: str, request: Request, how: str = "") -> None:
         self.faults[kind] += 1
-        self._say(f"fault: {kind} on {_endpoint(request)}{how}")
+        self._say(f"The wire: {kind}, on {_endpoint(request)}{how}.")
 
     def _met(self, kind: str, carried: Request, request: httpx.Request, *, executed: bool) -> Answer:
         """Return the answer that arrives; raises what a client sees instead of one."""

@@ -13,8 +13,9 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from bidder.chaos.day import Outcome, play
+from bidder.chaos.day import play
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 
 
 def prepare() -> None:

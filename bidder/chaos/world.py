@@ -7,18 +7,22 @@ from random import Random
 from typing import Any
 
 from bidder.chaos.lies import ODD_TEXT
-from bidder.domain.money import Currency, Money
-from bidder.domain.policy import Rails, Target
+from bidder.domain.money import Currency
+from bidder.sim.auction import Order
 from bidder.sim.exchange import SimExchange
 from bidder.sim.generate import generate
 from bidder.sim.market import Market
-from bidder.sim.moments import HOUR
+from bidder.sim.moments import HOUR, SECOND
 from bidder.sim.rules import Fixed, Rules, ShareOfFloor, ShareOfPrice
 from bidder.sim.world import Listing, World
 
 BEYOND = 2**53
 _CROWD = 500
-_UNATTENDED_DAYS = 5
+# A spike ends well after the next read of its book, and stays short of a war.
+_SPIKE_SECONDS = (300.0, 1500.0)
+# Around the ceiling: the daemon may raise to it and not beyond.
+_NEAR_CEILING = (0.97, 1.05)
+_ABOVE_OURS = (1.05, 1.4)
 
 
 def rules_of(chance: Random) -> Rules:
@@ -79,6 +83,32 @@ def rates_jump(exchange: SimExchange, chance: Random) -> None:
     market.move_rates(rates)
 
 
+def rivals_spike(exchange: SimExchange, chance: Random, ceilings: Mapping[int, Decimal]) -> int:
+    """Let a stranger outbid each running spot order of the account for some minutes; return how many.
+
+    Half of them bid around the ceiling, in USD per day for the whole server, that ``ceilings`` names for
+    the order. Once they have left, the bid that won against them has a long way down.
+    """
+    market, struck = exchange.market, 0
+    for order in list(market.live.values()):
+        stall = market.stalls[order.server_id]
+        ceiling = ceilings.get(order.order_id)
+        if not order.spot or not order.active or ceiling is None or not stall.open_to_bids:
+            continue
+        price = ceiling / market.rates[order.currency] * _drawn(chance, *_NEAR_CEILING)
+        if chance.random() < 0.5 or price <= order.price:
+            price = order.price * _drawn(chance, *_ABOVE_OURS)
+        rival = market.admit(stall, currency=order.currency, price=price.quantize(Decimal("1e-8")))
+        market.settle(stall)
+        _leave_later(market, [rival], round(chance.uniform(*_SPIKE_SECONDS) * SECOND))
+        struck += 1
+    return struck
+
+
+def _drawn(chance: Random, low: float, high: float) -> Decimal:
+    return Decimal(repr(round(chance.uniform(low, high), 4)))
+
+
 def crowd_in(exchange: SimExchange, chance: Random, servers: set[int]) -> None:
     """Let 500 strangers bid on one of these servers, for an hour."""
     market = exchange.market
@@ -93,47 +123,12 @@ def crowd_in(exchange: SimExchange, chance: Random, servers: set[int]) -> None:
         price = floor * Decimal(repr(round(chance.uniform(1.0, 1.4), 4)))
         orders.append(market.admit(stall, currency=currency, price=price.quantize(Decimal("1e-8"))))
     market.settle(stall)
+    _leave_later(market, orders, HOUR)
 
+
+def _leave_later(market: Market, orders: Sequence[Order], after: int) -> None:
     def leave(_: int) -> None:
-        _leave(market, orders)
+        for order in orders:
+            market.end(order, "left")
 
-    market.schedule(market.at + HOUR, leave)
-
-
-def _leave(market: Market, orders: list[Any]) -> None:
-    for order in orders:
-        market.end(order, "left")
-
-
-def rails_of(seed: int, targets: Sequence[Target], usual: Rails, world: World) -> Rails:
-    """Return the owner's rails of one seed: on five days of six there is one that bites."""
-    chance = Random(f"rails/{seed}")
-    rails = replace(usual, allow_above_on_demand=True)
-    wanted = sum(target.want for target in targets)
-    most = sum((t.ceiling.price.amount * t.want for t in targets), Decimal(0))
-    share = Decimal(str(round(chance.uniform(0.5, 3), 3)))
-    match seed % 3, seed // 3 % 8:
-        case 0, _:
-            return replace(rails, max_usd_per_day=most * share)
-        case 1, _:
-            return replace(rails, max_orders=max(1, wanted - 1))
-        case 2, 0:
-            return replace(rails, max_creations_per_hour=wanted)
-        case 2, 5:
-            return replace(rails, max_creations_per_server_hour=1)
-        case 2, 6:
-            return replace(rails, min_balance=_nearly_all(world, spent_usd=most * share / 10))
-        case 2, 7:
-            # Some server may be rented for weeks, and all of these would have to be paid.
-            return replace(rails, max_usd_if_unattended=most * share * _UNATTENDED_DAYS)
-        case _:
-            return rails
-
-
-def _nearly_all(world: World, *, spent_usd: Decimal) -> tuple[Money, ...]:
-    """Return balances to keep that so much spending, in any currency, will go below."""
-    return tuple(
-        Money(world.balances[coin] - spent_usd / world.rates[coin], Currency(coin))
-        for coin in world.balances
-        if coin in world.rates
-    )
+    market.schedule(market.at + after, leave)

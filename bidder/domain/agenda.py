@@ -4,14 +4,15 @@ Every wish has a moment from which it is worth a request, and a rank. The highes
 moment has come is read; when none has, the daemon sleeps until the first. Nothing is queued: the
 wishes are made anew from the view each time, so a wish that events have overtaken vanishes by itself.
 
-A lowering is due at an exact second. Its book is read just before, and the slot at the second itself
-is kept free.
+A lowering is due at an exact second. Its book is read just before, however seldom books are read
+otherwise, and the slot at the second itself is kept free.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from bidder.domain import price_rules
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentState
@@ -164,6 +165,10 @@ def _held_books(
         if seen is None:
             yield Wish(read=ReadBook(server=server), at=_EPOCH, rank=71)
             continue
+        opening = price_rules.next_lowering_at(holding.clock, view.rules)
+        if holding.active and opening is not None and seen.at < opening - _FRESH_FOR_LOWERING:
+            # Whether it can come down is not known before: of a book of long ago nobody decides.
+            yield Wish(read=ReadBook(server=server), at=opening - _BEFORE_LOWERING, rank=72)
         age = max(0.0, (now - seen.at).total_seconds())
         # A mild weight: the oldest book still comes first unless another risks far more money.
         weight = 0.9 + 0.2 * min(usd[holding.order.order] / mean, 2.0) / 2.0

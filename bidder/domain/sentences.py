@@ -142,8 +142,12 @@ def tell(
     price: str | None = None,
     previous: str | None = None,
     due: datetime | None = None,
+    done: bool = True,
 ) -> str:
-    """Return the sentence; a reason that this program does not know is shown as it is stored."""
+    """Return the sentence; a reason that this program does not know is shown as it is stored.
+
+    Not ``done`` is what was asked of the exchange and did not happen, or may not have.
+    """
     try:
         opening, additions = _TOLD[Reason(reason)]
     except ValueError:
@@ -153,7 +157,8 @@ def tell(
     said = ", ".join(text.format_map(known) for text in added)
     aside = f" ({said})" if said else ""
     until = "" if due is None or action is not None else f" until {due:%H:%M:%S} UTC"
-    return f"{opening}{aside}: {_deed(action, price, previous)}{until}."
+    deed = _deed(action, price, previous) if done else _asked(action, price, previous)
+    return f"{opening}{aside}: {deed}{until}."
 
 
 def _names(text: str) -> set[str]:
@@ -172,3 +177,17 @@ def _deed(action: str | None, price: str | None, previous: str | None) -> str:
             return f"the bid went from {previous} to {price} per day"
         case _:
             return "the order was cancelled"
+
+
+def _asked(action: str | None, price: str | None, previous: str | None) -> str:
+    match action:
+        case None:
+            return "nothing was sent"
+        case "place":
+            return f"a bid of {price} per day was asked for"
+        case "rent":
+            return f"a rental on demand for {price} per day was asked for"
+        case "reprice":
+            return f"the bid was to go from {previous} to {price} per day"
+        case _:
+            return "the order was to be cancelled"

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
 from bidder.chaos.ledger import Ledger
+from bidder.chaos.outcome import Outcome
 from bidder.exchange import limiter
 from bidder.exchange.limiter import Limiter
 from bidder.sim.answers import OVER_LIMIT, Answer

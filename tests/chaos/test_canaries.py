@@ -36,7 +36,7 @@ def day() -> Iterator[ChaosDay]:
     """Yield a day whose daemon has started."""
     day = ChaosDay(3, 0.05, script=())
     day.open_log()
-    day._start()
+    day.life.start()
     yield day
     day.close()
 

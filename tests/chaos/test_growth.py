@@ -28,7 +28,7 @@ def test_creations_that_are_never_forgotten_are_found(
     """A daemon that lives for months would count all of them again each time."""
     monkeypatch.setattr("bidder.domain.fold.outcomes._KEPT", kept)
     day = ChaosDay(3, 0.05, script=())
-    day._start()
+    day.life.start()
     assert day.app is not None
     day.app.trader.view = remembering(day)
     day.growth.remembered()
@@ -63,7 +63,7 @@ def test_after_a_restore_the_owner_takes_adopt_back() -> None:
 def test_what_is_in_doubt_when_the_day_ends_is_counted() -> None:
     """Settled or not, each creation whose answer was lost is in the account."""
     day = ChaosDay(3, 0.05, script=())
-    day._start()
+    day.life.start()
     assert day.app is not None
     trader = day.app.trader
     trader.view = replace(trader.view, intents=(make_intent(),))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 from bidder.domain import price_rules, unattended
 from bidder.domain.actions import Decision, Reason, Reprice, Withdraw
 from bidder.domain.policy import Policy

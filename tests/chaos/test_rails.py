@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 from bidder.chaos.rails import RailsJudge
 from bidder.domain import guard, moving
 from bidder.domain.ids import ServerId

@@ -6,8 +6,9 @@ import pytest
 
 from bidder.app import observe, recording, telling
 from bidder.app.telling import Teller
-from bidder.chaos.day import ChaosDay, Outcome
+from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
+from bidder.chaos.outcome import Outcome
 from bidder.domain import planning
 from bidder.domain.actions import Decision, Reason
 from bidder.errors import StoreFailed

@@ -1,14 +1,15 @@
-"""Which read comes next while a request is in doubt, and while a person is waited for."""
+"""Which read comes next: in doubt, while a person is waited for, and before a price may go down."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, at, make_intent, make_policy, make_view
+from builders import NOW, SERVER, at, make_book, make_holding, make_intent, make_policy, make_view, seen
 
-from bidder.domain.agenda import Agenda, ReadOrders, next_read
+from bidder.domain.agenda import Agenda, ReadBook, ReadOrders, next_read
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.policy import Policy
+from bidder.domain.price_rules import LOWERING_PAUSE, LoweringClock
 
 POLICY = make_policy()
 USUAL = POLICY.pace.orders_every
@@ -54,3 +55,30 @@ def test_a_doubt_is_looked_into_soon(age: int, every: int) -> None:
 
     assert found[0] == Agenda(read=None, wake_at=at(1))
     assert isinstance(found[1].read, ReadOrders)
+
+
+def before_opening(seconds: float, *, active: bool = True, read_ago: float = 300) -> Agenda:
+    """Return the agenda so long before a clock opens, where books are read every ten minutes."""
+    policy = replace(POLICY, pace=replace(POLICY.pace, book_every=timedelta(minutes=10)))
+    lowered_at = at(seconds) - LOWERING_PAUSE
+    held = make_holding(active=active, clock=LoweringClock(lowered_at=lowered_at))
+    book = seen(make_book(), when=at(-read_ago))
+    view = make_view(policy, holdings=[held], books=[book], orders_at=NOW, completed_at=NOW)
+    return next_read(replace(view, marketplace_at=NOW, wallets_at=NOW), (), policy, NOW)
+
+
+def test_the_book_is_read_just_before_its_clock_opens() -> None:
+    """However seldom books are read otherwise: the opening is an exact second."""
+    assert before_opening(10) == Agenda(read=None, wake_at=at(10 - 1.3))
+    assert before_opening(1.2).read == ReadBook(server=SERVER)
+
+
+def test_a_book_that_could_not_be_read_then_is_read_after_the_opening() -> None:
+    """Who missed the second does not miss ten minutes."""
+    assert before_opening(-60).read == ReadBook(server=SERVER)
+
+
+@pytest.mark.parametrize(("active", "read_ago"), [(False, 300), (True, 1)])
+def test_no_book_is_read_early_for_nothing(active: bool, read_ago: float) -> None:
+    """Not that of an offer that does not run, and not one that is fresh enough to act on."""
+    assert before_opening(1.2, active=active, read_ago=read_ago).read is None

@@ -51,6 +51,16 @@ def test_facts_and_deed_are_in_the_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize("action", ["place", "rent", "reprice", "withdraw"])
+def test_what_was_only_asked_for_is_not_told_as_done(action: str) -> None:
+    """The exchange refused it, or nobody knows."""
+    done = sentences.tell("outbid", {}, action=action, price="2 USD", previous="3 USD")
+    asked = sentences.tell("outbid", {}, action=action, price="2 USD", previous="3 USD", done=False)
+
+    assert asked.split(": ")[0] == done.split(": ")[0]
+    assert asked != done
+
+
 def test_wait_says_how_long() -> None:
     """A hold that changes by itself names the moment."""
     due = datetime(2026, 3, 1, 12, 10, tzinfo=UTC)
