@@ -18,8 +18,8 @@ _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 # A day is a small world seen now and then: what matters happens between two reads anyhow.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=6.5),
-    orders_every=timedelta(minutes=6.5),
+    book_every=timedelta(minutes=11),
+    orders_every=timedelta(minutes=11),
     wallets_every=timedelta(hours=1),
 )
 _UNATTENDED_DAYS = 5
