@@ -8,6 +8,11 @@ from itertools import islice
 import pg
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # What takes longest, longest first, by a part of its name: it waits for processes of its own.
 LONG = ("tests/crash/", "e2e/test_commands.py", "e2e/test_notices.py", "e2e/test_paper.py", "tests/e2e/")

@@ -55,8 +55,8 @@ def bidder(*arguments: str, token: str = TOKEN) -> Ran:
     return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
-def look(*arguments: str) -> Ran:
-    """Run a command that only looks, in this process.
+def run_here(*arguments: str) -> Ran:
+    """Run one command to its end in this process.
 
     For waiting: a process for each look would keep a core busy with starting, and what is waited for
     with it.

@@ -10,6 +10,7 @@ from bidder.clock import VirtualClock
 from bidder.demo.transport import SimTransport
 from bidder.domain.policy import Policy
 from bidder.sim.exchange import SimExchange
+from bidder.store.lease import LEASE_HEARTBEAT
 from bidder.wiring import App, build_app
 
 
@@ -39,11 +40,12 @@ async def run_for(
     *,
     on_pass: Callable[[PassReport], None] | None = None,
 ) -> None:
-    """Run passes until ``span`` of virtual time is over."""
+    """Run passes until ``span`` of virtual time is over, the lease's heartbeats between them."""
     end = clock.monotonic() + span.total_seconds()
     while clock.monotonic() < end:
         report = await app.trader.run_pass()
         if on_pass is not None:
             on_pass(report)
         clock.advance(max(report.sleep.total_seconds(), 0.001))
-        app.lease.renew(app.lease_clock.now())
+        if app.keeper.seconds_since_renewed() >= LEASE_HEARTBEAT.total_seconds():
+            app.keeper.beat()

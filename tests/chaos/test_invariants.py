@@ -395,7 +395,7 @@ MUTATIONS = (
     Mutation(breaks="liveness", how=say_that_nothing_fits, seeds=(5, 8, 11)),
     Mutation(breaks="liveness", how=never_get_the_lease, script=()),
     Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),
-    Mutation(breaks="liveness", how=hold_the_dead, seeds=(17, 14), script=()),
+    Mutation(breaks="liveness", how=hold_the_dead, seeds=(20,), days=0.01, script=()),
     Mutation(breaks="nothing escapes", how=fail_to_record, days=0.02, script=()),
     Mutation(breaks="wanted servers only", how=order_anywhere, seeds=(5, 8)),
     Mutation(breaks="doubles are found", how=keep_quiet, days=0.1, script=TWICE),

@@ -62,9 +62,9 @@ def filled(root: str, database: str) -> int:
     return len(doubtful | {order["server"] for order in truth if order["live"]})
 
 
-def starts(log: Path) -> int:
-    """Return how many daemons have begun to trade."""
-    return log.read_text().count('"daemon.started"')
+def wait_for_start(log: Path, earlier: int) -> None:
+    """Return as soon as one more daemon than so many has begun to trade."""
+    wait_for(lambda: log.read_text().count('"daemon.started"') > earlier, of="a start")
 
 
 def unheard(database: str) -> set[int]:
@@ -87,7 +87,7 @@ def check(tmp_path: Path, database: str, *, seed: int, faults: Path | None) -> N
         asked_in_vain: set[int] = set()
         for earlier in range(KILLS):
             victim = start_daemon(config, log)
-            wait_for(lambda before=earlier: starts(log) > before, of="a start")
+            wait_for_start(log, earlier)
             time.sleep(chance.uniform(*LIVES_SECONDS))
             assert victim.poll() is None, log.read_text()[-3000:]
             victim.send_signal(signal.SIGKILL)

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from processes import ask, bidder, daemon, look, sim, stop, wait_for, write_config
+from processes import ask, bidder, daemon, run_here, sim, stop, wait_for, write_config
 
 
 def events(log: Path) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def test_paper_mode_trades_and_sends_nothing(tmp_path: Path) -> None:
 
 def running(config: Path) -> Any:
     """Return the orders once one of them runs."""
-    ran = look("orders", "-c", str(config), "--json")
+    ran = run_here("orders", "-c", str(config), "--json")
     orders = ran.document["orders"] if ran.code == 0 else []
     return orders if any(order["active"] for order in orders) else None
 
@@ -113,5 +113,5 @@ def test_trading_goes_on_for_hundreds_of_passes(tmp_path: Path) -> None:
 
 def status(config: Path) -> Any:
     """Return what `bidder status` shows once there is something."""
-    ran = look("status", "-c", str(config), "--json")
+    ran = run_here("status", "-c", str(config), "--json")
     return ran.document if ran.code == 0 and ran.document["at"] is not None else None

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from documented import disagreements
-from processes import ask, bidder, daemon, look, sim, start_daemon, stop, wait_for, write_config
+from processes import ask, bidder, daemon, run_here, sim, start_daemon, stop, wait_for, write_config
 
 
 def orders(config: Path) -> dict[int, Any]:
     """Return the live orders by their numbers."""
-    ran = look("orders", "-c", str(config), "--json")
+    ran = run_here("orders", "-c", str(config), "--json")
     return {order["order"]: order for order in ran.document["orders"]} if ran.code == 0 else {}
 
 

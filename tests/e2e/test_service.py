@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from manager import Manager, managed
-from processes import ask, daemon, look, sim, stop, wait_for, write_config
+from processes import ask, daemon, run_here, sim, stop, wait_for, write_config
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_hangup_before_the_daemon_runs_is_kept_for_it(tmp_path: Path) -> None:
 
 
 def _strangers(config: Path) -> Any:
-    ran = look("status", "-c", str(config), "--json")
+    ran = run_here("status", "-c", str(config), "--json")
     return ran.document["strangers"] if ran.code == 0 else None
 
 

@@ -12,7 +12,7 @@ from bidder.errors import InvalidToken, LeaseLost
 
 
 def told(day: Day, span: timedelta, teller: Teller) -> list[Notice]:
-    """Return the notices of some hours."""
+    """Return the notices of some time."""
     found: list[Notice] = []
 
     def note(report: PassReport) -> None:
@@ -26,7 +26,7 @@ def told(day: Day, span: timedelta, teller: Teller) -> list[Notice]:
 def test_winning_losing_and_the_day_are_told() -> None:
     """Every order that ran was told as won, with its host; a loss only after that; one summary."""
     day, teller = begin(seed=3), Teller()
-    found = told(day, timedelta(hours=2), teller)
+    found = told(day, timedelta(hours=1), teller)
     tomorrow = PassReport(pass_id=0, at=day.clock.now() + timedelta(hours=12))
     trader = day.app.trader
     found.extend(teller.notices(tomorrow, trader.view, trader.policy, unreachable=False))

@@ -52,6 +52,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "memory":
         own = open_engine("sqlite://")
         with closing(sqlite3.connect(migrated)) as source, closing(own.raw_connection()) as target:
+            assert isinstance(target.driver_connection, sqlite3.Connection)
             source.backup(target.driver_connection)
     else:
         own = open_engine(shutil.copy(migrated, tmp_path / "bidder.db"))
