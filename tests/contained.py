@@ -58,14 +58,16 @@ class Container:
         self._put_places_there()
         inside = shlex.join(self._inside(*(command or self.image.config["Cmd"])))
         script = "\n".join(["set -eu", *self._mounts(), f"exec {inside}"])
-        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+        unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script]
         with log.open("ab") as stream:
             process = subprocess.Popen(unshare, stdout=stream, stderr=subprocess.STDOUT)
         try:
             yield Running(container=self, process=process, log=log)
         finally:
-            if process.poll() is None:
-                process.kill()
+            # Not by --kill-child: whoever changed his user outlives his parent's death.
+            for pid in _children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.kill()
             process.wait(PATIENCE)
 
     def _put_places_there(self) -> None:
@@ -142,9 +144,8 @@ class Running:
     @property
     def pid(self) -> int:
         """Return what its process 1 is outside of it."""
-        outer = self.process.pid
-        children = Path(f"/proc/{outer}/task/{outer}/children")
-        return int(wait_for(lambda: children.read_text().split(), of="process 1")[0])
+        (pid,) = wait_for(lambda: _children(self.process.pid), of="process 1")
+        return int(pid)
 
     def status(self, field: str) -> list[str]:
         """Return a line of what the kernel says of its process 1."""
@@ -178,3 +179,10 @@ def image_of(root: Path, described: Path) -> Image:
     """Return the image that ``buildah inspect`` describes."""
     found = json.loads(described.read_text(encoding="utf-8"))
     return Image(root=root, config=found["Docker"]["config"])
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

@@ -5,21 +5,15 @@ that one setting, as `systemctl edit` would.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from booted import CannotBoot, Machine, booted
-from loopback import alone
+from contained import Image
 from processes import TOKEN, ask, sim, wait_for
 
-_FOLDER = os.environ.get("BIDDER_TEST_IMAGE")
-pytestmark = [
-    pytest.mark.skipif(_FOLDER is None, reason="there is no image here: .ci/container builds one"),
-    pytest.mark.slow,
-    pytest.mark.xdist_group("systemd"),
-]
+pytestmark = pytest.mark.slow
 UNITS = Path(__file__).parents[2] / "systemd"
 _GUARD = "bidder-guard.service"
 # Four feeds in it, so that a busy machine does not miss one.
@@ -28,20 +22,17 @@ _TIMER = "[Timer]\nOnBootSec=\nOnActiveSec=1s\nAccuracySec=1s\n"
 
 
 @pytest.fixture(scope="module")
-def exchange() -> Iterator[str]:
+def exchange(image: Image) -> Iterator[str]:
     """Run the simulated exchange; yield its root."""
-    alone()
     with sim("--no-rivals", "--speed", "20") as root:
         yield root
 
 
 @pytest.fixture(scope="module")
-def machine(exchange: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(image: Image, exchange: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Boot systemd with everything installed and nothing started."""
-    assert _FOLDER is not None
-    root = Path(_FOLDER, "root").resolve()
     try:
-        with booted(root, tmp_path_factory.mktemp("machine")) as machine:
+        with booted(image.root, tmp_path_factory.mktemp("machine")) as machine:
             # The image's volume; where the service is installed there is none yet.
             assert machine.run("rmdir", "/var/lib/bidder").code == 0
             for unit in sorted(UNITS.iterdir()):
