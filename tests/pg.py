@@ -32,6 +32,13 @@ def server() -> Iterator[str]:
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
         return
+    with own_server() as url:
+        yield url
+
+
+@contextmanager
+def own_server(*, port: int | None = None, user: str = "bidder", password: str = "") -> Iterator[str]:
+    """Run a server on loopback, which asks for a password if one is given; yield as ``server`` does."""
     folder = Path(tempfile.mkdtemp(prefix="bidder-pg-", dir="/tmp"))
     # PostgreSQL refuses to run as root; its folder must then belong to the user it runs as.
     as_user: dict[str, Any] = {}
@@ -39,28 +46,38 @@ def server() -> Iterator[str]:
         shutil.chown(folder, "postgres", "postgres")
         as_user = {"user": "postgres", "group": "postgres", "extra_groups": []}
     try:
-        yield from _running(folder, as_user)
+        yield from _running(folder, as_user, port or _free_port(), user, password)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _running(folder: Path, as_user: dict[str, Any]) -> Iterator[str]:
+def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
+
+def _running(
+    folder: Path, as_user: dict[str, Any], port: int, user: str, password: str
+) -> Iterator[str]:
     def run(*command: str) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **as_user)
         if done.returncode:
             raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}")
 
     data = str(folder / "data")
-    run("initdb", "-D", data, "-U", "bidder", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    asks = ["--auth=trust"]
+    if password:
+        (folder / "password").write_text(password, encoding="utf-8")
+        asks = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+    run("initdb", "-D", data, "-U", user, *asks, "--no-sync", "-E", "UTF8", "--locale=C")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     # Its output goes to a file: a pipe would stay open as long as the server runs.
     run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:
-        yield f"postgresql+psycopg://bidder@127.0.0.1:{port}/postgres"
+        login = f"{user}:{password}" if password else user
+        yield f"postgresql+psycopg://{login}@127.0.0.1:{port}/postgres"
     finally:
         run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 

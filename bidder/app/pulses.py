@@ -6,6 +6,7 @@ Without it a daemon that restarts often would count anew each time, and never ca
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from bidder.domain import canonical, workloads
 from bidder.domain.ids import OrderId
@@ -67,5 +68,6 @@ def _probe_of(target: str | None, policy: Policy) -> Probe | None:
     return None if found is None else found.probe
 
 
+@lru_cache(maxsize=64)  # asked for each order at each news of any, of a handful of probes
 def _digest(probe: Probe) -> str:
     return canonical.digest(canonical.dump(probe))
