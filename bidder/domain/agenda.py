@@ -24,6 +24,8 @@ _SLOT = timedelta(seconds=1)
 # The book for a lowering is read this long before the clock opens, one slot and a round trip.
 _BEFORE_LOWERING = timedelta(seconds=1.3)
 _FRESH_FOR_LOWERING = timedelta(seconds=3)
+# A book that cannot be read then is tried again for so long, and must not keep others from their turn.
+_MISSED_FOR = timedelta(seconds=15)
 # Candidates share the budget with the books of running orders; without this they would starve.
 _CANDIDATE_EVERY = timedelta(seconds=2)
 # Soon once more, and then at leisure: it takes a minute and more to be sure that an order is gone.
@@ -166,7 +168,12 @@ def _held_books(
             yield Wish(read=ReadBook(server=server), at=_EPOCH, rank=71)
             continue
         opening = price_rules.next_lowering_at(holding.clock, view.rules)
-        if holding.active and opening is not None and seen.at < opening - _FRESH_FOR_LOWERING:
+        if (
+            holding.active
+            and opening is not None
+            and now < opening + _MISSED_FOR
+            and seen.at < opening - _FRESH_FOR_LOWERING
+        ):
             # Whether it can come down is not known before: of a book of long ago nobody decides.
             yield Wish(read=ReadBook(server=server), at=opening - _BEFORE_LOWERING, rank=72)
         age = max(0.0, (now - seen.at).total_seconds())

@@ -74,8 +74,9 @@ def test_the_book_is_read_just_before_its_clock_opens() -> None:
 
 
 def test_a_book_that_could_not_be_read_then_is_read_after_the_opening() -> None:
-    """Who missed the second does not miss ten minutes."""
-    assert before_opening(-60).read == ReadBook(server=SERVER)
+    """Who missed the second does not miss ten minutes; one that cannot be read waits for its turn."""
+    assert before_opening(-10).read == ReadBook(server=SERVER)
+    assert before_opening(-60).read is None
 
 
 @pytest.mark.parametrize(("active", "read_ago"), [(False, 300), (True, 1)])
