@@ -96,7 +96,7 @@ def test_a_target_that_lacks_servers_without_a_word_is_caught(monkeypatch: pytes
 
     monkeypatch.setattr(planning, "_fill", idle)
     found = untold(ChaosDay(5, 0.01, script=()).run())
-    assert any("could have what it lacks for 4" in what for what in found)
+    assert any("could have what it lacks for 5" in what for what in found)
 
 
 class _Cancelling(Watcher):
