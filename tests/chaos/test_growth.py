@@ -53,8 +53,8 @@ def test_after_a_restore_the_owner_takes_adopt_back() -> None:
     restored = Scripted(kind="database restored", at_seconds=2000)
     day = ChaosDay(3, 0.05, script=(restored,), tell=told.append)
     outcome = day.run()
-    assert any("database restored" in line for line in told)
-    assert any("adopt is set back" in line for line in told)
+    assert any("is restored from" in line for line in told)
+    assert any("takes `adopt` back" in line for line in told)
     assert day.app is not None
     assert (day.policy.adopt, day.app.trader.policy.adopt) == (False, False)
     assert outcome.violations == []
