@@ -25,6 +25,10 @@ from bidder.errors import StrategyFailed
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
+# So many answered raises, and the next one is likely to be answered too; then for so long others are
+# looked at before it: a few of their books can be read meanwhile.
+_A_FIGHT, _LOOK_AROUND = 2, timedelta(seconds=20)
+
 # Whose bids follow the market, so that a cheaper server is a better one; the others are told a price.
 MOVERS = (TrackParams, AdaptiveParams)
 
@@ -85,20 +89,41 @@ def _left(verdict: Decision, here: Position, view: View, policy: Policy, now: da
     result = search(here.target, view, policy, now)
     if isinstance(result, NeedsBook):
         if verdict.action is not None:
-            # A raise in hand is not delayed by looking around.
-            return verdict
+            # A raise in hand is not delayed by looking around, unless it is likely to be in vain.
+            looks = _looks_first(here, view, now)
+            return _looking(verdict, here, result.server, view, now) if looks else verdict
         return replace(
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
     if not isinstance(result, Found) or not could_place(result, here, view, policy, now):
         return verdict
     if isinstance(verdict.action, Reprice):
-        raised = _worth(here, view, view.rates.to_usd(verdict.action.price), now)
+        price = view.rates.to_usd(verdict.action.price)
+        raised = _worth(here, view, price, now)
+        if raised is not None and result.quote.rival is not None and here.listing is not None:
+            # Nobody knows whether the one there answers as well: from one fight into another is no gain.
+            raised = selection.weigh(price, here.listing)
         if raised is None or not _pays(result, raised, here, view, now):
             return verdict
     elif verdict.action is not None:
         return verdict
     return move(verdict, here, result)
+
+
+def _looks_first(here: Position, view: View, now: datetime) -> bool:
+    """Return whether a raise waits for a look at other servers: its last ones were answered."""
+    params, since = here.target.bidding, here.holding.outbid_since or now
+    if not isinstance(params, MOVERS) or now - since >= params.raise_wait + _LOOK_AROUND:
+        return False
+    return len(churn.answered(here.holding.order.server, view, now)) >= _A_FIGHT
+
+
+def _looking(verdict: Decision, here: Position, server: ServerId, view: View, now: datetime) -> Decision:
+    answers = churn.answered(here.holding.order.server, view, now)
+    facts = {**verdict.facts, "raises": len(answers), "looking_at": server}
+    return replace(
+        verdict, reason=Reason.WAR_PAUSE, action=None, urgency=0, wants_book=server, facts=facts
+    )
 
 
 def move(verdict: Decision, here: Position, found: Found) -> Decision:

@@ -227,7 +227,7 @@ def test_a_first_bid_keeps_the_owners_margin() -> None:
 WATCHFUL = AdaptiveParams(raise_wait=timedelta(0), confirm=False)
 
 
-def answered(times: int, **changes: Any) -> Decision:
+def answered(times: int, outbid_for: float = 5, **changes: Any) -> Decision:
     """Return the decision about an adaptive bid of 2 USD that was raised in vain so often."""
     raises = tuple(
         Raised(server=ServerId(SERVER), order=OrderId(ORDER), rival=OrderId(9), at=at(-60 * (n + 1)))
@@ -237,7 +237,7 @@ def answered(times: int, **changes: Any) -> Decision:
     offers = (mine(usd("2")), rival(usd("2.0999"), active=True))
     return decided(
         *between(
-            outbid_holding(since=-5),
+            outbid_holding(since=-outbid_for),
             *offers,
             params=WATCHFUL,
             raises=raises,
@@ -264,6 +264,27 @@ def test_an_adaptive_bid_leaves_a_fight_for_a_server_in_peace() -> None:
     assert leaving.facts["to_server"] == OTHER
     assert answered(3, there="3").reason is Reason.MOVE
     assert answered(0, there="3").reason is Reason.OUTBID
+
+
+def test_nobody_leaves_one_fight_early_for_what_may_be_another() -> None:
+    """A rival stands on the other server; only where the price alone is a reason it is one."""
+
+    def there(price: str) -> BookSeen:
+        return seen(make_book(rival(usd(price), active=True, number=600), server=OTHER, floor=usd("1")))
+
+    assert answered(3, there="1", other_book=there("2.9999")).reason is Reason.OUTBID
+    assert answered(3, there="1", other_book=there("1.7999")).reason is Reason.MOVE
+    assert answered(6, there="1", other_book=there("2.9999")).reason is Reason.WAR
+
+
+def test_where_raises_were_answered_the_next_one_waits_for_a_look_around() -> None:
+    """For a moment only, and not for the first answer, which may be chance."""
+    stale = seen(make_book(server=OTHER, floor=usd("3")), when=at(-11))
+    assert answered(1, other_book=stale).reason is Reason.OUTBID
+    looking = answered(2, other_book=stale)
+    assert (looking.action, looking.wants_book) == (None, OTHER)
+    assert answered(2, other_book=stale, outbid_for=19).action is None
+    assert answered(2, other_book=stale, outbid_for=20).reason is Reason.OUTBID
 
 
 def test_raises_far_apart_are_no_fight() -> None:
