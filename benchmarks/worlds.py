@@ -21,7 +21,7 @@ from bidder.backtest.confidence import Interval, interval, paired
 from bidder.backtest.worlds import OURS, STRATEGIES, VALUE, Played, World
 from bidder.telemetry import configure_logging
 
-SEEDS, HOURS = 20, 2.0
+SEEDS, HOURS = 20, 1.5
 QUICK_SEEDS, QUICK_HOURS = 2, 0.5
 # What is counted of each run, its unit, and which way is good.
 MEASURES: Mapping[str, tuple[str, str]] = {
