@@ -147,7 +147,7 @@ def wars(target: Target, view: View, now: datetime) -> Mapping[ServerId, Decimal
     if not view.raises:
         return {}
     found = {}
-    for server in {raised.server for raised in view.raises}:
+    for server in {raised.server for raised in view.raises if now - raised.at < _HOUR}:
         listing = view.marketplace.listings.get(server)
         value = None if listing is None else gpu_value(target, listing, view)
         count = len(answered(server, view, now))
@@ -158,8 +158,9 @@ def wars(target: Target, view: View, now: datetime) -> Mapping[ServerId, Decimal
 
 def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...]:
     """Return when within the last hour a bid of ours was raised because a rival had answered it."""
-    raised = sorted(r.at for r in view.raises if r.server == server)
-    placed = [c.at for c in view.creations if c.server == server and not c.refused]
+    since = now - _HOUR - _ANSWERED_WITHIN
+    raised = sorted(r.at for r in view.raises if r.server == server and r.at > since)
+    placed = [c.at for c in view.creations if c.server == server and c.at > since and not c.refused]
     return tuple(
         at
         for at in raised
