@@ -13,7 +13,19 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import awake, chaos, deadline, decode, memory, passes, rate, reaction, soak, startup
+from benchmarks import (
+    awake,
+    chaos,
+    deadline,
+    decode,
+    memory,
+    passes,
+    rate,
+    reaction,
+    soak,
+    startup,
+    worlds,
+)
 from benchmarks.figures import Figure
 from bidder.telemetry import configure_logging
 
@@ -29,6 +41,7 @@ _ALL: dict[str, Callable[..., Iterator[Figure]]] = {
     "soak": soak.run,
     "awake": awake.run,
     "deadline": deadline.run,
+    "worlds": worlds.run,
 }
 
 

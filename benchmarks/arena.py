@@ -13,6 +13,7 @@ from bidder.domain.policy import (
     Ceiling,
     Launch,
     Mode,
+    Moving,
     Pace,
     Per,
     Policy,
@@ -88,8 +89,8 @@ def policy(want: int) -> Policy:
             raise_wait=timedelta(0),
             confirm=False,
             war_raises=1_000_000,
-            move_saving=Decimal("0.99"),
         ),
+        moving=Moving(saving=Decimal("0.99")),
         currencies=(Currency.BTC, Currency.CLORE),
         renewal=Renewal(before=timedelta(0)),
     )

@@ -7,12 +7,13 @@ compare with: what the rivals bid depends on who bids against them. Amounts are 
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from bidder.backtest import lineup
+from bidder.backtest.account import Account
 from bidder.clock import VirtualClock
 from bidder.demo.virtual import build_virtual, run_for
 from bidder.domain.ids import AccountName, ServerId
@@ -27,63 +28,13 @@ from bidder.domain.policy import (
     Target,
 )
 from bidder.errors import BadInput
-from bidder.sim.answers import Answer
-from bidder.sim.auction import Order
-from bidder.sim.exchange import Observer, SimExchange
-from bidder.sim.market import Market, Watcher
+from bidder.sim.exchange import SimExchange
 from bidder.sim.moments import HOUR, micros
 from bidder.sim.server import build_exchange
 from bidder.wiring import open_database
 
 _SERVERS = 20
 _DAY_HOURS = Decimal(24)
-_CHANGING = frozenset({"create_order", "set_spot_price", "cancel_order"})
-
-
-@dataclass(slots=True, kw_only=True)
-class _Account(Watcher, Observer):
-    """What the account's orders came to, by the exchange's own book; USD at each moment's rates."""
-
-    market: Market
-    since: dict[int, int] = field(default_factory=dict)
-    held: int = 0  # microseconds
-    paid: Decimal = Decimal(0)
-    fees: Decimal = Decimal(0)
-    starts: int = 0
-    creations: int = 0
-    requests: int = 0
-
-    def created(self, order: Order, at: int) -> None:  # noqa: ARG002 - a watcher's signature
-        self.creations += 1
-        self.fees += self.market.usd(order.creation_fee, order.currency)
-
-    def switched(self, order: Order, at: int) -> None:
-        if order.active:
-            self.starts += 1
-            self.since[order.order_id] = at
-        else:
-            self._book(order, order.price, at)
-            self.since.pop(order.order_id, None)
-
-    def priced(self, order: Order, before: Decimal, at: int) -> None:
-        self._book(order, before, at)
-
-    def answered(self, endpoint: str, answer: Answer, at: int) -> None:  # noqa: ARG002 - likewise
-        self.requests += endpoint in _CHANGING
-
-    def close(self, at: int) -> None:
-        """Count what still runs."""
-        for order in self.market.live.values():
-            self._book(order, order.price, at)
-
-    def _book(self, order: Order, price: Decimal, at: int) -> None:
-        since = self.since.get(order.order_id)
-        if since is None:
-            return
-        self.held += at - since
-        per_hour = self.market.usd(price, order.currency) / _DAY_HOURS
-        self.paid += per_hour * (at - since) / HOUR
-        self.since[order.order_id] = at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +85,7 @@ def _run(
 ) -> Mapping[str, Any]:
     """Let the daemon bid for the hours, and return its account."""
     exchange = _exchange(scenario.seed)
-    account = _Account(market=exchange.market)
-    exchange.market.watchers.append(account)
-    exchange.observers.append(account)
+    account = Account.watching(exchange)
     clock = VirtualClock(exchange.start)
     engine = open_database("sqlite://")
     app = build_virtual(_policy(params, server, value, scenario), exchange, engine, clock)

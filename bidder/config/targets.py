@@ -9,6 +9,7 @@ from bidder.config import baselines, money, own, values
 from bidder.config import launch as launches
 from bidder.config.budgets import read_budget
 from bidder.config.money import Amount
+from bidder.config.moving import read_moving
 from bidder.config.probes import read_probe
 from bidder.config.reader import Section, as_branch
 from bidder.config.requirements import read_requirements
@@ -111,6 +112,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
             values.spelled(renewal.before),
         )
     params = _params(section, ceiling, rates, around)
+    moving = read_moving(section, params)
     if isinstance(params, DeadlineParams) and budget.amounts():
         section.add(
             "budget",
@@ -139,6 +141,7 @@ def _target(section: Section, default: Node | None, rates: Rates, around: Surrou
         params=params,
         currencies=currencies,
         renewal=renewal,
+        moving=moving,
         value=value,
         restart=restart,
         enabled=enabled,
@@ -324,8 +327,6 @@ def _track(track: Section) -> TrackParams:
         war_raises=track.read("war_raises", values.whole(2, 1000), usual.war_raises),
         war_window=track.read("war_window", values.duration(_SECOND, _DAY), usual.war_window),
         war_pause=track.read("war_pause", values.duration(_SECOND, 30 * _DAY), usual.war_pause),
-        move_saving=track.read("move_saving", values.share(Decimal(0), most), usual.move_saving),
-        move_running=track.read("move_running", values.flag, usual.move_running),
     )
 
 

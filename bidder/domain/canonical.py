@@ -120,7 +120,8 @@ class _Reader:
         kind = _KNOWN.get(name)
         if kind is None:
             raise Unreadable(f"{str(name)[:60]} is not known to this version")
-        given = {field: self.value(each) for field, each in plain.items() if field != "o"}
+        gone = _RETIRED.get(name, frozenset())
+        given = {f: self.value(each) for f, each in plain.items() if f != "o" and f not in gone}
         if kind is policy.OwnParams:
             given["decide"] = _absent
         elif kind is policy.Launch:
@@ -189,5 +190,7 @@ _FIELDS: Final = {
     name: tuple(field.name for field in dataclasses.fields(kind) if field.repr and field.init)
     for name, kind in _KNOWN.items()
 }
+# Fields that an earlier version wrote, and that no strategy's answer depended on.
+_RETIRED: Final = {"TrackParams": frozenset({"move_saving", "move_running"})}
 # Each strategy's parameters are kept with the configuration, so each must be known here.
 assert all(kind in _KNOWN.values() for kind in get_args(policy.StrategyParams))

@@ -176,7 +176,8 @@ def _enough(
 ) -> Stop:
     """Stop a creation that would make more live orders than wanted.
 
-    One more may stand while an old order runs out, or while a job changes between spot and on demand.
+    One more may stand while an old order runs out, while a job changes between spot and on demand, and
+    beside orders that all run, one of which it takes over from as the cheaper one.
     """
     held = view.holdings_of(target.name)
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
@@ -184,7 +185,8 @@ def _enough(
     kind = OrderKind.SPOT if isinstance(action, PlaceBid) else OrderKind.ON_DEMAND
     job = isinstance(target.params, DeadlineParams)
     changing = job and any(holding.order.kind is not kind for holding in held)
-    most = target.want + (1 if changing or (target.renewal.overlap and ending) else 0)
+    moving = target.overlaps and len(held) == target.want and all(h.active for h in held)
+    most = target.want + (1 if changing or moving or (target.renewal.overlap and ending) else 0)
     live = len(held) + len(unexplained(target, view, policy.mode)) + pending
     if live < most:
         return None

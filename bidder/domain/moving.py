@@ -1,9 +1,9 @@
 """Whether an order gives up its server for another, and the search for that other one.
 
-An order that has lost its server leaves for any that can be won; one that a raise would win back, or
-that runs, only where the other is cheaper by the owner's margin after the creation fee. Nobody
-leaves for a server on which the new order would be stopped by the strategy or by a rail: the old
-place in the queue is worth more than nothing.
+An order that has lost its server leaves for any that can be won; one that a raise would win back only
+where the other is cheaper by the owner's margin after the creation fee. Those that run are a matter of
+``portfolio``. Nobody leaves for a server on which the new order would be stopped by the strategy or by a
+rail: the old place in the queue is worth more than nothing.
 """
 
 from collections import Counter
@@ -11,10 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, selection, strategies, workloads
+from bidder.domain import churn, guard, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
-from bidder.domain.policy import DeadlineParams, Policy, Target, TrackParams
+from bidder.domain.money import Price
+from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
 from bidder.domain.selection import Found, NeedsBook, SearchResult
 from bidder.domain.strategies import common, track
@@ -23,6 +24,13 @@ from bidder.errors import StrategyFailed
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+
+# So many answered raises, and the next one is likely to be answered too; then for so long others are
+# looked at before it: a few of their books can be read meanwhile.
+_A_FIGHT, _LOOK_AROUND = 2, timedelta(seconds=20)
+
+# Whose bids follow the market, so that a cheaper server is a better one; the others are told a price.
+MOVERS = (TrackParams, AdaptiveParams)
 
 # Reasons for which an order looks for another server to move to.
 _LEAVING = frozenset(
@@ -47,56 +55,79 @@ def leave_or_stay(
         # Cancelling would only lose the server.
         wanted = here.price if here.needed is None else here.needed
         return common.walk_down(here, wanted, Reason.MARK_DOWN, now)
+    verdict = _weary(verdict, here, view, now)
     if verdict.reason in _LEAVING:
         return _left(verdict, here, view, policy, now)
-    params = here.target.bidding
-    moves = isinstance(params, TrackParams) and params.move_running
-    if moves and verdict.action is None and verdict.reason in {Reason.WINNING, Reason.CLOCK}:
-        return _moved_while_running(verdict, here, view, policy, now)
     return verdict
+
+
+def _weary(verdict: Decision, here: Position, view: View, now: datetime) -> Decision:
+    """Return the verdict, or the wait where each raise is answered and the restarts cost what is won.
+
+    ``track`` counts its raises itself; ``adaptive`` weighs them.
+    """
+    if not isinstance(here.target.bidding, AdaptiveParams) or not isinstance(verdict.action, Reprice):
+        return verdict
+    if verdict.reason is not Reason.OUTBID or here.listing is None:
+        return verdict
+    raised = _worth(here, view, view.rates.to_usd(verdict.action.price), now)
+    value = churn.gpu_value(here.target, here.listing, view)
+    answers = churn.answered(here.listing.server, view, now)
+    if raised is None or value is None or not answers or raised <= value:
+        return verdict
+    return replace(
+        verdict,
+        reason=Reason.WAR_PAUSE,
+        action=None,
+        urgency=0,
+        due=churn.calm_at(here, view, now),
+        facts={**verdict.facts, "raises": len(answers)},
+    )
 
 
 def _left(verdict: Decision, here: Position, view: View, policy: Policy, now: datetime) -> Decision:
     result = search(here.target, view, policy, now)
     if isinstance(result, NeedsBook):
         if verdict.action is not None:
-            # A raise in hand is not delayed by looking around.
-            return verdict
+            # A raise in hand is not delayed by looking around, unless it is likely to be in vain.
+            looks = _looks_first(here, view, now)
+            return _looking(verdict, here, result.server, view, now) if looks else verdict
         return replace(
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
-    if not isinstance(result, Found) or not _could_place(result, here, view, policy, now):
+    if not isinstance(result, Found) or not could_place(result, here, view, policy, now):
         return verdict
     if isinstance(verdict.action, Reprice):
-        raised = _worth(here, view.rates.to_usd(verdict.action.price))
+        price = view.rates.to_usd(verdict.action.price)
+        raised = _worth(here, view, price, now)
+        if raised is not None and result.quote.rival is not None and here.listing is not None:
+            # Nobody knows whether the one there answers as well: from one fight into another is no gain.
+            raised = selection.weigh(price, here.listing)
         if raised is None or not _pays(result, raised, here, view, now):
             return verdict
     elif verdict.action is not None:
         return verdict
-    return _move(verdict, here, result)
+    return move(verdict, here, result)
 
 
-def _moved_while_running(
-    verdict: Decision, here: Position, view: View, policy: Policy, now: datetime
-) -> Decision:
-    # What it can come down to where it is, not what it costs today.
-    price = here.price if here.needed is None or here.price < here.needed else here.needed
-    if not view.rates.knows(price.currency):
-        return verdict
-    staying = _worth(here, view.rates.to_usd(price))
-    if staying is None:
-        return verdict
-    result = search(here.target, view, policy, now, below=staying)
-    if isinstance(result, NeedsBook) and verdict.wants_book is None:
-        return replace(
-            verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
-        )
-    if not isinstance(result, Found) or not _pays(result, staying, here, view, now):
-        return verdict
-    return _move(verdict, here, result) if _could_place(result, here, view, policy, now) else verdict
+def _looks_first(here: Position, view: View, now: datetime) -> bool:
+    """Return whether a raise waits for a look at other servers: its last ones were answered."""
+    params, since = here.target.bidding, here.holding.outbid_since or now
+    if not isinstance(params, MOVERS) or now - since >= params.raise_wait + _LOOK_AROUND:
+        return False
+    return len(churn.answered(here.holding.order.server, view, now)) >= _A_FIGHT
 
 
-def _move(verdict: Decision, here: Position, found: Found) -> Decision:
+def _looking(verdict: Decision, here: Position, server: ServerId, view: View, now: datetime) -> Decision:
+    answers = churn.answered(here.holding.order.server, view, now)
+    facts = {**verdict.facts, "raises": len(answers), "looking_at": server}
+    return replace(
+        verdict, reason=Reason.WAR_PAUSE, action=None, urgency=0, wants_book=server, facts=facts
+    )
+
+
+def move(verdict: Decision, here: Position, found: Found) -> Decision:
+    """Return the decision to give up this order for that server."""
     facts: dict[str, Fact] = {
         **verdict.facts,
         "to_server": found.listing.server,
@@ -116,9 +147,12 @@ def _move(verdict: Decision, here: Position, found: Found) -> Decision:
     )
 
 
-def _worth(here: Position, usd: Decimal) -> Decimal | None:
+def _worth(here: Position, view: View, usd: Decimal, now: datetime) -> Decimal | None:
     """Return what a price here counts as, per GPU-day; None where the server is not known."""
-    return None if here.listing is None else selection.weigh(usd, here.listing)
+    if here.listing is None:
+        return None
+    war = churn.wars(here.target, view, now).get(here.listing.server, Decimal(0))
+    return selection.weigh(usd, here.listing) + war
 
 
 def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datetime) -> bool:
@@ -126,37 +160,36 @@ def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datet
 
     The creation fee is spread over the time until this order would end anyway, a day at most.
     """
-    params = here.target.bidding
-    if not isinstance(params, TrackParams):
+    if not isinstance(here.target.bidding, MOVERS):
         return False
     left = max(min(here.holding.order.ends_at - now, _DAY), timedelta(minutes=1))
     days = Decimal(int(left.total_seconds())) / 86400
     gpus = max(1, found.listing.specs.gpu_count)
     there = found.score + view.creation_fee_usd / days / gpus
-    return there < staying * (1 - params.move_saving)
+    return there < staying * (1 - here.target.moving.saving)
 
 
-def _could_place(found: Found, here: Position, view: View, policy: Policy, now: datetime) -> bool:
+def could_place(found: Found, here: Position, view: View, policy: Policy, now: datetime) -> bool:
     """Return whether the new order would be placed once this one is gone."""
     if any(s.account_wide and now < s.until for s in view.setbacks):
         return False
     target = here.target
-    try:
-        price = strategies.opening_bid(
-            found.quote,
-            target,
-            view.rates,
-            stance=view.stance_of(target),
-            gpus=found.listing.specs.gpu_count,
-        )
-    except StrategyFailed:
-        return False
+    price = opening(found, target, view)
     if price is None:
         return False
     order = here.holding.order.order
     action = PlaceBid(server=found.listing.server, price=price, target=target.name, launch=target.launch)
     placing = Decision(target=target.name, reason=Reason.MOVE, action=action)
     return guard.apply(placing, view.without_holding(order), policy, now).action is not None
+
+
+def opening(found: Found, target: Target, view: View) -> Price | None:
+    """Return what a target's strategy would bid on a server that was found; None for no bid."""
+    gpus, stance = found.listing.specs.gpu_count, view.stance_of(target)
+    try:
+        return strategies.opening_bid(found.quote, target, view.rates, stance=stance, gpus=gpus)
+    except StrategyFailed:
+        return None
 
 
 def _could_recreate(here: Position, view: View, policy: Policy, now: datetime) -> bool:
@@ -195,6 +228,7 @@ def search(
         now=now,
         fresh_after=now - policy.pace.book_stale_after,
         above_on_demand=policy.rails.allow_above_on_demand,
+        surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
     )
 
 
@@ -204,7 +238,19 @@ def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozens
     servers.update(workloads.left_alone(target.name, view, now))
     if isinstance(target.bidding, TrackParams):
         servers.update(at_war(target.bidding, view, now))
+    if isinstance(target.bidding, AdaptiveParams):
+        servers.update(_not_worth_fighting(target, view, now))
     return frozenset(servers)
+
+
+def _not_worth_fighting(target: Target, view: View, now: datetime) -> set[ServerId]:
+    """Return the servers where the restarts of an answered bid cost more than running there is worth."""
+    found = set()
+    for server, usd in churn.wars(target, view, now).items():
+        value = churn.gpu_value(target, view.marketplace.listings[server], view)
+        if value is not None and usd >= value:
+            found.add(server)
+    return found
 
 
 def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import affording, deadlines, guard, moving, price_rules, strategies, workloads
+from bidder.domain import (
+    affording,
+    deadlines,
+    guard,
+    moving,
+    portfolio,
+    price_rules,
+    strategies,
+    workloads,
+)
 from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
@@ -76,8 +85,9 @@ def _for_target(
     ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(held) - (len(ending) if target.renewal.overlap else 0)
-    surplus = _surplus(held, counted - target.want, view, account.dead)
-    decisions.extend(_for_holding(h, target, account, view, policy, now, surplus) for h in held)
+    surplus = _surplus(held, counted - target.want, target, account.dead, view, policy, now)
+    about = [_for_holding(h, target, account, view, policy, now, surplus) for h in held]
+    decisions.extend(portfolio.one_at_a_time(about, target, view, policy, now))
     # Never more than one over ``want``, and that one only while an old order runs out.
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - len(creating)
     allowed -= len(strange)
@@ -132,18 +142,29 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
 
 
 def _surplus(
-    held: tuple[Holding, ...], count: int, view: View, dead: Mapping[OrderId, Dead]
+    held: tuple[Holding, ...],
+    count: int,
+    target: Target,
+    dead: Mapping[OrderId, Dead],
+    view: View,
+    policy: Policy,
+    now: datetime,
 ) -> dict[OrderId, Reason]:
     """Return the orders that are too many: those that do not run first, then the dead, the dearest."""
     if count <= 0:
         return {}
+    taking_over = portfolio.taking_over(held, target, now)
+    if taking_over is not None and taking_over.active is None:
+        return {}  # whether it runs is what its book is about to tell
 
     def worth(holding: Holding) -> tuple[bool, bool, Decimal]:
-        rate = holding.order.price
-        usd = view.rates.to_usd(rate) if view.rates.knows(rate.currency) else rate.amount
-        return (holding.active is not False, holding.order.order not in dead, -usd)
+        rate = portfolio.dearness(holding, target, view, policy, now)
+        return (holding.active is not False, holding.order.order not in dead, -rate)
 
-    return {h.order.order: Reason.SURPLUS for h in sorted(held, key=worth)[:count]}
+    return {
+        h.order.order: Reason.SURPLUS if taking_over is None or taking_over is h else Reason.MOVE
+        for h in sorted(held, key=worth)[:count]
+    }
 
 
 def _for_holding(
@@ -183,7 +204,8 @@ def _for_holding(
         )
     if order.order in surplus:
         action = Withdraw(order=order.order, server=order.server, target=target.name)
-        return replace(base, reason=surplus[order.order], action=action, urgency=common.URGENT_LEAVE)
+        reason, facts = surplus[order.order], portfolio.successor(holding, target, view, now)
+        return replace(base, reason=reason, action=action, urgency=common.URGENT_LEAVE, facts=facts)
     found = account.dead.get(order.order)
     if found is not None and found.kept is None:
         return workloads.given_up(found)
@@ -197,6 +219,7 @@ def _for_holding(
     verdict = strategies.decide(here, policy, now)
     asked = Asked(position=here, now=now, verdict=verdict)
     decided = moving.leave_or_stay(verdict, here, view, policy, now)
+    decided = portfolio.kept_or_moved(decided, here, view, policy, now)
     return replace(affording.told(decided, paced, account.budgets), asked=asked)
 
 

@@ -110,6 +110,23 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """When an order gives up its server for a cheaper one; for ``track`` and ``adaptive``.
+
+    ``saving``: by which share it must be cheaper, the costs of the change not counted. ``running``:
+    whether an order that runs moves too. It does so only where what is saved within ``horizon`` exceeds
+    what the change costs, and no sooner than ``pause`` after the target's last new order. With
+    ``overlap`` the new order runs before the old one is cancelled, where the rails allow one more.
+    """
+
+    saving: Decimal = Decimal("0.10")
+    running: bool = False
+    horizon: timedelta = timedelta(hours=24)
+    pause: timedelta = timedelta(hours=1)
+    overlap: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixedParams:
     """``fixed``: bid one price and stay there; the ceiling when ``price`` is None."""
 
@@ -127,8 +144,6 @@ class TrackParams:
     ``dead_band``: no lowering is worth its slot below this share of the price.
     ``war_raises`` within ``war_window``: so many raises on one server are a war, whoever answers them;
     then the server is left, or waited for, for ``war_pause``.
-    ``move_saving``: an outbid offer moves to another server when that is cheaper by this share after
-    the creation fee; a running one only when ``move_running`` is set.
     """
 
     raise_wait: timedelta = timedelta(seconds=10)
@@ -139,8 +154,6 @@ class TrackParams:
     war_raises: int = 6
     war_window: timedelta = timedelta(minutes=20)
     war_pause: timedelta = timedelta(minutes=30)
-    move_saving: Decimal = Decimal("0.10")
-    move_running: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +300,7 @@ class Target:
     params: StrategyParams = TrackParams()
     currencies: tuple[Currency, ...] = ()
     renewal: Renewal = Renewal()
+    moving: Moving = Moving()
     increment: int = 1
     value: Ceiling | None = None
     restart: timedelta = timedelta(minutes=6)
@@ -312,6 +326,12 @@ class Target:
     def bidding(self) -> BiddingParams:
         """Return what its bids go by: the strategy's own settings, or those that a job names."""
         return self.params.bidding if isinstance(self.params, DeadlineParams) else self.params
+
+    @property
+    def overlaps(self) -> bool:
+        """Return whether an order may stand beside the one that it takes over from as cheaper."""
+        mover = isinstance(self.params, TrackParams | AdaptiveParams)
+        return mover and self.moving.running and self.moving.overlap
 
     @property
     def rents(self) -> bool:

@@ -248,11 +248,14 @@ def best_server(
     now: datetime,
     fresh_after: datetime,
     above_on_demand: bool,
+    surcharge: Mapping[ServerId, Decimal] | None = None,
 ) -> SearchResult:
     """Return the best server to bid on, or the one whose book must be read to know.
 
     ``unfit`` servers are passed over; a book is fresh when its read started after ``fresh_after``.
+    ``surcharge`` is what some servers cost beyond their price, never less than nothing, per GPU-day.
     """
+    extra = surcharge or {}
     best: tuple[Decimal, Candidate, Quote] | None = None
     nearest: Quote | None = None
     considered = 0
@@ -275,7 +278,7 @@ def best_server(
         if quoted.needed > quoted.cap:
             nearest = quoted if nearest is None or quoted.usd < nearest.usd else nearest
             continue
-        score = weigh(quoted.usd, candidate.listing)
+        score = weigh(quoted.usd, candidate.listing) + extra.get(server, 0)
         if best is None or score < best[0]:
             best = (score, candidate, quoted)
     if best is None:

@@ -23,7 +23,11 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.FIXED_PRICE: ("The bid was not at the price that the strategy names", ()),
     Reason.MOVE: (
         "Another server was the better deal",
-        ("server {to_server} takes {to_bid} per day",),
+        (
+            "server {to_server} takes {to_bid} per day",
+            "in {horizon_hours} hours it saves {saving_usd} USD per GPU, the change costs {churn_usd}",
+            "order {from_order} stays until the new one runs",
+        ),
     ),
     Reason.WAR: (
         "Each raise was answered, so the server was left to its rivals",

@@ -112,8 +112,9 @@ def _of(target: Target, rates: Rates) -> TargetsWorst:
 
 
 def _most_orders(target: Target) -> int:
-    """Return how many orders may live at once: a renewal that overlaps is one more for a while."""
-    most = target.want + (1 if target.renewal.overlap and target.want else 0)
+    """Return how many orders may live at once: a successor that overlaps is one more for a while."""
+    overlaps = target.renewal.overlap or target.overlaps
+    most = target.want + (1 if overlaps and target.want else 0)
     wanted = target.requirements
     if wanted.servers is None:
         return most

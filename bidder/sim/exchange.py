@@ -17,6 +17,7 @@ from bidder.sim import answers, bodies, shapes
 from bidder.sim.answers import Answer, Request
 from bidder.sim.auction import Order, Stall
 from bidder.sim.billing import shown
+from bidder.sim.crowd import Crowd
 from bidder.sim.limits import Limits
 from bidder.sim.market import BelowFloor, Market, PriceRefusal, StepTooLarge, TooSoon, seconds_until
 from bidder.sim.moments import DAY, MINUTE, micros, moment, span
@@ -60,17 +61,24 @@ class SimExchange:
         start: datetime,
         token: str = "sim-token",  # noqa: S107 - the simulator's own, no secret
         rivals: bool = True,
+        crowd: int | None = None,
     ) -> None:
-        """Open the exchange at ``start``; without ``rivals`` only the rates move."""
+        """Open the exchange at ``start``; without ``rivals`` only the rates move.
+
+        With ``crowd`` there are that many rivals, who go from server to server; otherwise each server
+        draws its own.
+        """
         self.rules = rules or Rules()
         self.seed = seed
         self.start = start
         self.token = token
         self._world = world
-        self._rivals = rivals
+        self._rivals, self._crowd = rivals, crowd
         self.market = Market(world, self.rules, micros(start))
         Weather(self.market, seed, calm=not rivals)
-        if rivals:
+        if rivals and crowd is not None:
+            Crowd(self.market, seed, crowd)
+        elif rivals:
             Rivals(self.market, seed)
         self.observers: list[Observer] = []
         self._limits = Limits(self.rules)
@@ -104,6 +112,7 @@ class SimExchange:
             start=self.start,
             token=self.token,
             rivals=self._rivals,
+            crowd=self._crowd,
         )
         again.workloads, again.workload = self.workloads, self.workload
         return again

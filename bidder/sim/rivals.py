@@ -29,6 +29,12 @@ class Kind(Enum):
 _KINDS = (Kind.STATIC, Kind.INCREMENT, Kind.IMPATIENT, Kind.STEPPER, Kind.SPIKY)
 _WEIGHTS = (30, 25, 20, 15, 10)
 _MEAN_GAP_HOURS = 6.0  # between arrivals at one server, at ordinary heat
+MOST_OFFERS = 8  # more than these on one server, and nobody joins them
+
+
+def drawn_kind(chance: Random) -> Kind:
+    """Return a kind of rival, as often as each is met."""
+    return chance.choices(_KINDS, _WEIGHTS)[0]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -53,13 +59,15 @@ class Rivals:
     def __init__(self, market: Market, seed: int) -> None:
         """Put the first rivals in place and schedule the arrival of others."""
         self._market = market
-        self._chances: dict[int, Random] = {}
+        self._chances = {number: Random(f"rivals/{seed}/{number}") for number in market.stalls}
         self._gap_hours: dict[int, float] = {}
         market.book_listeners.append(self._book_changed)
         market.end_listeners.append(self._order_ended)
-        for stall in market.stalls.values():
-            chance = Random(f"rivals/{seed}/{stall.server_id}")
-            self._chances[stall.server_id] = chance
+        self._populate()
+
+    def _populate(self) -> None:
+        for stall in self._market.stalls.values():
+            chance = self._chances[stall.server_id]
             # Some servers draw a crowd, most a bidder now and then.
             gap = _MEAN_GAP_HOURS * chance.lognormvariate(0.1, 0.6)
             self._gap_hours[stall.server_id] = gap
@@ -77,22 +85,23 @@ class Rivals:
         self._market.schedule(self._market.at + max(SECOND, round(hours * HOUR)), arrive)
 
     def _arrive(self, stall: Stall) -> None:
-        if not stall.open_to_bids or len(stall.offers) >= 8:
-            return
-        rival = self._drawn(stall)
-        if rival is None:
-            return
-        market, chance = self._market, self._chances[stall.server_id]
-        opening = self._opening_bid(stall, rival, chance)
-        if opening is None:
-            return
+        if stall.open_to_bids and len(stall.offers) < MOST_OFFERS:
+            self._compete(stall, self._chances[stall.server_id])
+
+    def _compete(self, stall: Stall, chance: Random, kind: Kind | None = None) -> Rival | None:
+        """Let a new rival bid here, of this kind or any; None where none of its means would."""
+        rival = self._drawn(stall, chance, kind)
+        opening = None if rival is None else self._opening_bid(stall, rival, chance)
+        if rival is None or opening is None:
+            return None
         self._enter(stall, rival, opening)
-        market.schedule(rival.leaves_at, lambda _: self._leave(rival))
+        self._market.schedule(rival.leaves_at, lambda _: self._leave(rival))
         if rival.kind in (Kind.STEPPER, Kind.INCREMENT):
             self._schedule_lowering(stall, rival)
+        return rival
 
-    def _drawn(self, stall: Stall) -> Rival | None:
-        chance, market = self._chances[stall.server_id], self._market
+    def _drawn(self, stall: Stall, chance: Random, kind: Kind | None) -> Rival | None:
+        market = self._market
         currencies = [
             coin
             for coin, floor in stall.floor.items()
@@ -106,7 +115,7 @@ class Rivals:
         currency = chance.choice(sensible)
         floor = stall.floor[currency]
         on_demand = stall.on_demand.get(currency) or floor
-        kind = chance.choices(_KINDS, _WEIGHTS)[0]
+        kind = kind or drawn_kind(chance)
         top = max(on_demand, floor * Decimal("1.02"))
         ceiling = floor + (top - floor) * _decimal(chance.betavariate(1.6, 1.4))
         if chance.random() < 0.08 or kind is Kind.SPIKY:

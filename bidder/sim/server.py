@@ -80,14 +80,18 @@ def build_exchange(
     servers: int = DEFAULT_SIZE,
     token: str = DEFAULT_TOKEN,
     rivals: bool = True,
+    crowd: int | None = None,
     rules: Rules | None = None,
     start: datetime = DEFAULT_START,
 ) -> SimExchange:
-    """Return an exchange over a generated world, or over a recorded marketplace; raises BadInput."""
+    """Return an exchange over a generated world, or over a recorded marketplace; raises BadInput.
+
+    ``crowd`` is the number of rivals; without it each server draws its own.
+    """
     if marketplace is None and servers < 1:
         raise BadInput(f"a world needs at least one server, not {servers}")
     world: World = generate(seed, servers) if marketplace is None else load_marketplace(marketplace)
-    return SimExchange(world, rules, seed=seed, start=start, token=token, rivals=rivals)
+    return SimExchange(world, rules, seed=seed, start=start, token=token, rivals=rivals, crowd=crowd)
 
 
 def serve(app: SimApp, *, port: int = 0, host: str = _HOST, announce: bool = True) -> None:

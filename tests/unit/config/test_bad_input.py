@@ -181,12 +181,16 @@ CASES = {
     ),
     "pace too fast": (GOOD + "pace: {marketplace_every: 0.5s}\n", "write a duration from 1s to 1d"),
     "share": (
-        with_line("track: {move_saving: 10}"),
+        with_line("move: {saving: 10}"),
         "is out of range (got '10'); write a share from 0% to 99%",
     ),
     "wrong settings": (
         with_line("fixed: {price: {usd: 1}}"),
         "fixed: does not belong to strategy: track",
+    ),
+    "moves of a fixed bid": (
+        with_line("strategy: fixed\n    move: {running: true}"),
+        "8: strategies[0].move: belongs to strategies whose bids follow the market",
     ),
     "job without a deadline": (
         with_line("strategy: deadline\n    deadline: {gpu_hours: 4, on_demand_ceiling: {usd: 9}}"),

@@ -14,7 +14,7 @@ from unit.domain.worlds import policies, views
 from bidder.domain import canonical, evidence, planning
 from bidder.domain.actions import Reason
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import Ceiling, DeadlineParams, Launch, Per
+from bidder.domain.policy import Ceiling, DeadlineParams, Launch, Per, TrackParams
 from bidder.domain.probe import Probe
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -130,3 +130,12 @@ def test_a_target_with_a_probe_and_a_job_comes_back() -> None:
     target = make_target(probe=probe, params=job)
     assert canonical.load(canonical.dump(target)).probe == probe
     assert canonical.load(canonical.dump(target)).params == job
+
+
+def test_settings_that_are_kept_elsewhere_now_can_still_be_read() -> None:
+    """What an earlier version wrote of moves in the settings of `track`."""
+    written = canonical.dump(TrackParams())
+    before = written[:-1] + ',"move_saving":{"d":"0.10"},"move_running":false}'
+    assert canonical.load(before) == TrackParams()
+    with pytest.raises(canonical.Unreadable):
+        canonical.load(written[:-1] + ',"unheard_of":1}')

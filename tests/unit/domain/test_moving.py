@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders import (
     NOW,
+    ORDER,
     SERVER,
     at,
     make_book,
@@ -26,14 +27,13 @@ from unit.domain.bids import EAGER, clock, decided
 
 from bidder.domain import fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
-from bidder.domain.ids import ServerId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money
-from bidder.domain.policy import FixedParams, Policy, Rails, StrategyParams, TrackParams
-from bidder.domain.view import BookSeen, Created, Holding, View
+from bidder.domain.policy import AdaptiveParams, FixedParams, Policy, Rails, StrategyParams, TrackParams
+from bidder.domain.view import BookSeen, Created, Holding, Raised, View
 
 OTHER = 202
-RUNNING = TrackParams(raise_wait=timedelta(0), confirm=False, move_running=True)
 
 
 def between(
@@ -186,45 +186,6 @@ def test_a_running_order_stays_however_cheap_the_others_are() -> None:
     assert decision.action is None
 
 
-def running_at(bid: str, best_rival: str, **changes: Any) -> Decision:
-    """Return the decision about our running bid where running orders may move."""
-    running = make_holding(price=usd(bid), clock=clock(10))
-    offers = (mine(usd(bid), active=True), rival(usd(best_rival)))
-    return decided(*between(running, *offers, params=RUNNING, **changes))
-
-
-def test_where_the_owner_allows_it_a_running_order_moves_to_a_cheaper_server() -> None:
-    """By more than a tenth and the fee; for less it stays."""
-    decision = running_at("4", "3.9998", there="3.59")
-    assert decision.reason is Reason.MOVE
-    assert isinstance(decision.action, Withdraw)
-    assert running_at("4", "3.9998", there="3.61").action is None
-    assert running_at("4", "3.9998", there="3.3", creation_fee_usd=Decimal("0.5")).action is None
-
-
-def test_a_running_order_does_not_move_for_what_it_will_save_anyway() -> None:
-    """It can come down to 2 dollars where it is, at the next openings of its clock."""
-    assert running_at("4", "1.9999", there="1.9").action is None
-    assert running_at("4", "1.9999", there="1.7").reason is Reason.MOVE
-
-
-def test_a_running_order_reads_no_book_that_cannot_be_cheaper() -> None:
-    """The floor of the other is already above what is paid here."""
-    stale = seen(make_book(server=OTHER, floor=usd("4.2")), when=at(-11))
-    assert running_at("4", "3.9998", there="4.2", other_book=stale).wants_book is None
-    cheaper = seen(make_book(server=OTHER, floor=usd("3")), when=at(-11))
-    assert running_at("4", "3.9998", there="3", other_book=cheaper).wants_book == OTHER
-
-
-def test_a_lowering_that_is_open_now_comes_before_any_move() -> None:
-    """It saves the same without interrupting anything."""
-    running = make_holding(price=usd("4"), clock=clock(600))
-    view, policy = between(
-        running, mine(usd("4"), active=True), rival(usd("2")), there="1", params=RUNNING
-    )
-    assert decided(view, policy).reason is Reason.MARK_DOWN
-
-
 def test_a_server_that_refused_or_wore_out_is_passed_over() -> None:
     """The next best is taken, if there is one."""
     view, policy = between(outbid_holding(), mine(usd("2")), rival(usd("6"), active=True))
@@ -260,3 +221,78 @@ def test_a_first_bid_keeps_the_owners_margin() -> None:
     assert decision.action.price == usd("2.001")
     assert decision.action.price.currency == Currency.USD
     assert decision.server == SERVER
+
+
+# An adaptive bid that reacts at once, worth 5 dollars a day and 6 minutes of it at each start.
+WATCHFUL = AdaptiveParams(raise_wait=timedelta(0), confirm=False)
+
+
+def answered(times: int, outbid_for: float = 5, **changes: Any) -> Decision:
+    """Return the decision about an adaptive bid of 2 USD that was raised in vain so often."""
+    raises = tuple(
+        Raised(server=ServerId(SERVER), order=OrderId(ORDER), rival=OrderId(9), at=at(-60 * (n + 1)))
+        for n in range(times)
+    )
+    created = (Created(server=ServerId(SERVER), at=at(-60 * (times + 1))),)
+    offers = (mine(usd("2")), rival(usd("2.0999"), active=True))
+    return decided(
+        *between(
+            outbid_holding(since=-outbid_for),
+            *offers,
+            params=WATCHFUL,
+            raises=raises,
+            creations=created,
+            **changes,
+        )
+    )
+
+
+def test_an_adaptive_bid_stops_feeding_a_rival_that_answers_each_raise() -> None:
+    """Five restarts an hour cost 2.50 of the 5 dollars that the day is worth; six more than is left."""
+    assert answered(5, there="6").reason is Reason.OUTBID
+    weary = answered(6, there="6")
+    assert weary.reason is Reason.WAR_PAUSE
+    assert weary.action is None
+    assert weary.facts["raises"] == 6
+    assert weary.due == at(3600 - 360)  # the first of them is forgotten after an hour
+
+
+def test_an_adaptive_bid_leaves_a_fight_for_a_server_in_peace() -> None:
+    """Also a dearer one, as long as it may be entered there; and sooner where it counts as cheaper."""
+    leaving = answered(6, there="3")
+    assert leaving.reason is Reason.WAR
+    assert leaving.facts["to_server"] == OTHER
+    assert answered(3, there="3").reason is Reason.MOVE
+    assert answered(0, there="3").reason is Reason.OUTBID
+
+
+def test_nobody_leaves_one_fight_early_for_what_may_be_another() -> None:
+    """A rival stands on the other server; only where the price alone is a reason it is one."""
+
+    def there(price: str) -> BookSeen:
+        return seen(make_book(rival(usd(price), active=True, number=600), server=OTHER, floor=usd("1")))
+
+    assert answered(3, there="1", other_book=there("2.9999")).reason is Reason.OUTBID
+    assert answered(3, there="1", other_book=there("1.7999")).reason is Reason.MOVE
+    assert answered(6, there="1", other_book=there("2.9999")).reason is Reason.WAR
+
+
+def test_where_raises_were_answered_the_next_one_waits_for_a_look_around() -> None:
+    """For a moment only, and not for the first answer, which may be chance."""
+    stale = seen(make_book(server=OTHER, floor=usd("3")), when=at(-11))
+    assert answered(1, other_book=stale).reason is Reason.OUTBID
+    looking = answered(2, other_book=stale)
+    assert (looking.action, looking.wants_book) == (None, OTHER)
+    assert answered(2, other_book=stale, outbid_for=19).action is None
+    assert answered(2, other_book=stale, outbid_for=20).reason is Reason.OUTBID
+
+
+def test_raises_far_apart_are_no_fight() -> None:
+    """A market that moves every ten minutes is no rival that answers."""
+    raises = tuple(
+        Raised(server=ServerId(SERVER), order=OrderId(ORDER), rival=OrderId(9), at=at(-600 * (n + 1)))
+        for n in range(6)
+    )
+    offers = (mine(usd("2")), rival(usd("2.0999"), active=True))
+    view = between(outbid_holding(since=-5), *offers, there="3", params=WATCHFUL, raises=raises)
+    assert decided(*view).reason is Reason.OUTBID

@@ -13,7 +13,7 @@ from bidder.domain import guard, planning, price_rules
 from bidder.domain.actions import Action, Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price
-from bidder.domain.policy import DeadlineParams, Policy, Target
+from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.view import View
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,10 @@ def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) 
     renews = target.renewal.overlap and any(h.order.ends_at - target.renewal.before <= NOW for h in held)
     kind = OrderKind.ON_DEMAND if isinstance(action, RentOnDemand) else OrderKind.SPOT
     changes = isinstance(target.params, DeadlineParams) and any(h.order.kind is not kind for h in held)
-    assert len(held) + len(opening) + 1 <= target.want + (renews or changes)
+    mover = isinstance(target.params, TrackParams | AdaptiveParams)
+    takes_over = mover and target.moving.running and target.moving.overlap
+    moves = takes_over and len(held) == target.want and all(h.active for h in held)
+    assert len(held) + len(opening) + 1 <= target.want + (renews or changes or moves)
     lately = [c for c in view.creations if c.at > at(-3600)]
     assert len(lately) < policy.rails.max_creations_per_hour
     assert sum(c.server == action.server for c in lately) < policy.rails.max_creations_per_server_hour

@@ -38,6 +38,7 @@ from bidder.domain.policy import (
     DeadlineParams,
     FixedParams,
     MinBidParams,
+    Moving,
     NicehashParams,
     Per,
     Policy,
@@ -103,7 +104,6 @@ def targets(draw: st.DrawFn, name: str) -> Target:
             raise_wait=st.integers(0, 20).map(lambda s: timedelta(seconds=s)),
             confirm=st.booleans(),
             margin_ticks=st.integers(1, 5),
-            move_running=st.booleans(),
         )
         | jobs()
         | st.sampled_from(
@@ -128,6 +128,12 @@ def targets(draw: st.DrawFn, name: str) -> Target:
         params=params,
         currencies=tuple(sorted(draw(st.frozensets(CURRENCIES)))),
         renewal=Renewal(overlap=draw(st.booleans())),
+        moving=Moving(
+            running=draw(st.booleans()),
+            overlap=draw(st.booleans()),
+            saving=draw(st.sampled_from([Decimal(0), Decimal("0.1")])),
+            pause=timedelta(minutes=draw(st.integers(1, 120))),
+        ),
         enabled=not draw(RARELY),
     )
 
