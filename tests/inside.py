@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import compose
@@ -35,8 +36,16 @@ def lay_files(folder: Path, root: str, password: str = "") -> None:
         (folder / name).chmod(0o400)
 
 
-def traded(container: Container, log: Path, root: str, *, within: float) -> set[int]:
-    """Run it until it holds what it wants, and stop it within so many seconds; return its orders."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """What came of a run: the orders it held, and the seconds from its stop signal to its end."""
+
+    orders: set[int]
+    seconds_to_stop: float
+
+
+def traded(container: Container, log: Path, root: str) -> Traded:
+    """Run it until it holds what it wants, and stop it before an engine would kill it."""
     with container.running(log) as running:
         wait_for(lambda: len(live(root)) == 2, of="two orders")
         wait_for(running.healthy, of="health")
@@ -45,9 +54,10 @@ def traded(container: Container, log: Path, root: str, *, within: float) -> set[
         check_limits(running)
         began = time.monotonic()
         assert running.stop() == 0
-        assert time.monotonic() - began < within
+        seconds = time.monotonic() - began
+    assert seconds < grace(container)
     assert "Traceback" not in running.said
-    return live(root)
+    return Traded(orders=live(root), seconds_to_stop=seconds)
 
 
 def check_limits(running: Running) -> None:

@@ -10,7 +10,7 @@ import compose
 import pg
 import pytest
 from contained import Container, Image
-from inside import grace, lay_files, traded
+from inside import lay_files, traded
 from processes import PATIENCE, sim
 from sqlalchemy import create_engine, inspect, make_url
 from tools import need
@@ -41,8 +41,8 @@ def test_it_trades_with_postgresql(image: Image, tmp_path: Path, password: str) 
     with sim("--no-rivals", "--speed", "20") as root:
         lay_files(tmp_path, root, password)
         container = Container(image=image, files=compose.POSTGRES, folder=tmp_path)
-        first = traded(container, tmp_path / "log", root, within=grace(container))
-        second = traded(container, tmp_path / "second.log", root, within=grace(container))
+        first = traded(container, tmp_path / "log", root).orders
+        second = traded(container, tmp_path / "second.log", root).orders
     assert second == first
     begun = [json.loads(line) for line in (tmp_path / "second.log").read_text().splitlines()]
     (started,) = (event for event in begun if event["event"] == "daemon.started")
