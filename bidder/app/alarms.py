@@ -97,6 +97,8 @@ def causes(
                     " its bids stay as they are until it answers"
                 )
             waits = (decision.target, decision.server) if frozen else None
+            if "kept_by" in decision.facts:
+                text += f", and {decision.facts['kept_by']} keeps it from another server"
             found.setdefault(key, Alarm(key=key, text=text, at_once=frozen or failed, frozen=waits))
     halves = apart(view, policy.mode)
     runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")

@@ -95,8 +95,10 @@ def _left(verdict: Decision, here: Position, view: View, policy: Policy, now: da
         return replace(
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
-    if not isinstance(result, Found) or not could_place(result, here, view, policy, now):
+    if not isinstance(result, Found):
         return verdict
+    if not could_place(result, here, view, policy, now):
+        return _kept(verdict, result, here, view, policy, now)
     if isinstance(verdict.action, Reprice):
         price = view.rates.to_usd(verdict.action.price)
         raised = _worth(here, view, price, now)
@@ -177,10 +179,31 @@ def could_place(found: Found, here: Position, view: View, policy: Policy, now: d
     price = opening(found, target, view)
     if price is None:
         return False
-    order = here.holding.order.order
+    return _placing(found, price, here, view, policy, now).action is not None
+
+
+def _placing(
+    found: Found, price: Price, here: Position, view: View, policy: Policy, now: datetime
+) -> Decision:
+    """Return the new order as the rails would let it pass, or what stops it."""
+    target = here.target
     action = PlaceBid(server=found.listing.server, price=price, target=target.name, launch=target.launch)
     placing = Decision(target=target.name, reason=Reason.MOVE, action=action)
-    return guard.apply(placing, view.without_holding(order), policy, now).action is not None
+    return guard.apply(placing, view.without_holding(here.holding.order.order), policy, now)
+
+
+def _kept(
+    verdict: Decision, found: Found, here: Position, view: View, policy: Policy, now: datetime
+) -> Decision:
+    """Return the verdict of an order that stays, with the rail that keeps it from a better server."""
+    price = opening(found, here.target, view)
+    if price is None or verdict.action is not None:
+        return verdict
+    stopped = _placing(found, price, here, view, policy, now)
+    if stopped.action is not None:
+        return verdict
+    why = stopped.facts.get("rail", stopped.reason.value)
+    return replace(verdict, facts={**verdict.facts, "kept_from": found.listing.server, "kept_by": why})
 
 
 def opening(found: Found, target: Target, view: View) -> Price | None:

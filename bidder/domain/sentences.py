@@ -138,6 +138,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# Of whatever stays where it is although it would leave.
+_KEPT = "{kept_by} keeps it from server {kept_from}"
+
+
 def tell(
     reason: str,
     facts: Mapping[str, Fact],
@@ -157,7 +161,7 @@ def tell(
     except ValueError:
         opening, additions = f"The reason was {reason!r}", ()
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    added = [each for each in additions if _names(each) <= known.keys()]
+    added = [each for each in (*additions, _KEPT) if _names(each) <= known.keys()]
     said = ", ".join(text.format_map(known) for text in added)
     aside = f" ({said})" if said else ""
     until = "" if due is None or action is not None else f" until {due:%H:%M:%S} UTC"

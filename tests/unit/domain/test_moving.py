@@ -31,6 +31,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money
 from bidder.domain.policy import AdaptiveParams, FixedParams, Policy, Rails, StrategyParams, TrackParams
+from bidder.domain.sentences import tell
 from bidder.domain.view import BookSeen, Created, Holding, Raised, View
 
 OTHER = 202
@@ -146,6 +147,10 @@ def test_no_place_in_a_queue_is_given_up_for_an_order_that_a_rail_would_stop(why
     """Or the target would end with nothing at all."""
     decision = outbid_at("6", **BLOCKED[why])
     assert decision.action is None
+    assert decision.facts["kept_from"] == OTHER
+    assert f"{decision.facts['kept_by']} keeps it from server {OTHER}" in tell(
+        decision.reason, decision.facts
+    )
 
 
 def test_nothing_is_given_up_while_every_creation_is_refused() -> None:
