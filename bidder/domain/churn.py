@@ -33,7 +33,6 @@ _ANSWERED_WITHIN = timedelta(minutes=3)
 # Both orders are paid for about as long as it takes to see that the new one runs.
 _OVERLAP = timedelta(minutes=2)
 _LEAST = timedelta(minutes=1)
-_FINEST = 6  # decimals of a walk's cost, which is an estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +125,9 @@ def _walk_usd(here: Position, view: View, days: Decimal, now: datetime) -> Decim
     over = here.price.minus(here.needed).amount
     wait = 0.0 if here.opens_at is None else max((here.opens_at - now).total_seconds(), 0.0)
     area = walk_cost(float(over), float(here.usual_drop(now)), wait)
-    most = min(Decimal(repr(round(area, _FINEST))), over * days)
-    return view.rates.to_usd(Price(most, here.price.currency))
+    # Not rounded: in bitcoin a day's walk is a few of the last digits.
+    most = min(Decimal(repr(area)), over * days)
+    return most * view.rates.to_usd(Price(Decimal(1), here.price.currency))
 
 
 def gpu_value(target: Target, listing: Listing, view: View) -> Decimal | None:
