@@ -146,7 +146,7 @@ def _could_place(found: Found, here: Position, view: View, policy: Policy, now: 
             found.quote,
             target,
             view.rates,
-            stance=view.stance_of(target),
+            stance=view.stance_of(target, found.listing.server, now),
             gpus=found.listing.specs.gpu_count,
         )
     except StrategyFailed:

@@ -155,7 +155,7 @@ class AdaptiveParams:
     raise_wait: timedelta = timedelta(seconds=10)
     confirm: bool = True
     half_life: timedelta = timedelta(days=14)
-    head_start: timedelta = timedelta(hours=1)
+    head_start: timedelta = timedelta(minutes=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
