@@ -118,6 +118,7 @@ async def stand_guard(
             holder=holder,
             read_only=dry_run,
             unbroken_for=_EVER,
+            learnt=False,  # it follows no strategy, and is not to wait for one
         )
     except LeaseHeld:
         return replace(found, finding=Finding.HELD)

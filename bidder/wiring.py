@@ -15,6 +15,7 @@ from bidder.app.paper import PaperClient
 from bidder.app.preview import Compared, Preview, compare, preview
 from bidder.app.probing import Prober
 from bidder.app.recalling import recalled, told_dead
+from bidder.app.relearning import relearnt
 from bidder.app.report import PassReport
 from bidder.app.trading import Trader
 from bidder.clock import Clock, SystemClock
@@ -90,12 +91,14 @@ def build_app(
     holder: Holder | None = None,
     read_only: bool = False,
     unbroken_for: timedelta | None = None,
+    learnt: bool = True,
 ) -> App:
     """Take the account's lease, load what is remembered, and return the daemon.
 
     ``holder`` is who takes it: this process, unless a simulation plays several. With ``read_only``,
     and on paper always, there are no means to send anything that changes something. ``unbroken_for``:
-    how old the latest pass may be before the lowering clocks that it left are mistrusted.
+    how old the latest pass may be before the lowering clocks that it left are mistrusted. Without
+    ``learnt`` the strategies begin without what the recorded history teaches them.
 
     Raises:
         LeaseHeld: another daemon trades this account.
@@ -143,6 +146,8 @@ def build_app(
         )
     trust = {} if unbroken_for is None else {"unbroken_for": unbroken_for}
     view = recalled(memory, policy, clock.now(), **trust)
+    if learnt:
+        view = relearnt(view, policy, Queries(engine, policy.account), clock.now())
     trader = Trader(
         client=client,
         store=store,

@@ -66,14 +66,6 @@ def _price(record: BookRecord, rates: Rates) -> Decimal | None:
 
 def fits(record: ServerRecord, wanted: Requirements) -> bool:
     """Return whether a server may be for a target, as far as is recorded: of its parts only the GPUs."""
-    known = Requirements(
-        gpu_models=wanted.gpu_models,
-        gpu_exact=wanted.gpu_exact,
-        min_gpus=wanted.min_gpus,
-        max_gpus=wanted.max_gpus,
-        servers=wanted.servers,
-        exclude_servers=wanted.exclude_servers,
-    )
     bare = Listing(
         server=record.server,
         on_demand={},
@@ -82,7 +74,7 @@ def fits(record: ServerRecord, wanted: Requirements) -> bool:
         mrl=timedelta(0),
         specs=Specs(gpu_model=record.gpu_model, gpu_count=record.gpus),
     )
-    return selection.qualifies(bare, known)
+    return selection.qualifies(bare, wanted.by_gpus())
 
 
 def readings_of(

@@ -263,7 +263,7 @@ def _spot(
         result.quote,
         target,
         view.rates,
-        stance=view.stance_of(target),
+        stance=view.stance_of(target, result.listing.server, now),
         gpus=result.listing.specs.gpu_count,
     )
     return bid is not None, result.score

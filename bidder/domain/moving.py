@@ -176,7 +176,7 @@ def could_place(found: Found, here: Position, view: View, policy: Policy, now: d
     if any(s.account_wide and now < s.until for s in view.setbacks):
         return False
     target = here.target
-    price = opening(found, target, view)
+    price = opening(found, target, view, now)
     if price is None:
         return False
     return _placing(found, price, here, view, policy, now).action is not None
@@ -196,7 +196,7 @@ def _kept(
     verdict: Decision, found: Found, here: Position, view: View, policy: Policy, now: datetime
 ) -> Decision:
     """Return the verdict of an order that stays, with the rail that keeps it from a better server."""
-    price = opening(found, here.target, view)
+    price = opening(found, here.target, view, now)
     if price is None or verdict.action is not None:
         return verdict
     stopped = _placing(found, price, here, view, policy, now)
@@ -206,9 +206,10 @@ def _kept(
     return replace(verdict, facts={**verdict.facts, "kept_from": found.listing.server, "kept_by": why})
 
 
-def opening(found: Found, target: Target, view: View) -> Price | None:
+def opening(found: Found, target: Target, view: View, now: datetime) -> Price | None:
     """Return what a target's strategy would bid on a server that was found; None for no bid."""
-    gpus, stance = found.listing.specs.gpu_count, view.stance_of(target)
+    gpus = found.listing.specs.gpu_count
+    stance = view.stance_of(target, found.listing.server, now)
     try:
         return strategies.opening_bid(found.quote, target, view.rates, stance=stance, gpus=gpus)
     except StrategyFailed:

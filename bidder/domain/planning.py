@@ -24,7 +24,7 @@ from bidder.domain import (
 from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
-from bidder.domain.market import OrderKind
+from bidder.domain.market import Listing, OrderKind
 from bidder.domain.money import Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
@@ -275,13 +275,14 @@ def _fill(
             return replace(base, reason=Reason.TOO_EXPENSIVE)
         case Found(listing=listing, quote=quoted):
             facts.update(_quote_facts(result))
-            asked = _asked_to_open(quoted, target, view, gpus=listing.specs.gpu_count)
+            asked = _asked_to_open(quoted, target, view, listing, now)
             base, price = replace(base, asked=asked), asked.answer
             if isinstance(price, str):
                 facts.update(own.failure(target.params, price))
                 return replace(base, reason=Reason.STRATEGY_FAILED, server=listing.server)
             if price is None:
-                return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server)
+                due = asked.stance.ripe_at
+                return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server, due=due)
             action = PlaceBid(
                 server=listing.server, price=price, target=target.name, launch=target.launch
             )
@@ -294,8 +295,10 @@ def _fill(
             )
 
 
-def _asked_to_open(quote: Quote, target: Target, view: View, *, gpus: int) -> AskedToOpen:
-    stance = view.stance_of(target)
+def _asked_to_open(
+    quote: Quote, target: Target, view: View, listing: Listing, now: datetime
+) -> AskedToOpen:
+    stance, gpus = view.stance_of(target, listing.server, now), listing.specs.gpu_count
     answer: Price | str | None
     try:
         answer = strategies.opening_bid(quote, target, view.rates, stance=stance, gpus=gpus)

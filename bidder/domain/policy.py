@@ -96,6 +96,17 @@ class Requirements:
     exclude_servers: frozenset[ServerId] = frozenset()
     exclude_owners: frozenset[int] = frozenset()
 
+    def by_gpus(self) -> "Requirements":
+        """Return what these ask of a server's number and GPUs: all that is recorded of one."""
+        return Requirements(
+            gpu_models=self.gpu_models,
+            gpu_exact=self.gpu_exact,
+            min_gpus=self.min_gpus,
+            max_gpus=self.max_gpus,
+            servers=self.servers,
+            exclude_servers=self.exclude_servers,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
@@ -168,7 +179,7 @@ class AdaptiveParams:
     raise_wait: timedelta = timedelta(seconds=10)
     confirm: bool = True
     half_life: timedelta = timedelta(days=14)
-    head_start: timedelta = timedelta(hours=1)
+    head_start: timedelta = timedelta(minutes=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,7 @@ def _placed_first(
     found = moving.search(target, view, policy, now) if target.overlaps else None
     if not isinstance(found, Found) or found.listing.server != leaving.facts["to_server"]:
         return None
-    price = moving.opening(found, target, view)
+    price = moving.opening(found, target, view, now)
     if price is None:
         return None
     action = PlaceBid(server=found.listing.server, price=price, target=target.name, launch=target.launch)

@@ -111,7 +111,7 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
         lowest=price_rules.lowest_allowed(price, floor, view.steps, now),
         raises=tuple(r.at for r in view.raises if r.order == order.order),
         rates=rates,
-        stance=view.stance_of(target),
+        stance=view.stance_of(target, order.server, now, standing=True),
         steps=view.steps,
         creation_fee_usd=view.creation_fee_usd,
     )

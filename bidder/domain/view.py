@@ -29,8 +29,9 @@ class Holding:
 
     ``target`` is None for an order that no intent of ours explains: a person's. ``active`` is what
     the last book said (None: no book read yet, or an on-demand order). ``outbid_since`` is when we
-    first saw it not active; ``missing_since`` when our orders first failed to list it. ``work`` is what
-    it has computed, ``cost`` what it has cost.
+    first saw it not active, ``active_since`` when it was seen to win again by itself (None where it
+    did not or nobody saw it; it is not stored); ``missing_since`` when our orders first failed to list
+    it. ``work`` is what it has computed, ``cost`` what it has cost.
     """
 
     order: OwnOrder
@@ -40,6 +41,7 @@ class Holding:
     clock: LoweringClock = LoweringClock()
     active: bool | None = None
     outbid_since: datetime | None = None
+    active_since: datetime | None = None
     missing_since: datetime | None = None
     missing_reads: int = 0
     ended_at: datetime | None = None
@@ -175,12 +177,17 @@ class View:
     spent: Mapping[str, Spent] = field(default_factory=dict)
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
 
-    def stance_of(self, target: Target) -> Stance:
-        """Return the stance that an adaptive target follows; the usual one for any other."""
+    def stance_of(
+        self, target: Target, server: ServerId, now: datetime, *, standing: bool = False
+    ) -> Stance:
+        """Return the stance that an adaptive target follows on a server; the usual one for any other.
+
+        ``standing`` says that it has an offer there, so that no creation is to be paid.
+        """
         school = self.schools.get(target.name)
         if school is None or not isinstance(target.bidding, AdaptiveParams):
             return USUAL
-        return school.best(head_start=target.bidding.head_start)
+        return school.stance(server, now, head_start=target.bidding.head_start, standing=standing)
 
     def with_holding(self, holding: Holding) -> "View":
         """Return the view with this holding replaced or added."""

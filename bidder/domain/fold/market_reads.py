@@ -34,7 +34,10 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
         since = None if active else (holding.outbid_since or at)
         if active != holding.active or since != holding.outbid_since:
             work = _started(holding, policy) if active and holding.active is not True else holding.work
-            held[holding.order.order] = replace(holding, active=active, outbid_since=since, work=work)
+            again = at if active and _won_by_itself(holding) else None
+            held[holding.order.order] = replace(
+                holding, active=active, outbid_since=since, active_since=again, work=work
+            )
             changed.append(held[holding.order.order])
     held_here = any(h.order.server == answer.server for h in view.holdings.values())
     folded = replace(
@@ -50,6 +53,12 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
     return schooling.after_book(folded, answer, policy, at=at), tuple(changed)
+
+
+def _won_by_itself(holding: Holding) -> bool:
+    """Return whether an offer that wins was seen outbid, and no raise of ours is why it wins again."""
+    raised, since = holding.clock.raised_at, holding.outbid_since
+    return holding.active is False and since is not None and (raised is None or raised < since)
 
 
 def _started(holding: Holding, policy: Policy) -> Work:

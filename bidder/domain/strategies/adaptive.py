@@ -3,9 +3,11 @@
 It follows the stance (see ``stances``) that earned most on these servers lately. The rules of the
 exchange are lopsided, a raise is free and instant while an overshoot comes down one step per 600
 seconds, so what a bid costs is not its price but the walk back. Entering near the value buys little
-work at the price of a start, so it enters only well below; once it runs, leaving costs a restart, so
-it stays longer; and when a rival who drove the bid up is gone and the walk down would cost several
-restarts, the offer is cancelled and created again at the bottom.
+work at the price of a start, so it enters at once only well below, and higher up when the price has
+stayed below the value for long enough; once it runs, leaving costs a restart, so it stays longer; and
+when a rival who drove the bid up is gone and the walk down would cost several restarts, the offer is
+cancelled and created again at the bottom. An offer that wins again by itself is judged like a new one
+in its first seconds, while cancelling it loses no work.
 """
 
 from datetime import datetime, timedelta
@@ -21,11 +23,13 @@ from bidder.domain.strategies import common
 
 # An offer that was displaced this recently still counts as running: its owner's work is at stake.
 _JUST_NOW = timedelta(seconds=30)
+# One that began to run this recently has computed nothing that a new start would lose.
+_FRESH = timedelta(seconds=10)
 
 
 def opening_bid(quote: Quote, worth: Price | None, stance: Stance) -> Price | None:
     """Return the bid that suffices, or None where it is too near the value to be worth a start."""
-    limit = quote.cap if worth is None else min(_share(worth, stance.enter), quote.cap)
+    limit = quote.cap if worth is None else min(_entry(worth, stance), quote.cap)
     return quote.needed if quote.needed <= limit else None
 
 
@@ -46,12 +50,19 @@ def decide(position: Position, params: AdaptiveParams, policy: Policy, now: date
 
 
 def _while_active(position: Position, needed: Price, worth: Price, now: datetime) -> Decision:
+    stance, since = position.stance, position.holding.active_since
+    fresh = since is not None and now - since < _FRESH
+    limit = _entry(worth, stance)
+    if fresh and needed > limit:
+        action = common.withdraw(position)
+        facts = {"limit": str(limit)}
+        return common.act(position, Reason.NOT_WORTH_IT, action, urgency=common.URGENT_LEAVE, **facts)
     if position.price <= needed:
         return common.hold(position, Reason.WINNING)
-    stance = position.stance
     walk, again = common.ways_down(position, needed, now)
-    enterable = needed <= _share(worth, stance.enter)
-    if enterable and walk > stance.patience * again:
+    if fresh:
+        again = float(position.creation_fee())
+    if needed <= _share(worth, stance.enter) and walk > stance.patience * again:
         return common.recreate(position, walk_cost=round(walk, 6), restart_cost=round(again, 6))
     return common.walk_down(position, needed, Reason.MARK_DOWN, now)
 
@@ -65,9 +76,9 @@ def _while_outbid(
         return regain
     needed, stance = regain, position.stance
     at_stake = now - outbid_since <= params.raise_wait + _JUST_NOW
-    limit = _share(worth, stance.stay if at_stake else stance.enter)
+    limit = _share(worth, stance.stay) if at_stake else _entry(worth, stance)
     if needed > limit:
-        return common.hold(position, Reason.NOT_WORTH_IT, limit=str(limit))
+        return common.hold(position, Reason.NOT_WORTH_IT, limit=str(limit), due=stance.ripe_at)
     patient_until = outbid_since + params.raise_wait
     if now < patient_until:
         return common.hold(
@@ -77,6 +88,11 @@ def _while_outbid(
         return common.hold(position, Reason.CONFIRMING, wants_book=True, urgency=common.URGENT_REGAIN)
     action = common.reprice(position, needed)
     return common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)
+
+
+def _entry(worth: Price, stance: Stance) -> Price:
+    """Return up to which price a server is entered now."""
+    return worth if stance.ripe else _share(worth, stance.enter)
 
 
 def _share(worth: Price, share: float) -> Price:

@@ -1,0 +1,103 @@
+"""What each rule of ``adaptive`` would have earned, by sums that can be done by hand."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from math import inf
+
+import pytest
+from builders import NOW, SERVER
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain.ids import ServerId
+from bidder.domain.stances import STANCES, USUAL, School, Stakes, Stance, learn
+
+# A day is worth 1 USD, so that earnings are USD; a start loses a tenth of an hour.
+STAKES = Stakes(value=1.0, step=0.01, tick=0.001, fee=0.0, restart=0.1 / 24)
+LONG = timedelta(days=36500)
+HOUR = 3600.0
+
+
+def watched(prices: Iterable[tuple[float, float]], stakes: Stakes = STAKES) -> School:
+    """Return the school after each price, read so many seconds from NOW."""
+    school = School()
+    for seconds, price in prices:
+        now = NOW + timedelta(seconds=seconds)
+        school = learn(school, ServerId(SERVER), price, stakes, now, half_life=LONG)
+    return school
+
+
+def earned(stance: Stance, school: School) -> float:
+    """Return what a rule has earned, in days of value."""
+    return school.earned[STANCES.index(stance)]
+
+
+def usual(school: School, seconds: float, *, standing: bool = False) -> Stance:
+    """Return the usual stance as it is on the server at a moment."""
+    now = NOW + timedelta(seconds=seconds)
+    return school.stance(ServerId(SERVER), now, head_start=LONG, standing=standing)
+
+
+def test_a_low_price_is_entered_at_once() -> None:
+    """At half the value a day earns half of it, less the start."""
+    school = watched([(0, 0.5), (24 * HOUR, 5.0)])
+    assert earned(USUAL, school) == pytest.approx(1 - 0.501 - 0.1 / 24)
+
+
+def test_a_price_near_the_value_is_entered_once_a_start_has_been_missed() -> None:
+    """At 0.9 a start's 6 minutes of value are missed after an hour and a minute; the rest is earned."""
+    gain = 1 - 0.901
+    school = watched([(0, 0.9), (24 * HOUR, 5.0)])
+    # What is missed while it waits is one start, and then one is paid.
+    assert earned(USUAL, school) == pytest.approx(gain - 2 * 0.1 / 24)
+    assert earned(Stance(0.75, 1.0, 2.0), school) == 0
+
+
+def test_short_dips_near_the_value_lure_nobody_who_waits() -> None:
+    """Fifty of them, half an hour each: who enters at once loses a start each time."""
+    dips = [(n * HOUR + part, price) for n in range(50) for part, price in ((0, 0.9), (1800, 5.0))]
+    school = watched(dips)
+    assert earned(USUAL, school) == 0
+    assert earned(Stance(0.0, 0.0, 1.0), school) == 0
+    assert earned(Stance(0.95, 1.0, 2.0), school) < -0.05
+
+
+def test_the_wait_is_over_when_it_was_said_to_be() -> None:
+    """A creation to be paid makes it longer; a price above the value begins it anew."""
+    school = watched([(0, 0.9)], Stakes(value=1.0, step=0.01, tick=0.001, fee=0.002, restart=0.1 / 24))
+    until, longer = (0.1 / 24 / 0.099 * 86400, (0.1 / 24 + 0.002) / 0.099 * 86400)
+    early = usual(school, until - 1, standing=True)
+    assert not early.ripe
+    assert early.ripe_at is not None
+    assert early.ripe_at - NOW == pytest.approx(timedelta(seconds=until), abs=timedelta(milliseconds=1))
+    assert usual(school, until + 1, standing=True).ripe
+    assert not usual(school, longer - 1).ripe
+    assert usual(school, longer + 1).ripe
+    assert usual(watched([(0, 0.9), (9 * HOUR, 2.0)]), 10 * HOUR) == USUAL
+
+
+def test_an_offer_that_would_run_again_on_bad_terms_is_given_up() -> None:
+    """Raised to 0.9, outbid, and the rival back at 0.89 for a moment: no start is paid for that."""
+    prices = [(0, 0.3), (HOUR, 0.9), (2 * HOUR, 3.0), (3 * HOUR, 0.89), (3 * HOUR + 60, 3.0)]
+    stayer = Stance(0.5, 1.0, 2.0)
+    assert earned(stayer, watched(prices)) == pytest.approx(
+        earned(stayer, watched(prices[:3])), abs=1e-6
+    )
+
+
+def test_rules_that_wait_stay_up_to_their_value() -> None:
+    """What they left below it they would enter again at once: the dip goes on."""
+    assert all(stance.stay == 1.0 for stance in STANCES if stance.wait != inf)
+    assert len(set(STANCES)) == len(STANCES)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0.01, 3.0)), max_size=30))
+def test_staying_out_is_never_worse_than_nothing(changes: list[tuple[int, float]]) -> None:
+    """One rule earns nothing on any market: no market can drive the record of the best below that."""
+    seconds, prices = 0, []
+    for span, price in changes:
+        prices.append((float(seconds), price))
+        seconds += span
+    school = watched(prices)
+    assert earned(Stance(0.0, 0.0, 1.0), school) == 0
+    assert max(school.earned) >= 0
