@@ -54,9 +54,13 @@ def _while_active(position: Position, needed: Price, worth: Price, now: datetime
     fresh = since is not None and now - since < _FRESH
     limit = _entry(worth, stance)
     if fresh and needed > limit:
-        action = common.withdraw(position)
-        facts = {"limit": str(limit)}
-        return common.act(position, Reason.NOT_WORTH_IT, action, urgency=common.URGENT_LEAVE, **facts)
+        return common.act(
+            position,
+            Reason.NOT_WORTH_IT,
+            common.withdraw(position),
+            urgency=common.URGENT_LEAVE,
+            limit=str(limit),
+        )
     if position.price <= needed:
         return common.hold(position, Reason.WINNING)
     walk, again = common.ways_down(position, needed, now)
