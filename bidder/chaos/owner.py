@@ -15,11 +15,12 @@ from bidder.domain.policy import Budget, DeadlineParams, Pace, Per, Policy, Rail
 from bidder.sim.world import World
 
 _RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
-# A day is a small world seen now and then: what matters happens between two reads anyhow.
+# A day is a small world seen now and then: what matters happens between two reads anyhow. Books are read
+# within ten minutes, or every clock that nobody knows would be open by the time that it is tried.
 _PACE = Pace(
     marketplace_every=timedelta(minutes=15),
-    book_every=timedelta(minutes=11),
-    orders_every=timedelta(minutes=11),
+    book_every=timedelta(minutes=9),
+    orders_every=timedelta(minutes=9),
     wallets_every=timedelta(hours=1),
 )
 _UNATTENDED_DAYS = 5

@@ -15,7 +15,7 @@ from bidder.domain.stances import School, Stakes, learn
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TERMS = Terms(value=Decimal("0.1"), step=Decimal("0.001"), tick=Decimal("0.0001"))
-LONG = timedelta(days=36500)
+LONG = timedelta(days=10**8)
 # Nobody enters at ten times the value: a trace that ends there ends all earning.
 OVER = Decimal(1)
 STRETCHES = st.lists(

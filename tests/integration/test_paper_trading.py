@@ -114,7 +114,7 @@ def test_hours_of_paper_send_nothing_that_changes_anything(engine: Engine) -> No
 def test_paper_holds_servers_and_pays_for_them(engine: Engine) -> None:
     """Offers win, are lowered and billed, with the fees that the documents name, and stay paper."""
     day = on_paper_day(engine)
-    day.run(timedelta(minutes=45))
+    day.run(HOURS)
     held = [h for h in day.app.trader.view.holdings.values() if h.active]
     assert held
     assert all(h.order.spend.amount > 0 for h in held)
