@@ -17,8 +17,9 @@ from bidder.errors import StrategyFailed
 
 # Of a decision that these facts are in, a rail or a move had the last word.
 _OVERRULED = ("wanted_to", "because")
-# What looking around, and pacing, add to a decision that stands.
-_ASIDE = frozenset({"looking_at", "multiplier"})
+# What looking around, a rail that keeps an order from another server, and pacing add to a decision that
+# stands.
+_ASIDE = frozenset({"looking_at", "kept_from", "kept_by", "multiplier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

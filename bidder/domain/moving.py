@@ -81,7 +81,7 @@ def _weary(verdict: Decision, here: Position, view: View, now: datetime) -> Deci
         action=None,
         urgency=0,
         due=churn.calm_at(here, view, now),
-        facts={**verdict.facts, "raises": len(answers)},
+        facts={**verdict.facts, "raises": len(answers), "wanted_to": verdict.reason.value},
     )
 
 
@@ -122,7 +122,12 @@ def _looks_first(here: Position, view: View, now: datetime) -> bool:
 
 def _looking(verdict: Decision, here: Position, server: ServerId, view: View, now: datetime) -> Decision:
     answers = churn.answered(here.holding.order.server, view, now)
-    facts = {**verdict.facts, "raises": len(answers), "looking_at": server}
+    facts = {
+        **verdict.facts,
+        "raises": len(answers),
+        "looking_at": server,
+        "wanted_to": verdict.reason.value,
+    }
     return replace(
         verdict, reason=Reason.WAR_PAUSE, action=None, urgency=0, wants_book=server, facts=facts
     )

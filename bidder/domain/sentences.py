@@ -81,7 +81,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         ("the rival bids {rival}",),
     ),
     Reason.CONFIRMING: ("A rival seemed to have the server; a second look had to agree first", ()),
-    Reason.WAR_PAUSE: ("A bidding war was cooling off", ("{raises} raises were answered",)),
+    Reason.WAR_PAUSE: (
+        "A bidding war was cooling off",
+        ("{raises} raises were answered", "server {looking_at} was looked at meanwhile"),
+    ),
     Reason.TOO_EXPENSIVE: (
         "What it takes was above the ceiling",
         ("{needed} is needed", "the cheapest is {cheapest}", "the ceiling is {ceiling}"),

@@ -1,5 +1,6 @@
 """Leaving a server for another: when it pays, and never for one that could not be had."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,8 @@ from builders import (
 from unit.domain.bids import EAGER, clock, decided
 
 from bidder.domain import fold, planning
-from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
+from bidder.domain.actions import Asked, Decision, PlaceBid, Reason, Reprice, Withdraw
+from bidder.domain.evidence import overruled, stands
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money
@@ -290,6 +292,27 @@ def test_where_raises_were_answered_the_next_one_waits_for_a_look_around() -> No
     assert (looking.action, looking.wants_book) == (None, OTHER)
     assert answered(2, other_book=stale, outbid_for=19).action is None
     assert answered(2, other_book=stale, outbid_for=20).reason is Reason.OUTBID
+
+
+STALE = seen(make_book(server=OTHER, floor=usd("3")), when=at(-11))
+CHANGED: dict[str, Callable[[], Decision]] = {
+    "weary of a fight": lambda: answered(6, there="6"),
+    "leaving a fight": lambda: answered(6, there="3"),
+    "moving": lambda: answered(3, there="3"),
+    "looking around first": lambda: answered(2, other_book=STALE),
+    "raising": lambda: answered(0, there="3"),
+    "kept by a rail": lambda: outbid_at("6", rails=Rails(max_orders=0)),
+}
+
+
+@pytest.mark.parametrize("how", CHANGED)
+def test_a_replay_can_tell_what_became_of_a_verdict(how: str) -> None:
+    """It is what was decided, or the decision says that something else had the last word."""
+    decision = CHANGED[how]()
+    assert isinstance(decision.asked, Asked)
+    verdict = decision.asked.verdict
+    stood = decision.reason is verdict.reason and stands(verdict, decision.facts)
+    assert stood or overruled(verdict, decision.reason.value, decision.facts)
 
 
 def test_raises_far_apart_are_no_fight() -> None:
