@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bidder.backtest.terms import Terms
+from bidder.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # to this multiple of the value it is considered.
 _HEADROOM = Decimal("1.6")
 _KEEP_EVERY = 512
+# A price range of so many ticks is searched in minutes and some hundred megabytes.
+_MOST_LEVELS = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,9 @@ def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | Non
     """Return the ladder of one market: levels a tick apart, from its lowest price up.
 
     ``lowest_price`` says where it begins instead; lower prices count as that one.
+
+    Raises:
+        BadInput: the ticks are so small that there would be too many levels.
     """
     import numpy as np
 
@@ -68,6 +74,11 @@ def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | Non
     lowest = float(min(points) if lowest_price is None else lowest_price)
     highest = max(float(terms.value * _HEADROOM), lowest + 2 * tick)
     count = int((highest - lowest) / tick) + 2
+    if count > _MOST_LEVELS:
+        raise BadInput(
+            f"a tick of {tick:.3g} makes {count} levels up to {highest:.4g}, at most {_MOST_LEVELS} are"
+            " searched; name a larger --step or --tick"
+        )
     levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
     prices = np.array([float(point) for point in points])
     # The least level that runs; ``count`` where none does.

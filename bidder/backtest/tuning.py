@@ -234,17 +234,21 @@ def _study(url: str | None, name: str) -> "Study":
 def study_url(database_url: str) -> str:
     """Return where a study is kept beside the daemon's tables: a file of its own, or a schema.
 
-    A SQLite database in memory keeps none.
+    A SQLite database in memory keeps none. Raises StoreFailed where the database does not answer.
     """
     from sqlalchemy import create_engine, make_url, text
+
+    from bidder.store.engine import transaction
 
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         file = url.database
         return f"sqlite:///{file}.tuning" if file and file != ":memory:" else "sqlite://"
     engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
-    engine.dispose()
+    try:
+        with transaction(engine, writing=True) as connection:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
+    finally:
+        engine.dispose()
     own = url.update_query_dict({"options": f"-csearch_path={_SCHEMA}"})
     return own.render_as_string(hide_password=False)

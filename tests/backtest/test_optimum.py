@@ -10,6 +10,7 @@ import pytest
 from bidder.backtest.auction import Auction
 from bidder.backtest.optimum import optimum
 from bidder.backtest.terms import Terms
+from bidder.errors import BadInput
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -125,3 +126,10 @@ def test_shorter_pauses_never_earn_less() -> None:
     ]
     assert by_pause == sorted(by_pause, reverse=True)
     assert by_pause[0] > by_pause[-1]
+
+
+def test_ticks_too_small_to_be_searched_are_refused_with_the_remedy() -> None:
+    """Instead of taking all of the memory."""
+    terms = Terms(value=Decimal("0.2"), step=Decimal("1e-8"), tick=Decimal("1e-9"))
+    with pytest.raises(BadInput, match="name a larger --step or --tick"):
+        optimum([Decimal("0.1")] * 3, terms)

@@ -12,7 +12,7 @@ from documented import disagreements
 from bidder.backtest import tuning
 from bidder.backtest.terms import Terms
 from bidder.cli.main import main
-from bidder.errors import BadInput
+from bidder.errors import BadInput, StoreFailed
 
 TERMS = Terms(value=Decimal("0.2"), step=Decimal("0.001"), tick=Decimal("0.0001"))
 
@@ -85,3 +85,11 @@ def test_a_stretch_too_short_to_check_on_is_refused() -> None:
     """One moment cannot be split."""
     with pytest.raises(BadInput):
         tuning.Stretch(points=(Decimal(1),), start=START).split(TERMS.grid, 0.5)
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
+    """The study would stand beside the daemon's tables."""
+    with pytest.raises(StoreFailed) as told:
+        tuning.study_url("postgresql+psycopg://u:hunter2@127.0.0.1:1/x")
+    assert "127.0.0.1" in str(told.value)
+    assert "hunter2" not in str(told.value)
