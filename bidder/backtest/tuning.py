@@ -111,8 +111,8 @@ class Tuned:
 
     @property
     def holds(self) -> bool:
-        """Return whether the best settings also earn more on the time they were not chosen by."""
-        return self.checked[1] > self.checked[0]
+        """Return whether the best settings earn more, also on the time they were not chosen by."""
+        return self.searched[1] > self.searched[0] and self.checked[1] > self.checked[0]
 
     def yaml(self) -> str:
         """Return what to paste into the configuration."""

@@ -103,7 +103,9 @@ def tune(
         return ExitCode.DONE
     for name, (usual, best) in (("searched", found.searched), ("checked", found.checked)):
         output.say(f"{name} on: {usual:.4f} with the usual settings, {best:.4f} with the best")
-    if not found.holds:
+    if found.searched[1] <= found.searched[0]:
+        output.say(f"none of {found.trials} trials earned more: keep the usual settings, or try more")
+    elif not found.holds:
         output.say("on the time they were not chosen by they earn no more: keep the usual settings")
     output.say(found.yaml())
     return ExitCode.DONE
