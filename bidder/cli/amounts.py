@@ -1,9 +1,25 @@
-"""Numbers, shares and durations in the options of backtests."""
+"""Numbers, shares and durations in the options of backtests, and which of them go together."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
+import typer
+
 from bidder.errors import BadInput
+
+
+def refuse_others(context: typer.Context, market: str, fitting: Collection[str]) -> None:
+    """Raise BadInput for an option that was given although this kind of market has no use for it."""
+    refuse(context, market, {each.name for each in context.command.params} - set(fitting))
+
+
+def refuse(context: typer.Context, market: str, unfit: Collection[str]) -> None:
+    """Raise BadInput where one of these options was given; the option ``market`` rules it out."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name)
+        if each.name in unfit and source is not None and source.name == "COMMANDLINE":
+            raise BadInput(f"{market} does not go with {each.opts[0]}; leave one of them out")
 
 
 def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decimal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bidder.cli import generating, output
-from bidder.cli.amounts import read_foresight, read_number, read_step
+from bidder.cli.amounts import read_foresight, read_number, read_step, refuse, refuse_others
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 from bidder.errors import BadInput
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
+# Which options each kind of market takes, and which it has no use for: to ignore one would mislead.
+_OF_ALL = frozenset({"config", "restart_hours", "strategies", "as_json"})
+_OF_GENERATED = _OF_ALL | {"generated", "hours", "value"}
+_OF_AVAILABILITY = _OF_ALL | {"availability", "job_hours", "deadline_hours", "on_demand_ratio"}
+_NOT_OF_PRICES = frozenset({"hours", "job_hours", "deadline_hours", "on_demand_ratio"})
+_NOT_OF_TRACE = _NOT_OF_PRICES | {"server", "days"}
+_NOT_OF_HISTORY = _NOT_OF_PRICES | {"market"}
+
 
 def backtest(
+    context: typer.Context,
     trace: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Recorded prices: CSV, gzip or not, per hour."),
@@ -112,21 +121,14 @@ def backtest(
     from bidder.backtest import compare
 
     if generated is not None:
-        elsewhere = {
-            "--trace": trace is not None,
-            "--from-history": from_history,
-            "--availability": availability is not None,
-            "--foresight": foresight is not None,
-            "--html": html is not None,
-        }
-        for option in (name for name, given in elsewhere.items() if given):
-            raise BadInput(f"--generated does not go with {option}; leave one of them out")
+        refuse_others(context, "--generated", _OF_GENERATED)
         return generating.generated(generated, hours, value, restart_hours, strategies, as_json)
     if availability is not None:
         if foresight is not None:
             raise BadInput(
                 "--foresight goes with recorded prices, not with --availability; leave it out"
             )
+        refuse_others(context, "--availability", _OF_AVAILABILITY)
         restart = read_number("--restart-hours", restart_hours or "0.2")
         names = None if strategies is None else tuple(strategies.split(","))
         return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
@@ -134,6 +136,9 @@ def backtest(
         raise BadInput(
             "name the market: either --trace FILE, --from-history with -c FILE, or --generated SEED"
         )
+    refuse(
+        context, *(("--from-history", _NOT_OF_HISTORY) if from_history else ("--trace", _NOT_OF_TRACE))
+    )
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
     chosen = None if strategies is None else tuple(strategies.split(","))

@@ -51,3 +51,21 @@ def test_bad_input_is_named(
     """The file or the option, and the remedy; exit code 2."""
     assert main(arguments(trace_file(tmp_path, text), job)) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("market", "other"),
+    [
+        (("--availability", "f.json"), ("--html", "a.html")),
+        (("--availability", "f.json"), ("--from", "2026-01-01")),
+        (("--generated", "1"), ("--step", "abc")),
+        (("--trace", "f.csv", "--value", "1"), ("--days", "3")),
+        (("--from-history", "--value", "1"), ("--market", "a")),
+    ],
+)
+def test_an_option_without_a_use_is_not_ignored(
+    market: tuple[str, ...], other: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever gives it believes that it counts."""
+    assert main(["backtest", *market, *other]) == 2
+    assert f"{market[0]} does not go with {other[0]}" in capsys.readouterr().err
