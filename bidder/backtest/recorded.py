@@ -47,7 +47,8 @@ def trace_of(
     if not moments or last - moments[0] < timedelta(minutes=10):
         raise BadInput(
             f"--from-history: too little is recorded of server {server} between {start:%Y-%m-%d %H:%M}"
-            f" and {end:%Y-%m-%d %H:%M} UTC; `bidder history` lists what is, --days looks further back"
+            f" and {end:%Y-%m-%d %H:%M} UTC; `bidder history` lists what is, --server names another one,"
+            " --days looks further back"
         )
     return Trace(market=f"server {server}", moments=tuple(moments), prices=tuple(prices), end=last)
 

@@ -234,8 +234,8 @@ def _job(
 
 
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
-    """Return the recorded history of a server; of the one with most changes where none is named."""
-    from collections import Counter
+    """Return the recorded history of a server; of the one watched longest where none is named."""
+    from collections import defaultdict
     from datetime import UTC, timedelta
 
     from bidder.backtest import recorded
@@ -247,13 +247,15 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     start = end - timedelta(days=days)
     with open_queries(read_settings(config)) as queries:
         if server is None:
-            seen = Counter(book.server for book in queries.market.history(since=start, limit=100_000))
-            if not seen:
+            watched: dict[ServerId, timedelta] = defaultdict(timedelta)
+            for book in queries.market.history(since=start, limit=100_000):
+                watched[book.server] += (book.until or book.at) - book.at
+            if not watched:
                 raise BadInput(
                     f"--from-history: no book was recorded in the last {days} days; run the daemon"
                     " first, or look further back with --days"
                 )
-            server = seen.most_common(1)[0][0]
+            server = max(watched, key=lambda each: watched[each])
         chosen = ServerId(server)
         records = queries.market.changes(chosen, since=start, until=end)
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
