@@ -22,10 +22,10 @@ from bidder.chaos.kinds import DAYS, KINDS, LIES, Scripted
 @pytest.mark.parametrize("seed", range(101, 113))
 def test_nothing_is_violated_on_a_bad_day(seed: int) -> None:
     """A quarter of a day each, with every kind of trouble."""
-    outcome = ChaosDay(seed, 0.25).run()
+    # One of them sleeps through nearly all of that, and goes on for as long again.
+    outcome = ChaosDay(seed, 0.5 if seed == 107 else 0.25).run()
     assert outcome.violations == []
-    # One of them sleeps through nearly all of it.
-    assert outcome.requests > 50
+    assert outcome.requests > 100
 
 
 def test_the_same_seed_is_the_same_day() -> None:

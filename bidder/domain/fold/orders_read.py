@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from bidder.domain import exposure, selection
+from bidder.domain import selection
 from bidder.domain.costs import Cost
+from bidder.domain.fold import bills
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import (
     LEFT_OUT,
@@ -24,11 +24,10 @@ from bidder.domain.intents import (
     Verdict,
 )
 from bidder.domain.market import OrderKind, OwnOrder
-from bidder.domain.money import Money, Price
+from bidder.domain.money import Price
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
-from bidder.domain.work import Work
 
 # An ended order that is still listed as running after this long was not ended after all.
 _SURELY_BACK = timedelta(seconds=100)
@@ -86,7 +85,7 @@ def orders(
         ended={o: s for o, s in gone.items() if o not in forgotten},
         unlisted_since={o: since for o, since in unlisted.items() if o not in forgotten},
         unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten,
-        creation_fee_usd=_creation_fee(view, listed.values()),
+        creation_fee_usd=bills.creation_fee(view, listed.values()),
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
         closing={o: h for o, h in closing.items() if o not in closed},
@@ -116,7 +115,7 @@ def _closed(
         known = closing.get(final.order)
         if known is not None:
             over = min(known.ended_at or now, now)
-            found[final.order] = replace(known, cost=_cost(known, final, view, over))
+            found[final.order] = replace(known, cost=bills.cost_of(known, final, view, over))
     return found
 
 
@@ -153,7 +152,7 @@ def _settle(
             so_far.intents.append(kept)
         if verdict.settled is Settled.ADOPTED:
             holding = _adopt(verdict, listed, held, read, now)
-            holding = replace(holding, work=_first_work(holding, view, policy))
+            holding = replace(holding, work=bills.first_work(holding, view, policy))
             held[holding.order.order] = holding
             so_far.adopted.append(holding)
             so_far.touched.add(holding.order.order)
@@ -183,8 +182,8 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, _recognised(known.order, order, images), read)
-        cost = _cost(known, updated.order, view, now)
-        updated = replace(updated, work=_more_work(known, updated, view), cost=cost)
+        cost = bills.cost_of(known, updated.order, view, now)
+        updated = replace(updated, work=bills.more_work(known, updated, view), cost=cost)
         if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
             target = _adopting_target(order, so_far, view, policy)
@@ -311,7 +310,7 @@ def _strangers(
         clock=_unknown_past(order, now),
         cost=Cost() if before is None else before.cost,
     )
-    return replace(holding, cost=_cost(before or holding, order, view, now))
+    return replace(holding, cost=bills.cost_of(before or holding, order, view, now))
 
 
 def _recognised(before: OwnOrder, order: OwnOrder, images: frozenset[str]) -> OwnOrder:
@@ -379,38 +378,6 @@ def _lowered_by_others(known: Holding, price: Price, read: OrdersRead) -> bool:
     return all(event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events)
 
 
-def _first_work(holding: Holding, view: View, policy: Policy) -> Work:
-    """Return what an order of ours has computed when it is first seen: what it has cost says it."""
-    order = holding.order
-    target = None if holding.target is None else policy.target(holding.target)
-    begun = Work(gpus=view.gpus_of(order.server) or 1)
-    begun = begun if target is None else begun.started(target.restart)
-    return begun.charged(Money.zero(order.spend.currency), order.spend, order.price)
-
-
-def _more_work(before: Holding, after: Holding, view: View) -> Work:
-    gpus = view.gpus_of(after.order.server) or before.work.gpus
-    # What was raised since has been paid at the lower price; the higher one never counts too much.
-    price = after.order.price
-    if before.order.price.currency == price.currency:
-        price = max(price, before.order.price)
-    counted = replace(before.work, gpus=gpus)
-    return counted.charged(before.order.spend, after.order.spend, price)
-
-
-def _cost(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
-    """Return what an order has cost now that its bill was read, by the price that it had at most."""
-    prices = (order.price, before.order.price, before.work.dearest or order.price)
-    return before.cost.charged(
-        order,
-        view.rates,
-        dearest=max(price for price in prices if price.currency == order.price.currency),
-        percent=exposure.usual_fee_percent(view),
-        since=before.last_seen_at,
-        at=at,
-    )
-
-
 def _missing(holding: Holding, read: OrdersRead) -> Holding:
     if read.started_at <= holding.last_seen_at:
         return holding
@@ -426,19 +393,3 @@ def _surely_gone(holding: Holding, read: OrdersRead) -> bool:
         return False
     # A successor too early would be a second order.
     return read.started_at - holding.missing_since >= LEFT_OUT
-
-
-def _creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:
-    """Return the newest spot creation fee in USD: it changes, so it is read, never assumed."""
-    paid = [
-        order
-        for order in listed
-        if order.kind is OrderKind.SPOT
-        and order.creation_fee is not None
-        and view.rates.knows(order.creation_fee.currency)
-    ]
-    if not paid:
-        return view.creation_fee_usd
-    newest = max(paid, key=lambda order: order.created_at)
-    assert newest.creation_fee is not None
-    return view.rates.to_usd(newest.creation_fee)

@@ -1,0 +1,63 @@
+"""What the bills of our orders teach: how long each has run, what it has cost, what a creation costs."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from bidder.domain import exposure
+from bidder.domain.costs import Cost
+from bidder.domain.market import OrderKind, OwnOrder
+from bidder.domain.money import Money
+from bidder.domain.policy import Policy
+from bidder.domain.view import Holding, View
+from bidder.domain.work import Work
+
+
+def first_work(holding: Holding, view: View, policy: Policy) -> Work:
+    """Return what an order of ours has computed when it is first seen: what it has cost says it."""
+    order = holding.order
+    target = None if holding.target is None else policy.target(holding.target)
+    begun = Work(gpus=view.gpus_of(order.server) or 1)
+    begun = begun if target is None else begun.started(target.restart)
+    return begun.charged(Money.zero(order.spend.currency), order.spend, order.price)
+
+
+def more_work(before: Holding, after: Holding, view: View) -> Work:
+    """Return what an order has computed since its bill was read last."""
+    gpus = view.gpus_of(after.order.server) or before.work.gpus
+    # What was raised since has been paid at the lower price; the higher one never counts too much.
+    price = after.order.price
+    if before.order.price.currency == price.currency:
+        price = max(price, before.order.price)
+    counted = replace(before.work, gpus=gpus)
+    return counted.charged(before.order.spend, after.order.spend, price)
+
+
+def cost_of(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
+    """Return what an order has cost now that its bill was read, by the price that it had at most."""
+    prices = (order.price, before.order.price, before.work.dearest or order.price)
+    return before.cost.charged(
+        order,
+        view.rates,
+        dearest=max(price for price in prices if price.currency == order.price.currency),
+        percent=exposure.usual_fee_percent(view),
+        since=before.last_seen_at,
+        at=at,
+    )
+
+
+def creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:
+    """Return the newest spot creation fee in USD: it changes, so it is read, never assumed."""
+    paid = [
+        order
+        for order in listed
+        if order.kind is OrderKind.SPOT
+        and order.creation_fee is not None
+        and view.rates.knows(order.creation_fee.currency)
+    ]
+    if not paid:
+        return view.creation_fee_usd
+    newest = max(paid, key=lambda order: order.created_at)
+    assert newest.creation_fee is not None
+    return view.rates.to_usd(newest.creation_fee)
