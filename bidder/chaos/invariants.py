@@ -25,7 +25,7 @@ _FROZEN = re.compile(r"on server (\d+): frozen")
 _LONGEST_LACK = 2700.0
 # Reasons that name a rail of the owner's.
 _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
-# An order whose server is lost stays there while a rail would stop the next one.
+# An order whose server is lost stays there while a rail or a budget would stop the next one.
 _STAYS = frozenset(
     {Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER, Reason.SERVER_LOST, Reason.WAR_PAUSE}
 )
@@ -209,7 +209,7 @@ class Watch:
         if Reason.FROZEN in reasons and (day.wires_own or day.forgotten_to):
             return True  # a person is needed, and none comes
         # Whether one really leaves no room, the exchange's book says.
-        if _BY_A_BUDGET & reasons and self._budgets.leaves_no_room(target):
+        if (_BY_A_BUDGET | _STAYS) & reasons and self._budgets.leaves_no_room(target):
             return True
         return bool((_BY_A_RAIL | _STAYS) & reasons) and self._rails.leaves_no_room(target)
 
