@@ -193,8 +193,10 @@ def _main(days: float, most_seconds: float) -> dict[str, Any]:
 if __name__ == "__main__":
     import structlog
 
+    from bidder.footprint import give_back_large_blocks
     from bidder.telemetry import configure_logging
 
+    give_back_large_blocks()  # as the daemon does
     configure_logging("error", "console")
     structlog.contextvars.clear_contextvars()
     print(json.dumps(_main(**json.loads(os.environ[WORKER]))))

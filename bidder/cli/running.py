@@ -9,6 +9,7 @@ from bidder.backtest.measuring import in_child
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
 from bidder.config.needs import EVERYTHING
+from bidder.footprint import give_back_large_blocks
 from bidder.service import build_service
 from bidder.wiring import build_daemon
 
@@ -24,6 +25,7 @@ def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Ev
             return settings
         return replace(settings, policy=replace(settings.policy, cancel_on_exit=True))
 
+    give_back_large_blocks()
     settings = as_asked(read_settings(config, for_daemon=True, needs=EVERYTHING))
     say_warnings(settings)
     app = build_daemon(settings)
