@@ -39,18 +39,22 @@ _DAY_HOURS = Decimal(24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What to generate: a seed, hours, and what an hour of running is worth (None: on-demand price)."""
+    """What to generate: a seed, hours, and what an hour of running is worth (None: on-demand price).
+
+    ``configured`` are targets that may be named among the ``strategies``.
+    """
 
     seed: int
     hours: float
     value: Decimal | None
     restart_hours: Decimal
     strategies: tuple[str, ...] | None
+    configured: tuple[Target, ...] = ()
 
 
 def compare(scenario: Scenario) -> dict[str, Any]:
     """Return every strategy's run as one JSON-ready object, best first; raises BadInput."""
-    chosen = lineup.named(scenario.strategies)
+    chosen = lineup.named(scenario.strategies, scenario.configured)
     server, on_demand = _server(scenario.seed)
     value = round(on_demand if scenario.value is None else scenario.value, 6)
     runs = [_run(name, params, server, value, scenario) for name, params in chosen.items()]

@@ -1,12 +1,13 @@
 """The strategies that a backtest compares, by name.
 
-A strategy of the owner's goes by its ``module:function``, or by its name in a configuration; without
-one it is looked for in the working directory too, and has no parameters. On a trace every reaction is
-immediate, so what waits for a second read or for a blip to pass does not wait here; the other settings
-of ours are their defaults.
+One of ours goes by its name and has its default settings, or by the name of a target in a configuration
+and has that target's. A strategy of the owner's goes by its ``module:function`` as well; without a
+configuration it is looked for in the working directory too, and has no parameters. On a trace every
+reaction is immediate, so what waits for a second read or for a blip to pass does not wait here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from bidder.domain.policy import (
     AdaptiveParams,
     AutopilotParams,
     AutospottingParams,
+    DeadlineParams,
     FixedParams,
     MinBidParams,
     NicehashParams,
@@ -32,10 +34,8 @@ _AT_ONCE = timedelta(0)
 _NO_WAR = 10**9
 
 LINEUP: Final[Mapping[str, Callable[[], StrategyParams]]] = {
-    "adaptive": lambda: AdaptiveParams(raise_wait=_AT_ONCE, confirm=False),
-    "track": lambda: TrackParams(
-        raise_wait=_AT_ONCE, confirm=False, dead_band=Decimal(0), war_raises=_NO_WAR
-    ),
+    "adaptive": lambda: at_once(AdaptiveParams()),
+    "track": lambda: at_once(TrackParams(dead_band=Decimal(0))),
     "track_recreate": TrackRecreateParams,
     "top_plus_tick": TopPlusTickParams,
     "autopilot": AutopilotParams,
@@ -50,36 +50,57 @@ LINEUP: Final[Mapping[str, Callable[[], StrategyParams]]] = {
 def named(names: tuple[str, ...] | None, configured: Iterable[Target] = ()) -> dict[str, StrategyParams]:
     """Return the parameters of each strategy asked for, all of ours when None.
 
-    ``configured`` are the targets of a configuration; the owner's strategies among them come with
-    their parameters.
+    ``configured`` are the targets of a configuration, each of which stands for its strategy with the
+    settings that it has there.
 
     Raises:
-        BadInput: a name is not known, or not enough to tell two targets apart.
+        BadInput: a name is not known, not enough to tell two targets apart, or that of a job.
     """
     if names is None:
         return {name: make() for name, make in LINEUP.items()}
-    own = {target.name: target.params for target in configured if isinstance(target.params, OwnParams)}
-    return {name: _one(name, own) for name in map(str.strip, names)}
+    set_up = {target.name: target.params for target in configured}
+    return {name: _one(name, set_up) for name in map(str.strip, names)}
+
+
+def at_once(params: StrategyParams) -> StrategyParams:
+    """Return a strategy's parameters without what only waits to be sure of what it sees."""
+    match params:
+        case AdaptiveParams():
+            return replace(params, raise_wait=_AT_ONCE, confirm=False)
+        case TrackParams():
+            return replace(params, raise_wait=_AT_ONCE, confirm=False, war_raises=_NO_WAR)
+        case _:
+            return params
 
 
 def owners(names: tuple[str, ...] | None) -> bool:
-    """Return whether any of these may be a strategy of the owner's."""
+    """Return whether any of these is none of ours by name: one in a configuration, or the owner's."""
     return names is not None and any(name.strip() not in LINEUP for name in names)
 
 
-def _one(name: str, own: Mapping[str, OwnParams]) -> StrategyParams:
+def _one(name: str, configured: Mapping[str, StrategyParams]) -> StrategyParams:
     make = LINEUP.get(name)
     if make is not None:
         return make()
-    if name in own:
-        return own[name]
+    if name in configured:
+        return _configured(name, configured[name])
     if ":" in name:
+        own = {target: each for target, each in configured.items() if isinstance(each, OwnParams)}
         return _function(name, own)
-    known = ", ".join((*LINEUP, *own))
+    known = ", ".join((*LINEUP, *configured))
     raise BadInput(
         f"--strategies names {name!r}, which is not known; choose from {known},"
-        " or name one of your own as module:function, or by its name in -c FILE"
+        " or name a target in -c FILE, or a strategy of your own as module:function"
     )
+
+
+def _configured(name: str, params: StrategyParams) -> StrategyParams:
+    if isinstance(params, DeadlineParams):
+        raise BadInput(
+            f"--strategies: the target {name!r} is a job with a deadline, which prices alone cannot"
+            " judge; compare policies for jobs with --availability"
+        )
+    return at_once(params)
 
 
 def _function(name: str, own: Mapping[str, OwnParams]) -> OwnParams:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bidder.backtest import lineup, runner
 from bidder.backtest.terms import Terms
+from bidder.config import values
+from bidder.config.tree import Scalar
 from bidder.domain.policy import StrategyParams
 from bidder.errors import BadInput
 
@@ -44,16 +46,23 @@ def _from_share(text: str) -> Decimal:
     return Decimal(text.removesuffix("%")) / 100
 
 
-def _seconds(value: float) -> str:
-    return f"{round(value)}s"
+def _span(value: float) -> str:
+    # To the minute where a second more or less is nothing.
+    left, parts = round(value) if value < _LONG_SECONDS else round(value / 60) * 60, []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts) or "0s"
 
 
-def _from_seconds(text: str) -> timedelta:
-    return timedelta(seconds=int(text.removesuffix("s")))
+def _from_span(text: str) -> timedelta:
+    scalar = Scalar(text=text, kind="str", plain=False, line=0, path="")
+    return values.duration(timedelta(0), timedelta.max)(scalar)
 
 
+_LONG_SECONDS = 600
 _SHARE = (_share, _from_share)
-_SPAN = (_seconds, _from_seconds)
+_SPAN = (_span, _from_span)
 _WHOLE = (round, int)
 
 KNOBS: Final[Mapping[str, Mapping[str, Knob]]] = {
@@ -136,6 +145,15 @@ def with_settings(strategy: str, settings: Settings) -> StrategyParams:
     return replace(usual, **{key: knobs[key].read(value) for key, value in settings.items()})
 
 
+def _usual(strategy: str, knobs: Mapping[str, Knob]) -> dict[str, float]:
+    """Return a strategy's usual settings as a study counts them."""
+    params, found = with_settings(strategy, {}), {}
+    for key in knobs:
+        value = getattr(params, key)
+        found[key] = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    return found
+
+
 def earned(strategy: str, settings: Settings, stretch: Stretch, terms: Terms) -> float:
     """Return what a strategy earns on a stretch."""
     params = with_settings(strategy, settings)
@@ -163,6 +181,9 @@ def search(
     knobs = knobs_of(strategy)
     first, rest = whole.split(terms.grid, share)
     study = _study(url, f"{name}/{strategy}")
+    if not study.trials:
+        # So that what is found can be no worse.
+        study.enqueue_trial(_usual(strategy, knobs))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         usual = pool.submit(earned, strategy, {}, first, terms)
         searching = _trials(study, knobs, pool, strategy, first, terms, trials, workers)

@@ -73,7 +73,10 @@ def backtest(
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median price.")
     ] = "1%",
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Which to compare; default: all.")
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Which to compare, also targets of -c FILE; default: all of ours."
+        ),
     ] = None,
     foresight: Annotated[
         str | None,
@@ -120,9 +123,11 @@ def backtest(
     """
     from bidder.backtest import compare
 
+    chosen = None if strategies is None else tuple(strategies.split(","))
     if generated is not None:
         refuse_others(context, "--generated", _OF_GENERATED)
-        return generating.generated(generated, hours, value, restart_hours, strategies, as_json)
+        targets = _configured(config, chosen)
+        return generating.generated(generated, hours, value, restart_hours, chosen, targets, as_json)
     if availability is not None:
         if foresight is not None:
             raise BadInput(
@@ -130,8 +135,7 @@ def backtest(
             )
         refuse_others(context, "--availability", _OF_AVAILABILITY)
         restart = read_number("--restart-hours", restart_hours or "0.2")
-        names = None if strategies is None else tuple(strategies.split(","))
-        return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, names, as_json)
+        return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, chosen, as_json)
     if from_history == (trace is not None):
         raise BadInput(
             "name the market: either --trace FILE, --from-history with -c FILE, or --generated SEED"
@@ -141,7 +145,6 @@ def backtest(
     )
     if value is None:
         raise BadInput("--value is missing; say what an hour of running is worth, such as 0.13")
-    chosen = None if strategies is None else tuple(strategies.split(","))
     question = compare.Question(
         file=trace,
         market=market,
@@ -178,7 +181,7 @@ def backtest(
 
 
 def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, ...]":
-    """Return the configuration's targets, where a strategy of the owner's is asked for."""
+    """Return the configuration's targets, where a strategy is asked for that is none of ours."""
     from bidder.backtest import lineup
     from bidder.cli.opening import read_settings
 

@@ -1,11 +1,14 @@
 """``bidder backtest --generated``: strategies with the whole daemon on a simulated exchange."""
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bidder.cli import output
 from bidder.cli.amounts import read_number
 from bidder.cli.failures import ExitCode
+
+if TYPE_CHECKING:
+    from bidder.domain.policy import Target
 
 
 def generated(
@@ -13,7 +16,8 @@ def generated(
     hours: float,
     value: str | None,
     restart_hours: str | None,
-    strategies: str | None,
+    strategies: tuple[str, ...] | None,
+    configured: "tuple[Target, ...]",
     as_json: bool,
 ) -> int:
     """Compare strategies, each with a whole daemon on the same generated market."""
@@ -26,7 +30,8 @@ def generated(
         hours=hours,
         value=None if value is None else read_number("--value", value, least=Decimal("1e-9")),
         restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
-        strategies=None if strategies is None else tuple(strategies.split(",")),
+        strategies=strategies,
+        configured=configured,
     )
     found = compare(scenario)
     if as_json:

@@ -2,6 +2,7 @@
 
 import os
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,11 @@ def tune(
     last: Annotated[
         datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
     ] = None,
+    restart_hours: Annotated[str, typer.Option(help="Hours that a start costs.")] = "0.1",
+    creation_fee: Annotated[str, typer.Option(help="What a creation costs.")] = "0.01",
+    tick: Annotated[
+        str | None, typer.Option(help="How far above a rival suffices; default: a tenth of the step.")
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, max=100_000, help="Backtests to run.")] = 40,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; default: one for each core.")
@@ -56,10 +62,13 @@ def tune(
     question = compare.Question(
         file=trace,
         market=market,
-        value=read_number("--value", value),
+        value=read_number("--value", value, least=Decimal("1e-9")),
         step=read_step(step),
         start=first,
         end=last,
+        restart_hours=read_number("--restart-hours", restart_hours),
+        creation_fee=read_number("--creation-fee", creation_fee),
+        tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
     )
     cut = compare.cut_of(question)
     terms = compare.terms_of(question, cut.points)
@@ -114,4 +123,5 @@ def tune(
 def _study_name(trace: "Trace", terms: "Terms") -> str:
     """Return what tells one question from another: trials of two must not be mixed."""
     span = f"{trace.start:%Y-%m-%dT%H:%M} {trace.end:%Y-%m-%dT%H:%M}"
-    return f"{trace.market} {span} {terms.value:f} {float(terms.step):.6g}"
+    costs = f"{float(terms.restart_hours):.6g} {float(terms.creation_fee):.6g} {float(terms.tick):.6g}"
+    return f"{trace.market} {span} {terms.value:f} {float(terms.step):.6g} {costs}"

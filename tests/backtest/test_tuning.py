@@ -46,6 +46,27 @@ def test_every_drawn_setting_is_one_that_the_strategy_takes(strategy: str) -> No
     assert ends[0] != ends[1]
 
 
+@pytest.mark.parametrize("strategy", sorted(tuning.KNOBS))
+def test_the_first_trial_is_the_usual_settings(strategy: str) -> None:
+    """So nothing worse than they is ever called the best."""
+    whole = tuning.Stretch(points=tuple(wandering(7, 300)), start=START)
+    found = tuning.search(strategy, whole, TERMS, trials=1, workers=1, url=None, name="a")
+    assert tuning.with_settings(strategy, found.best) == tuning.with_settings(strategy, {})
+    assert found.searched[0] == found.searched[1]
+    assert not found.holds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0, "0s"), (1.4, "1s"), (599, "9m59s"), (3601, "1h"), (90_000, "1d1h"), (5_183_999, "60d")],
+)
+def test_spans_are_written_as_in_the_configuration(seconds: float, written: str) -> None:
+    """In days, hours and minutes, seconds only where they matter; and read as they are written."""
+    knob = tuning.KNOBS["adaptive"]["half_life"]
+    assert knob.written(seconds) == written
+    assert abs(knob.read(written).total_seconds() - seconds) <= 30
+
+
 def test_the_yaml_to_paste_can_be_read() -> None:
     """As text that names the strategy and its settings."""
     found = tuning.Tuned(
@@ -74,6 +95,25 @@ def test_the_command_prints_what_it_documents(
     assert disagreements(json.loads(capsys.readouterr().out), "tune") == []
     assert main([*arguments, "--strategy", "fixed"]) == 2
     assert "--strategy" in capsys.readouterr().err
+    assert main([*arguments, "--value", "0"]) == 2
+    assert "--value" in capsys.readouterr().err
+
+
+def test_what_a_start_costs_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same options as a backtest has."""
+    rows = [f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z,a,{p},x" for n, p in enumerate(wandering(6, 600))]
+    file = tmp_path / "trace.csv"
+    file.write_text("\n".join(["ts_utc,market,price_usd,source", *rows]) + "\n")
+    arguments = ["tune", "--trace", str(file), "--value", "0.2", "--trials", "1", "--workers", "1"]
+
+    def earned(*options: str) -> float:
+        assert main([*arguments, *options, "--strategy", "track", "--json"]) == 0
+        return float(json.loads(capsys.readouterr().out)["searched_usual"])
+
+    usual = earned()
+    assert earned("--restart-hours", "2") < usual
+    assert earned("--creation-fee", "0.5") < usual
+    assert earned("--tick", "0.01") != usual
 
 
 def test_a_study_never_stands_among_the_daemons_tables() -> None:

@@ -120,6 +120,37 @@ def test_a_backtest_hands_over_what_the_configuration_says(
     assert main([*command, "own_handed:stay"]) == 2
     assert "with different parameters; name one of low, high instead" in capsys.readouterr().err
     assert main([*command, "nobody"]) == 2
-    assert "min_bid, low, high, or name one of your own" in capsys.readouterr().err
+    assert "min_bid, low, high, or name a target in -c FILE" in capsys.readouterr().err
     assert main([*command, "low", "-c", "elsewhere.yaml"]) == 2
     assert "elsewhere.yaml" in capsys.readouterr().err
+
+
+def test_a_target_of_the_configuration_is_played_with_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a search proposes can be tried before it is used; a job is told where it belongs."""
+    monkeypatch.chdir(tmp_path)
+    rows = (
+        f"{(START + timedelta(minutes=i)).isoformat()},m,{price},test\n"
+        for i, price in enumerate(wandering(1, 900))
+    )
+    Path("trace.csv").write_text("ts_utc,market,price_usd,source\n" + "".join(rows))
+    entry = "  - {{name: {}, ceiling: {{usd: 90}}, servers: {{ids: {}}}, launch: {{image: x}}, {}}}\n"
+    Path("config.yaml").write_text(
+        "strategies:\n"
+        + entry.format("wide", 1, "strategy: track, track: {dead_band: 40%}")
+        + entry.format("usual", 2, "strategy: track, track: {dead_band: 0%, raise_wait: 90s}")
+        + entry.format(
+            "job",
+            3,
+            "strategy: deadline, deadline: {gpu_hours: 2, by: '2027-01-01T00:00Z',"
+            " on_demand_ceiling: {usd: 9}}",
+        )
+    )
+    command = ["backtest", "--trace", "trace.csv", "--value", "1", "--json", "--strategies"]
+    assert main([*command, "track,wide,usual"]) == 0
+    runs = {run.pop("strategy"): run for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert runs["usual"] == runs["track"]
+    assert runs["wide"]["mean_price"] > runs["track"]["mean_price"]
+    assert main([*command, "job"]) == 2
+    assert "'job' is a job with a deadline" in capsys.readouterr().err
