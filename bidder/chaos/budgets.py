@@ -5,7 +5,9 @@ allows, nothing that the daemon could have cancelled may go on costing money. Wh
 end counts for the daemon:
 
 - A charge is valued at the lowest rate from then until our orders are next read: the daemon values what
-  it reads, by the rates that it was told last.
+  it reads, by the rates that it was told last. Where the question is whether it could have afforded
+  more, at the highest.
+- What a person ordered, and ended before the daemon ever saw it, nobody counts.
 - Two orders on one server, whatever the wire made by itself and what a person ordered are never
   cancelled; they count, and are nobody's fault.
 - Nothing is cancelled while the daemon is dead, asleep or without its database, nor while the wire or
@@ -21,8 +23,8 @@ Rejected: the daemon's own sum, which is what may be wrong.
 # ruff: noqa: ARG002 - the signatures are those of Watcher
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -52,36 +54,76 @@ _AIM = Decimal("0.99")
 
 @dataclass(slots=True)
 class _Unread:
-    """A charge that no list of our orders has shown yet, and the lowest rate since."""
+    """A charge that no list of our orders has shown yet, and the lowest and the highest rate since.
+
+    ``unseen`` is the order where a person made it and the daemon has not seen it.
+    """
 
     currency: str
     amount: Decimal
-    rate: Decimal
+    lowest: Decimal
+    highest: Decimal
+    unseen: int | None = None
 
 
 @dataclass(slots=True)
 class _Account:
-    """What one budget has cost in its present period."""
+    """What one budget has cost in its present period, at the least and at most."""
 
     limit: Limit
     period: str = ""
     read: Decimal = Decimal(0)
+    read_at_most: Decimal = Decimal(0)
     unread: list[_Unread] = field(default_factory=list)
+    charges: list[tuple[int, _Unread]] = field(default_factory=list)
     told: bool = False
 
     @property
     def spent(self) -> Decimal:
-        return self.read + sum((each.amount * each.rate for each in self.unread), Decimal(0))
+        known = (each for each in self.unread if each.unseen is None)
+        return self.read + sum((each.amount * each.lowest for each in known), Decimal(0))
+
+    @property
+    def spent_at_most(self) -> Decimal:
+        return self.read_at_most + sum((each.amount * each.highest for each in self.unread), Decimal(0))
 
     def turn_to(self, period: str) -> None:
-        self.period, self.read, self.unread, self.told = period, Decimal(0), [], False
+        # What is read of after the turn may count for the new period.
+        self.go_on_from(Decimal(0), self.spent_at_most - self.read_at_most)
+        self.period, self.told = period, False
 
-    def charge(self, currency: str, cost: Decimal, rate: Decimal) -> None:
+    def go_on_from(self, read: Decimal, read_at_most: Decimal) -> None:
+        self.read, self.read_at_most, self.unread = read, read_at_most, []
+
+    def charge(self, new: _Unread, at: int) -> None:
+        self.charges.append((at, replace(new)))
         for each in self.unread:
-            if each.currency == currency and each.rate == rate:
-                each.amount += cost
+            if replace(each, amount=new.amount) == new:
+                each.amount += new.amount
                 return
-        self.unread.append(_Unread(currency, cost, rate))
+        self.unread.append(new)
+
+    def look(self, seen: Collection[int], live: Collection[int]) -> None:
+        """Take what was charged as read; what a person ordered and ended unseen may be in it."""
+        at_most, unseen = self.spent_at_most, []
+        for each in self.unread:
+            if each.unseen in seen:
+                each.unseen = None
+            elif each.unseen in live:
+                unseen.append(each)
+                at_most -= each.amount * each.highest
+        self.go_on_from(self.spent, at_most)
+        self.unread = unseen
+
+    def forget(self, since: int, read: Decimal, read_at_most: Decimal) -> None:
+        """Go on from what had been read then: what came later counts where a bill still shows it.
+
+        Of a bill that grew meanwhile nobody knows how much of it belongs to the present period.
+        """
+        self.go_on_from(read, read_at_most)
+        for at, each in self.charges:
+            if at > since:
+                self.unread.append(replace(each, lowest=Decimal(0), unseen=None))
 
 
 class BudgetJudge(Watcher):
@@ -99,7 +141,8 @@ class BudgetJudge(Watcher):
         self._restores = 0
         self._off = False
         # What each had cost, pass by pass: a restored database goes on from there.
-        self._history: list[tuple[int, tuple[tuple[str, Decimal], ...]]] = []
+        self._history: list[tuple[int, tuple[tuple[str, Decimal, Decimal], ...]]] = []
+        self._seen: set[int] = set()  # orders of a person's that the daemon has seen while they ran
         market.watchers.append(self)
 
     # What the day tells
@@ -124,12 +167,15 @@ class BudgetJudge(Watcher):
             self._unhindered_since = at
         self._faults, self._passed_at = faults, at
         self._off = self._off or abs(day.clock.now() - day.transport.now()) > _CALENDAR_OFF
-        self._lower_rates()
+        self._widen_rates()
         seen = report.observed
-        read = seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK
-        for account in self._accounts if read else ():
-            account.read, account.unread = account.spent, []
-        self._history.append((at, tuple((each.period, each.spent) for each in self._accounts)))
+        if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
+            live = self._market.live.keys()
+            self._seen |= day.watchman.by_hand & day.transport.shown & live
+            for account in self._accounts:
+                account.look(self._seen, live)
+        spent = ((each.period, each.spent, each.spent_at_most) for each in self._accounts)
+        self._history.append((at, tuple(spent)))
 
     # What the exchange tells
 
@@ -142,8 +188,8 @@ class BudgetJudge(Watcher):
         self._count(order, amount(added) * (100 + order.fee_percent) / 100, at)
 
     def rates_moved(self, at: int) -> None:
-        """Value what nobody has read of at the lower rates."""
-        self._lower_rates()
+        """Value what nobody has read of at the lower rates, and at the higher ones."""
+        self._widen_rates()
 
     # What is asked of it
 
@@ -173,19 +219,23 @@ class BudgetJudge(Watcher):
         return max(left, Decimal(0)) / Decimal(repr(days))
 
     def _spent_now(self, account: _Account) -> Decimal:
-        return account.spent if account.period == self._period(account, self._market.at) else Decimal(0)
+        same = account.period == self._period(account, self._market.at)
+        return account.spent_at_most if same else Decimal(0)
 
     # The sums
 
     def _count(self, order: Order, cost: Decimal, at: int) -> None:
-        rate = self._rate_of(order.currency)
+        low, high = self._rates_of(order.currency)
+        number = order.order_id
+        unseen = number in self._day.watchman.by_hand and number not in self._seen
         for account in self._accounts:
             if not self._counts(account, order):
                 continue
             period = self._period(account, at)
             if period != account.period:
                 account.turn_to(period)
-            account.charge(order.currency, cost, rate)
+            new = _Unread(order.currency, cost, low, high, number if unseen else None)
+            account.charge(new, at)
             self._judge(account, order, at)
 
     def _judge(self, account: _Account, order: Order, at: int) -> None:
@@ -218,13 +268,15 @@ class BudgetJudge(Watcher):
     def _period(self, account: _Account, at: int) -> str:
         return f"{account.limit.period.began(moment(at)):%Y-%m-%d}"
 
-    def _rate_of(self, currency: str) -> Decimal:
+    def _rates_of(self, currency: str) -> tuple[Decimal, Decimal]:
         rates = (self._market.rates, self._day.referee.rates_seen)
-        return min(each[currency] for each in rates if currency in each)
+        known = [each[currency] for each in rates if currency in each]
+        return min(known), max(known)
 
-    def _lower_rates(self) -> None:
+    def _widen_rates(self) -> None:
         for each in self._unread():
-            each.rate = min(each.rate, self._rate_of(each.currency))
+            low, high = self._rates_of(each.currency)
+            each.lowest, each.highest = min(each.lowest, low), max(each.highest, high)
 
     def _unread(self) -> Iterator[_Unread]:
         for account in self._accounts:
@@ -235,6 +287,6 @@ class BudgetJudge(Watcher):
         place = bisect_right([when for when, _ in self._history], at) - 1
         known = self._history[place][1] if place >= 0 else ()
         for number, account in enumerate(self._accounts):
-            period, spent = known[number] if known else ("", Decimal(0))
-            account.read = spent if period == account.period else Decimal(0)
-            account.unread = []
+            period, *spent = known[number] if known else ("", Decimal(0), Decimal(0))
+            low, high = spent if period == account.period else (Decimal(0), Decimal(0))
+            account.forget(at, low, high)
