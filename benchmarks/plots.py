@@ -18,15 +18,16 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 _LEARNT, _SHOWN = timedelta(days=14), timedelta(days=2)
 _VALUE = Decimal("0.14")
 _WIDTH, _HEIGHT, _STRIP, _TITLE = 900, 150, 9, 18
-# One picture a page; what is compared with shares one.
+# One picture a page.
 _PICTURES = {
-    "track": ("track",),
-    "fixed": ("fixed",),
-    "adaptive": ("adaptive",),
-    "baselines": (
-        *("top_plus_tick", "track_recreate"),
-        *("nicehash", "nicehash_literal", "autopilot", "autospotting"),
-    ),
+    **{
+        name: (name,)
+        for name in (
+            *("track", "fixed", "adaptive", "min_bid", "top_plus_tick", "track_recreate"),
+            *("autopilot", "autospotting"),
+        )
+    },
+    "nicehash": ("nicehash", "nicehash_literal"),
 }
 
 
