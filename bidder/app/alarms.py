@@ -76,6 +76,9 @@ def causes(
     if unreachable:
         found["unreachable"] = Alarm(key="unreachable", text="the exchange gives no usable answer")
     for decision in decisions:
+        # Until a marketplace is read each order may be any target's: whose it looks like is told then.
+        if "unexplained_order" in decision.facts and view.marketplace_at is None:
+            continue
         if decision.action is None and decision.reason in _BLOCKED:
             frozen = decision.reason is Reason.FROZEN
             failed = decision.reason is Reason.STRATEGY_FAILED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bidder.cli.amounts import read_share
 from bidder.cli.failures import ExitCode
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -25,12 +26,12 @@ def advise(
     ] = None,
     keep: Annotated[str, typer.Option(help="For how long the server should stay.")] = "24h",
     probability: Annotated[
-        float, typer.Option(min=0.01, max=0.999, help="How likely it should stay for so long.")
-    ] = 0.95,
+        str, typer.Option(metavar="SHARE", help="How likely it should stay for so long.")
+    ] = "95%",
     confidence: Annotated[
-        float,
-        typer.Option(min=0.5, max=0.999, help="How sure the promise must be; 0.5: the bare share."),
-    ] = 0.95,
+        str,
+        typer.Option(metavar="SHARE", help="How sure the promise must be; 50%: the bare share."),
+    ] = "95%",
     days: Annotated[int, typer.Option(min=1, max=3660, help="How far back to look.")] = 30,
     trace: Annotated[
         Path | None,
@@ -50,8 +51,10 @@ def advise(
     from bidder.cli import advising_shown, output
 
     held = _duration(keep)
+    likely = read_share("--probability", probability, least="0.01", most="0.999")
+    sure = read_share("--confidence", confidence, least="0.5", most="0.999")
     material = _material(gpu, held, days, trace, market, config)
-    document = _document(material, held, probability, confidence)
+    document = _document(material, held, likely, sure)
     if as_json:
         output.say_json(document)
     else:

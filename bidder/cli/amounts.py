@@ -33,6 +33,22 @@ def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decim
     return number
 
 
+def read_share(option: str, text: str, *, least: str, most: str) -> float:
+    """Return an option's share, written as ``95%`` or ``0.95``; raises BadInput."""
+    from bidder.config import values
+    from bidder.config.tree import Scalar
+
+    scalar = Scalar(text=text, kind="str", plain=False, line=0, path=option)
+    try:
+        share = values.share(Decimal(least), Decimal(most))(scalar)
+    except values.Unusable:
+        raise BadInput(
+            f"{option} is not a usable share (got {text!r}); write one from {least} to {most},"
+            " such as 0.95 or 95%"
+        ) from None
+    return float(share)
+
+
 def read_foresight(text: str) -> timedelta:
     """Return how far a bidder sees ahead; raises BadInput."""
     from bidder.backtest.foresight import MOST

@@ -138,6 +138,7 @@ def test_a_trace_will_do_instead_of_a_history(
     file = tmp_path / "trace.csv"
     file.write_text("\n".join(lines))
     found = asked(capsys, "--trace", str(file), "--probability", "0.8", "--keep", "12h")
+    assert asked(capsys, "--trace", str(file), "--probability", "80%", "--keep", "12h") == found
     assert Decimal("2.4") < Decimal(found["bid"]["usd_per_gpu_day"]) < Decimal("2.41")
     assert found["servers"][0]["server"] is None
     assert (found["on_demand"], found["classes"]) == (None, [])
@@ -177,3 +178,15 @@ def test_an_empty_history_is_told(config: Path, capsys: pytest.CaptureFixture[st
     """With what fills it."""
     assert main(["advise", "-c", str(config), "--gpu", "4090"]) == 2
     assert "nothing is recorded yet; `bidder run` records what it sees" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--probability", "95"), ("--probability", "often"), ("--confidence", "10%")]
+)
+def test_a_share_that_is_none_is_refused(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what would do instead."""
+    assert main(["advise", "--trace", "x.csv", option, text]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} is not a usable share (got {text!r}); write one from 0." in said

@@ -20,7 +20,7 @@ from builders import (
 from bidder.app import alarms
 from bidder.domain import guard, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason
-from bidder.domain.market import OrderKind
+from bidder.domain.market import Marketplace, OrderKind
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
 
@@ -54,6 +54,14 @@ def test_a_person_is_told_at_once_which_order_it_is() -> None:
     assert alarm.at_once
     assert "order 7 looks like one of its own" in alarm.text
     assert "adopt: true" in alarm.text
+
+
+def test_before_a_marketplace_was_read_nobody_is_told_yet() -> None:
+    """It may be any target's, and keeps a slot of each of them; whose it looks like is told then."""
+    view = replace(forgotten(), marketplace=Marketplace(listings={}), marketplace_at=None)
+    decisions = planning.plan(view, POLICY, FREE.at)
+    assert [d.reason for d in decisions] == [Reason.FROZEN]
+    assert alarms.causes(view, decisions, POLICY, unreachable=False) == ()
 
 
 def test_on_paper_a_real_order_is_no_paper_order() -> None:
