@@ -79,8 +79,12 @@ class Trader:
         try:
             return await self._one_pass()
         except InvalidToken:
-            # Whoever starts next must not come too soon after this request.
-            self.note_requests()
+            # Whoever starts next must not come too soon after this request; but a database that fails
+            # now must not hide that trading is over.
+            try:
+                self.note_requests()
+            except StoreFailed as exc:
+                log.warning("requests.unnoted", error=str(exc))
             raise
 
     async def _one_pass(self) -> PassReport:

@@ -45,7 +45,7 @@ _REMEMBERED = timedelta(days=1)
 _ENDED_REMEMBERED = timedelta(days=3)
 # A daemon that holds a handful of servers is about 1,000 objects, and some for each thing below.
 _OBJECTS = 2500
-_OBJECTS_EACH = 12
+_OBJECTS_EACH = 13  # a server with prices in three currencies
 _GROWTH_OF_MODULES = 100
 _CACHE = "_lru_cache_wrapper"
 _ATOMS = (str, bytes, int, float, bool, type(None))

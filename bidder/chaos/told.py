@@ -42,7 +42,7 @@ class Telling:
     def started(self) -> None:
         """Begin anew with a new process."""
         self._teller, self._unreachable = Teller(), False
-        self._outage_logged = False
+        self._outage_logged = self._vain = False
         self._outage_judged: float | None = None
         self._calendar: timedelta | None = None
         self._lacking: dict[str, float] = {}  # since when, in true seconds
@@ -87,7 +87,10 @@ class Telling:
     def of_token(self) -> str:
         """Return that a process goes on asking with a token that it was told is refused, or nothing."""
         asked = self._day.transport.ledger.asked_in_vain
-        return f"the token was refused, and {asked} more requests came" if asked == 1 else ""
+        if not asked or self._vain:
+            return ""
+        self._vain = True
+        return f"the token was refused, and {asked} more requests came"
 
     # What the daemon says
 

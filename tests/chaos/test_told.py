@@ -62,6 +62,24 @@ def test_a_daemon_that_does_not_notice_a_refused_token_is_caught(
     assert found == ["the token was refused, and 1 more requests came"]
 
 
+def test_a_database_that_fails_at_that_moment_hides_no_refused_token() -> None:
+    """The exchange has just said so, and that a request was sent cannot be written down."""
+    # The next request, which must not come: the pass after it would end as if nothing had been said.
+    next_one = Scripted(kind="html 523", at_seconds=553)
+    day = ChaosDay(3, 0.01, script=(*REVOKED, next_one))
+    lost: list[float] = []
+
+    async def lock() -> None:
+        if day.transport.ledger.token_refused and not lost:
+            lost.append(day.clock.true)
+            day.machine.trouble("database locked", 5.0)
+
+    day.transport.on_answer = lock
+    outcome = day.run()
+    assert lost
+    assert outcome.violations == []
+
+
 def test_a_refused_token_that_is_told_as_something_else_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
