@@ -191,7 +191,7 @@ _STRATEGY = (
     Key("strategies[].adaptive.raise_wait", "duration", "`10s`", "how long to stay outbid before raising"),
     Key("strategies[].adaptive.confirm", "true or false", "`true`", "whether two reads must agree before a raise"),
     Key("strategies[].adaptive.half_life", "duration", "`14d`", "how fast what was learnt is forgotten"),
-    Key("strategies[].adaptive.head_start", "duration", "`20m`", "by the value of so much running another rule must have earned more than the usual one"),
+    Key("strategies[].adaptive.head_start", "duration", "`20m`", "by the value of so much running, for each server it watches, another rule must have earned more than the usual one"),
     Key("strategies[].deadline", "section", NONE, "settings of `strategy: deadline`; `restart` counts, and `servers.gpus` should be one number ([deadline](strategies/deadline.md))"),
     Key("strategies[].deadline.gpu_hours", "GPU-hours", REQUIRED, "how much to compute, starts not counted, over all orders of this name"),
     Key("strategies[].deadline.by", "moment", REQUIRED, "by when, with its time zone: `2027-01-01T00:00Z`"),

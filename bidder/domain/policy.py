@@ -172,8 +172,8 @@ class AdaptiveParams:
     """``adaptive``: follow the stance that earned most here lately.
 
     ``raise_wait`` and ``confirm`` as in ``track``. ``half_life``: how fast earnings are forgotten.
-    ``head_start``: by the value of how much running another stance must have earned more than the
-    usual one.
+    ``head_start``: by the value of how much running, for each server that is watched, another stance
+    must have earned more than the usual one.
     """
 
     raise_wait: timedelta = timedelta(seconds=10)

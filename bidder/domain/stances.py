@@ -138,8 +138,11 @@ class School:
     servers: Mapping[ServerId, Watched] = field(default_factory=dict)
 
     def best(self, *, head_start: timedelta) -> Stance:
-        """Return the stance to follow; the usual one keeps a ``head_start`` of value."""
-        lead = self.earned[0] + head_start.total_seconds() / _DAY
+        """Return the stance to follow; the usual one keeps a ``head_start`` of value for each server.
+
+        On each it has begun with a start's cost, before it could earn anything.
+        """
+        lead = self.earned[0] + head_start.total_seconds() / _DAY * max(1, len(self.servers))
         best = max(range(len(STANCES)), key=lambda index: self.earned[index])
         return STANCES[best] if self.earned[best] > lead else USUAL
 

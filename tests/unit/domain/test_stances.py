@@ -38,6 +38,24 @@ def usual(school: School, seconds: float, *, standing: bool = False) -> Stance:
     return school.stance(ServerId(SERVER), now, head_start=LONG, standing=standing)
 
 
+def test_the_starts_on_many_servers_alone_speak_for_no_other_rule() -> None:
+    """Each costs its start before it can earn anything; a rule that stays out has lost nothing yet."""
+    school, head_start = School(), timedelta(minutes=20)
+    for server in range(1, 31):
+        school = learn(school, ServerId(server), 0.5, STAKES, NOW, half_life=LONG)
+    assert earned(USUAL, school) == pytest.approx(-30 * 0.1 / 24)
+    assert school.best(head_start=head_start) == USUAL
+    # On one of them it has had its chance, and lost by it what the head start allows.
+    for hour in range(6):
+        for part, price in ((0.25, 5.0), (0.5, 0.5)):
+            now = NOW + timedelta(hours=hour + part)
+            school = learn(school, ServerId(1), price, STAKES, now, half_life=LONG)
+    alone = School(
+        earned=school.earned, at=school.at, servers={ServerId(1): school.servers[ServerId(1)]}
+    )
+    assert alone.best(head_start=head_start) != USUAL
+
+
 def test_a_low_price_is_entered_at_once() -> None:
     """At half the value a day earns half of it, less the start."""
     school = watched([(0, 0.5), (24 * HOUR, 5.0)])
