@@ -26,6 +26,9 @@ _LACK_TOLD_AFTER = timedelta(minutes=45)
 # What still stands is told again after so long, and not before.
 _REPEATED = timedelta(hours=6)
 _STEADY = timedelta(seconds=5)
+# A creation that the calendar has dated ahead counts as one of now, at each start anew: its server may be
+# worn out for so long.
+_WORN_OUT = timedelta(hours=1)
 _UNREACHABLE_LINE = "gives no usable answer"
 
 
@@ -37,6 +40,8 @@ class Telling:
         self._day = day
         self._read_to = 0
         self._database_refused = 0
+        self._calendar: timedelta | None = None
+        self._misdated = False
         self.started()
 
     def started(self) -> None:
@@ -44,8 +49,8 @@ class Telling:
         self._teller, self._unreachable = Teller(), False
         self._outage_logged = self._vain = False
         self._outage_judged: float | None = None
-        self._calendar: timedelta | None = None
         self._lacking: dict[str, float] = {}  # since when, in true seconds
+        self._worn_until = self._day.clock.true + _WORN_OUT.total_seconds() if self._misdated else 0.0
         self._told: dict[str, float] = {}  # when something was last told of a target, by this process
         self._database_refused = self._day.machine.refused
 
@@ -154,7 +159,7 @@ class Telling:
             if not day.watch.lacks_by_the_book(target):
                 self._lacking.pop(target.name, None)
                 continue
-            since = self._lacking.setdefault(target.name, true)
+            since = max(self._lacking.setdefault(target.name, true), self._worn_until)
             lasted = true - since
             told = self._told.get(target.name, -_REPEATED.total_seconds())
             silent = told < since and true - told >= _REPEATED.total_seconds()
@@ -180,7 +185,7 @@ class Telling:
         calendar = clock.now() - self._day.exchange.start - timedelta(seconds=clock.monotonic())
         if self._calendar is not None and abs(calendar - self._calendar) > _STEADY:
             self._day.transport.ledger.wakes(clock.true)
-            self._lacking.clear()
+            self._misdated, self._worn_until = True, clock.true + _WORN_OUT.total_seconds()
         self._calendar = calendar
 
     def _new_lines(self) -> list[str]:
