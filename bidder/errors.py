@@ -87,6 +87,10 @@ class StoreUnusable(BadInput):
     """The database cannot be used as it is: newer schema, read-only, corrupt or unreachable."""
 
 
+class StoreUnreachable(StoreUnusable):
+    """The database's server does not answer at present; the same may work in a moment."""
+
+
 class StoreAbsent(StoreUnusable):
     """There is no database yet."""
 

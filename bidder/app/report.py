@@ -69,6 +69,7 @@ class PassReport:
     acted: Acted | None = None
     alarms: tuple[str, ...] = ()
     alarms_raised: tuple[Alarm, ...] = ()  # the same, with their keys
+    standing: tuple[str, ...] = ()  # those told before that last, with the new ones
     workloads: tuple[News, ...] = ()  # those that died or live again
     sleep: timedelta = field(default=timedelta(0))
     idle_until: datetime | None = None

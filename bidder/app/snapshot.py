@@ -74,7 +74,7 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
         "last_orders_read": moment(view.orders_at),
         "last_marketplace_read": moment(view.marketplace_at),
         "servers_known": len(view.marketplace.listings),
-        "alarms": list(report.alarms),
+        "alarms": list(report.standing),
     }
 
 

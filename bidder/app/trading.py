@@ -328,6 +328,7 @@ class Trader:
             acted=acted,
             alarms=tuple(alarm.text for alarm in tell),
             alarms_raised=tell,
+            standing=tuple(alarm.text for alarm in present if alarm.key in watch.told),
             workloads=died[1],
             sleep=self._sleep(observed, acted, wake_at, now),
             idle_until=wake_at if observed is None and acted is None else None,

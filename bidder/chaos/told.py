@@ -26,8 +26,8 @@ _LACK_TOLD_AFTER = timedelta(minutes=45)
 # What still stands is told again after so long, and not before.
 _REPEATED = timedelta(hours=6)
 _STEADY = timedelta(seconds=5)
-# A creation that the calendar has dated ahead counts as one of now, at each start anew: its server may be
-# worn out for so long.
+# A creation that the calendar has dated ahead counts as one of now, at each start anew: its server may
+# be worn out for so long.
 _WORN_OUT = timedelta(hours=1)
 _UNREACHABLE_LINE = "gives no usable answer"
 

@@ -16,6 +16,7 @@ from bidder.errors import (
     LeaseLost,
     NotSent,
     RateLimited,
+    StoreUnreachable,
     Unreachable,
 )
 
@@ -33,6 +34,8 @@ class ExitCode(IntEnum):
 
 # The first that fits decides.
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    # Not for good: systemd and Docker start the daemon again.
+    (StoreUnreachable, ExitCode.FAILED),
     (BadInput, ExitCode.BAD_INPUT),
     (InvalidToken, ExitCode.TOKEN_REFUSED),
     (LeaseHeld, ExitCode.HELD),

@@ -11,6 +11,7 @@ import typer
 from bidder.cli.failures import CommandFailed, ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, OrderNumber, order_number
 
+_ALL = 100_000
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to show.")]
 
 
@@ -125,6 +126,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
             queries.snapshot(),
             queries.lease(now),
             queries.spend_totals(),
+            live={record.holding.order.order for record in queries.orders(limit=_ALL)},
             paused=queries.paused(),
             now=now,
         )

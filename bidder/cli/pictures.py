@@ -1,5 +1,6 @@
 """The documents of the looking commands, drawn for the eye."""
 
+from decimal import Decimal
 from typing import Any
 
 from bidder.cli import output
@@ -158,6 +159,15 @@ def _most(unattended: dict[str, Any]) -> str:
     return f"{parts} (worth {output.amount(unattended['usd'])})" if unattended["by_currency"] else parts
 
 
+def _limit(unattended: dict[str, Any]) -> str:
+    """Return the owner's limit for it, and whether it is exceeded."""
+    limit, usd = unattended["limit"], unattended["usd"]
+    if limit is None:
+        return ""
+    over = usd is not None and Decimal(usd["amount"]) > Decimal(limit["amount"])
+    return f"; your limit is {output.amount(limit)}{': IT IS EXCEEDED' if over else ''}"
+
+
 def _job(name: str, job: dict[str, Any]) -> str:
     """Return how far a job has come, as a line."""
     done = f"{job['computed_gpu_hours']:.2f} of {job['gpu_hours']:g} GPU-hours are computed"
@@ -219,8 +229,8 @@ def show_status(document: dict[str, Any]) -> None:
         output.say(f"ON PAPER: committed {committed} per day.")
     # None: the database was written by an earlier version, or nobody has passed since.
     if document["if_unattended"] is not None:
-        most = _most(document["if_unattended"])
-        output.say(f"If the daemon died now, at most {most} could still be spent.")
+        most, limit = _most(document["if_unattended"]), _limit(document["if_unattended"])
+        output.say(f"If the daemon died now, at most {most} could still be spent{limit}.")
     if document["paper_if_unattended"] is not None:
         most = _most(document["paper_if_unattended"])
         output.say(f"ON PAPER: if the daemon died now, at most {most}.")

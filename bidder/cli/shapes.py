@@ -4,6 +4,7 @@ Money is an object of ``amount`` (text) and ``currency``; times are ISO 8601 in 
 is nothing. ``docs/commands.md`` lists every key, and a test holds the two together.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -122,11 +123,12 @@ def status(
     trader: LeaseRecord | None,
     spend: tuple[SpendTotal, ...],
     *,
+    live: Collection[int],
     paused: bool,
     now: datetime,
 ) -> dict[str, Any]:
-    """Return the state of trading."""
-    latest: dict[str, Any] = {} if seen is None else dict(seen.values)
+    """Return the state of trading; of the orders in the latest picture those that are ``live``."""
+    latest: dict[str, Any] = {} if seen is None else _without_ended(seen.values, live)
     return {
         "account": settings.account,
         "running": trader is not None,
@@ -146,6 +148,37 @@ def status(
             for total in spend
         ],
     }
+
+
+def _without_ended(latest: Mapping[str, Any], live: Collection[int]) -> dict[str, Any]:
+    """Return the picture without what a command or the guard has ended since it was drawn."""
+    shown = [*latest["strangers"], *(each for t in latest["targets"] for each in t["orders"])]
+    ended = {each["order"] for each in shown if each["order"] not in live}
+    if not ended:
+        return dict(latest)
+    left = [each for each in shown if each["order"] not in ended]
+    targets = [
+        {
+            **target,
+            "orders": [each for each in target["orders"] if each["order"] not in ended],
+            "decisions": [each for each in target["decisions"] if each["order"] not in ended],
+            "held": target["held"]
+            - sum(each["order"] in ended and each["active"] is not False for each in target["orders"]),
+        }
+        for target in latest["targets"]
+    ]
+    strangers = [each for each in latest["strangers"] if each["order"] not in ended]
+    changed = {**latest, "targets": targets, "strangers": strangers}
+    nothing = {"amount": "0", "currency": "USD"}
+    for half in ("", "paper_"):
+        bound = latest.get(f"{half}if_unattended")
+        if bound is None or not any(each["paper"] is bool(half) for each in shown):
+            continue
+        # What is left of it only the next pass can say, unless nothing is left.
+        over = not left and not latest["open_intents"]
+        changed[f"{half}committed_usd_per_day"] = nothing if over else None
+        changed[f"{half}if_unattended"] = {**bound, "usd": nothing, "by_currency": []} if over else None
+    return changed
 
 
 def order(record: OrderRecord) -> dict[str, Any]:

@@ -129,7 +129,7 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.RAIL: (
         "One of your limits forbade it",
-        ("the limit is {rail}", "it allows {limit_usd} USD per day", "it would be {would_be_usd} USD"),
+        ("the limit is {rail}", "it allows {limit_usd} USD", "it would be {would_be_usd} USD"),
     ),
     Reason.ORDER_LIMIT: ("The account may not have more orders", ("{live} of {limit} are live",)),
     Reason.PAUSED: ("Trading was paused", ()),

@@ -20,6 +20,7 @@ from bidder.errors import (
     StoreBusy,
     StoreFailed,
     StoreOutdated,
+    StoreUnreachable,
     StoreUnusable,
 )
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
@@ -194,6 +195,9 @@ def _corrupt(file: Path, problem: str) -> StoreUnusable:
     )
 
 
+_FOR_A_WHILE = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection")
+
+
 def _unusable(engine: Engine, exc: Exception) -> Exception:
     if isinstance(exc, StoreBusy):
         return exc
@@ -203,7 +207,14 @@ def _unusable(engine: Engine, exc: Exception) -> Exception:
         if sqlite_file(engine) is not None
         else "check that the server runs and that the URL, user and password are right"
     )
-    return StoreUnusable(f"{place(engine)}: cannot be used: {problem}; {remedy}")
+    kind = StoreUnreachable if sqlite_file(engine) is None and _passes(problem) else StoreUnusable
+    return kind(f"{place(engine)}: cannot be used: {problem}; {remedy}")
+
+
+def _passes(problem: str) -> bool:
+    """Return whether a server that was reached would say something else, or will in a moment."""
+    refused = "FATAL" in problem  # by the server itself: user, password, database
+    return "connection" in problem and (not refused or any(each in problem for each in _FOR_A_WHILE))
 
 
 @contextmanager

@@ -341,3 +341,17 @@ def test_where_an_export_goes(config: Path, capsys: pytest.CaptureFixture[str]) 
     assert not odd.exists()
     assert main([*export, "-o", str(odd), "--format", "csv"]) == ExitCode.DONE
     assert odd.exists()
+
+
+def test_a_database_server_that_is_away_is_tried_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no mistake of the owner's: systemd starts the daemon anew for every code but 2 and 3."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        monkeypatch.setenv("BIDDER_DATABASE_URL", f"postgresql://u:hunter2@127.0.0.1:{port}/x")
+        assert main(["run", "-c", str(config)]) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert "check that the server runs" in said
+    assert "hunter2" not in said
