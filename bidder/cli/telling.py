@@ -24,6 +24,7 @@ def send_test(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> i
     from bidder.domain.notices import Event, Level, Notice
     from bidder.errors import BadInput
     from bidder.notify.sending import Undelivered
+    from bidder.telemetry import Redactor
     from bidder.wiring import build_notifiers
 
     settings = read_settings(config, needs=FOR_NOTICES)
@@ -37,13 +38,14 @@ def send_test(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> i
         title="test",
         text=f"Notices of the account {settings.account} get here.",
     )
-    found = []
+    found, redactor = [], Redactor(settings.secret_values)
     for receiver, notifier in ways:
         error = None
         try:
             notifier.send(notice)
         except Undelivered as exc:
-            error = str(exc)
+            # A program of the owner's may say anything, also what it found in the configuration.
+            error = redactor.text(str(exc))
         found.append({"receiver": receiver.place, "ok": error is None, "error": error})
     ok = all(each["ok"] for each in found)
     if as_json:

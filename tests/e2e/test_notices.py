@@ -63,3 +63,18 @@ def test_a_test_notice_says_for_each_receiver_how_it_went(tmp_path: Path) -> Non
     assert [each["ok"] for each in ran.document["receivers"]] == [True, False]
     assert heard(told)[0]["event"] == "test"
     assert bidder("notify", "test", "-c", str(write_config(tmp_path, "http://127.0.0.1:9"))).code == 2
+
+
+def test_what_a_program_says_is_shown_without_secrets(tmp_path: Path) -> None:
+    """It may have read the configuration, and complain about it aloud."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ngrep ssh_password {tmp_path / 'config.yaml'}\nexit 1\n")
+    hook.chmod(0o700)
+    config = write_config(tmp_path, "http://127.0.0.1:9", more=f"notices: [{{command: [{hook}]}}]")
+    image = "{image: cloreai/ubuntu20.04-jupyter}"
+    with_password = image.replace("}", ", ssh_password: Sekret-ssh-99}")
+    config.write_text(config.read_text().replace(image, with_password))
+    ran = bidder("notify", "test", "-c", str(config))
+    assert ran.code == 1
+    assert "it said:" in ran.out
+    assert "Sekret-ssh-99" not in ran.out + ran.err
