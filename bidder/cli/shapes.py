@@ -152,12 +152,15 @@ def status(
 
 def _without_ended(latest: Mapping[str, Any], live: Collection[int]) -> dict[str, Any]:
     """Return the picture without what a command or the guard has ended since it was drawn."""
-    shown = [*latest["strangers"], *(each for t in latest["targets"] for each in t["orders"])]
+    strangers, targets = latest.get("strangers", ()), latest.get("targets", ())
+    shown = [*strangers, *(each for target in targets for each in target["orders"])]
     ended = {each["order"] for each in shown if each["order"] not in live}
     if not ended:
         return dict(latest)
     left = [each for each in shown if each["order"] not in ended]
-    targets = [
+    changed = dict(latest)
+    changed["strangers"] = [each for each in strangers if each["order"] not in ended]
+    changed["targets"] = [
         {
             **target,
             "orders": [each for each in target["orders"] if each["order"] not in ended],
@@ -165,17 +168,15 @@ def _without_ended(latest: Mapping[str, Any], live: Collection[int]) -> dict[str
             "held": target["held"]
             - sum(each["order"] in ended and each["active"] is not False for each in target["orders"]),
         }
-        for target in latest["targets"]
+        for target in targets
     ]
-    strangers = [each for each in latest["strangers"] if each["order"] not in ended]
-    changed = {**latest, "targets": targets, "strangers": strangers}
     nothing = {"amount": "0", "currency": "USD"}
     for half in ("", "paper_"):
         bound = latest.get(f"{half}if_unattended")
         if bound is None or not any(each["paper"] is bool(half) for each in shown):
             continue
         # What is left of it only the next pass can say, unless nothing is left.
-        over = not left and not latest["open_intents"]
+        over = not left and not latest.get("open_intents")
         changed[f"{half}committed_usd_per_day"] = nothing if over else None
         changed[f"{half}if_unattended"] = {**bound, "usd": nothing, "by_currency": []} if over else None
     return changed
