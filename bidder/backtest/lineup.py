@@ -73,8 +73,8 @@ def at_once(params: StrategyParams) -> StrategyParams:
             return params
 
 
-def owners(names: tuple[str, ...] | None) -> bool:
-    """Return whether any of these is none of ours by name: one in a configuration, or the owner's."""
+def needs_targets(names: tuple[str, ...] | None) -> bool:
+    """Return whether any of these may be a target of a configuration, or a strategy of the owner's."""
     return names is not None and any(name.strip() not in LINEUP for name in names)
 
 

@@ -186,7 +186,7 @@ def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, 
     from bidder.cli.opening import read_settings
 
     absent = config == DEFAULT_CONFIG and not config.exists()
-    if absent or not lineup.owners(chosen):
+    if absent or not lineup.needs_targets(chosen):
         return ()
     return read_settings(config).policy.targets
 

@@ -207,13 +207,13 @@ def _unusable(engine: Engine, exc: Exception) -> Exception:
         if sqlite_file(engine) is not None
         else "check that the server runs and that the URL, user and password are right"
     )
-    kind = StoreUnreachable if sqlite_file(engine) is None and _passes(problem) else StoreUnusable
+    kind = StoreUnreachable if sqlite_file(engine) is None and _is_away(problem) else StoreUnusable
     return kind(f"{place(engine)}: cannot be used: {problem}; {remedy}")
 
 
-def _passes(problem: str) -> bool:
-    """Return whether a server that was reached would say something else, or will in a moment."""
-    refused = "FATAL" in problem  # by the server itself: user, password, database
+def _is_away(problem: str) -> bool:
+    """Return whether nobody answered, or a server that cannot serve yet: it may in a moment."""
+    refused = "FATAL" in problem  # so a server says no to a user, a password or a database
     return "connection" in problem and (not refused or any(each in problem for each in _FOR_A_WHILE))
 
 
