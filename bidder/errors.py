@@ -8,6 +8,7 @@
         StoreUnusable                the database cannot be used as it is
           StoreAbsent                  there is none yet
           StoreOutdated                it is empty or of an older schema
+        PlaceTaken                   another program listens there; it may be gone in a moment: code 1
       MoneyError
         InvalidAmount                text that is no exact, finite amount
         MixedCurrencies              two currencies met without a rate
@@ -97,6 +98,10 @@ class StoreAbsent(StoreUnusable):
 
 class StoreOutdated(StoreUnusable):
     """The database is empty or of an older schema; the daemon upgrades it when it starts."""
+
+
+class PlaceTaken(BadInput):
+    """Another program listens where a page is to be served; it may be gone in a moment."""
 
 
 class StoreFailed(BidderError):

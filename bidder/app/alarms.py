@@ -15,6 +15,7 @@ from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 
+_UNREACHABLE = "unreachable"
 # While the same cause lasts it is told no more often.
 REPEAT = timedelta(hours=6)
 
@@ -39,7 +40,8 @@ _BLOCKED = frozenset(
 
 # What is in the way is interrupted for moments by a look that is awaited, or by a slot that has just
 # been filled, and has not ended by that. These come and go with each request themselves.
-_FLEETING = tuple(f":{reason.value}" for reason in (Reason.STALE, Reason.IN_DOUBT))
+_AGED = f":{Reason.STALE.value}"
+_FLEETING = (_AGED, f":{Reason.IN_DOUBT.value}")
 _INTERRUPTED_SHARE = 5  # of the time for which a cause must last
 
 # A strategy may fail at one read of a book and answer at the next: that is told no more often.
@@ -74,7 +76,7 @@ def causes(
     """Return what stands in the way at this moment."""
     found: dict[str, Alarm] = {}
     if unreachable:
-        found["unreachable"] = Alarm(key="unreachable", text="the exchange gives no usable answer")
+        found[_UNREACHABLE] = Alarm(key=_UNREACHABLE, text="the exchange gives no usable answer")
     for decision in decisions:
         # Until a marketplace is read each order may be any target's: whose it looks like is told then.
         if "unexplained_order" in decision.facts and view.marketplace_at is None:
@@ -138,7 +140,7 @@ def watch(
 ) -> tuple[Watch, tuple[Alarm, ...]]:
     """Return the next watch and the alarms to tell now.
 
-    A cause that is back soon has not been away.
+    A cause that is back soon has not been away. The outage comes before what it brings.
     """
     causes_now = tuple(present)
     away = _interrupted(before, {alarm.key for alarm in causes_now}, policy, now)
@@ -150,7 +152,9 @@ def watch(
     }
     tell: list[Alarm] = []
     for alarm in causes_now:
-        started = before.since.get(alarm.key, now)
+        # In an outage all that is known grows old: that is told with it, and counts from its end on.
+        explained = alarm.key.endswith(_AGED) and _UNREACHABLE in told
+        started = now if explained else before.since.get(alarm.key, now)
         since[alarm.key] = started
         last = before.told.get(alarm.key)
         lasted = alarm.at_once or now - started >= policy.pace.alarm_after

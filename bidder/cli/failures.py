@@ -15,6 +15,7 @@ from bidder.errors import (
     LeaseHeld,
     LeaseLost,
     NotSent,
+    PlaceTaken,
     RateLimited,
     StoreUnreachable,
     Unreachable,
@@ -36,6 +37,7 @@ class ExitCode(IntEnum):
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     # Not for good: systemd and Docker start the daemon again.
     (StoreUnreachable, ExitCode.FAILED),
+    (PlaceTaken, ExitCode.FAILED),
     (BadInput, ExitCode.BAD_INPUT),
     (InvalidToken, ExitCode.TOKEN_REFUSED),
     (LeaseHeld, ExitCode.HELD),

@@ -178,13 +178,20 @@ def _miss(exc: _NotHere, kind: str, source: Scalar, around: Surroundings, part: 
 
 
 def _from_env(source: Scalar, around: Surroundings) -> str:
-    value = around.environ.get(source.text.strip(), "")
+    name = source.text.strip()
+    value = around.environ.get(name, "")
+    shown = f"the environment variable {name}" if _is_variable(name) else "the variable of this name"
     # A variable that is not UTF-8 arrives with surrogates, which no request can carry.
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _NotHere("the environment variable of this name is not UTF-8 text", "correct it")
+        raise _NotHere(f"{shown} is not UTF-8 text", "correct it")
     if value.strip():
         return value
-    raise _NotHere("the environment variable of this name is not set", "set it, or name another")
+    raise _NotHere(f"{shown} is not set", "set it, or name another")
+
+
+def _is_variable(name: str) -> bool:
+    # Capitals only: what fails may be the secret itself, put into the wrong place, and is not shown.
+    return name.isascii() and name.isidentifier() and name == name.upper()
 
 
 def _from_file(source: Scalar, around: Surroundings) -> str:
@@ -249,8 +256,7 @@ def find_token(account: Section, around: Surroundings) -> tuple[Token | None, st
 
 def _token_env(account: Section, around: Surroundings) -> tuple[Token | None, str]:
     name = account.read("token_env", lambda scalar: scalar.text.strip(), "", secret=True)
-    # Capitals only: what fails here may be the token itself, put into the wrong key, so it is not shown.
-    if not name.isascii() or not name.isidentifier() or name != name.upper():
+    if not _is_variable(name):
         account.add("token_env", "is not the name of a variable", "write a name such as CLORE_TOKEN")
         return None, ""
     if name not in around.environ:

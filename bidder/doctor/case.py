@@ -10,6 +10,9 @@ from bidder.doctor.probing import Readings
 from bidder.doctor.records import Records
 
 START = "start it: `bidder run`"
+# Why the exchange was not asked.
+OFFLINE = "--offline"
+NO_RECORDS = "without its database it cannot be told whether a daemon runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from bidder.config import Settings, load_settings
 from bidder.config.confidential import Survey, survey
 from bidder.config.needs import NOTHING
 from bidder.doctor import exchange, lessons, money, own, trading, writes
-from bidder.doctor.case import Case
+from bidder.doctor.case import NO_RECORDS, OFFLINE, Case
 from bidder.doctor.findings import Finding, State, worst
 from bidder.doctor.probing import Readings, probe, recorded
 from bidder.doctor.records import Records, opened, read_records
@@ -153,11 +153,11 @@ async def _asked(
     absent = case.trouble is not None and bool(case.trouble.facts.get("absent"))
     memory = case.settings.database_url == "sqlite://"
     if offline:
-        return replace(case, unasked="--offline")
+        return replace(case, unasked=OFFLINE)
     if case.held:
         return replace(case, unasked="a daemon has the requests for itself")
     if case.records is None and not absent and not memory:
-        return replace(case, unasked="without its database it cannot be told whether a daemon runs")
+        return replace(case, unasked=NO_RECORDS)
     try:
         readings = await probe(case.settings, engine, clock, transport=transport)
     except LeaseHeld:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bidder.config.secrets import BESIDE_THE_SERVICE
-from bidder.doctor.case import Case, unread
+from bidder.doctor.case import NO_RECORDS, OFFLINE, Case, unread
 from bidder.doctor.findings import Fact, Finding, State, ago, clock_time, counted, listed, span
 from bidder.doctor.probing import READS, Reading
 from bidder.doctor.writes import code_of
@@ -74,11 +74,17 @@ def _not_asked(case: Case, name: str, at: datetime | None, facts: dict[str, Fact
         name=name,
         state=State.UNKNOWN,
         finding=f"The exchange was not asked ({case.unasked or 'no answer'}), {seen}.",
-        remedy="ask again in a minute"
-        if case.held
-        else "ask again without --offline, with a database that can be read",
+        remedy=_to_ask(case),
         facts=facts,
     )
+
+
+def _to_ask(case: Case) -> str:
+    if case.unasked == OFFLINE:
+        return f"ask again without {OFFLINE}"
+    if case.unasked == NO_RECORDS:
+        return "see the finding about the database"
+    return "ask again in a minute"
 
 
 def token(case: Case) -> Finding:
@@ -128,7 +134,7 @@ def token(case: Case) -> Finding:
             name="token",
             state=State.UNKNOWN,
             finding=f"The token was last used {_age(readable, case)}.",
-            remedy="ask again without --offline",
+            remedy=f"ask again without {OFFLINE}",
             details=details,
             facts=facts,
         )

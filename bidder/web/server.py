@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from bidder.errors import BadInput
+from bidder.errors import BadInput, PlaceTaken
 
 log = structlog.get_logger("bidder")
 
@@ -25,7 +25,12 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raises BadInput where the place cannot be had."""
+    """Return a listening socket.
+
+    Raises:
+        PlaceTaken: another program listens there.
+        BadInput: the place cannot be had at all.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -34,8 +39,11 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(16)
     except OSError as exc:
         listener.close()
-        problem = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be had: {exc.strerror}"
-        raise BadInput(f"web.listen: {host} port {port} {problem}; choose another") from exc
+        if exc.errno == errno.EADDRINUSE:
+            problem = f"web.listen: {host} port {port} is in use; choose another, or end what is there"
+            raise PlaceTaken(problem) from exc
+        problem = f"web.listen: {host} port {port} cannot be had: {exc.strerror}; choose another"
+        raise BadInput(problem) from exc
     return listener
 
 

@@ -175,13 +175,13 @@ def test_pages_on_other_addresses_need_their_token(tmp_path: Path) -> None:
 
 
 def test_a_page_elsewhere_cannot_read_by_a_name_of_its_own(tmp_path: Path) -> None:
-    """Without a token only this machine's own names are answered; a taken port is bad input."""
+    """Without a token only this machine's own names are answered; a taken port may be free soon."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         more = f"web: {{listen: 'localhost:{port}'}}"
         config, log = write_config(tmp_path, "http://127.0.0.1:9", more=more), tmp_path / "log"
         ran = bidder("run", "-c", str(config))
-        assert ran.code == 2
+        assert ran.code == 1  # systemd and Docker start the daemon again
         assert f"port {port} is in use" in ran.err
     with daemon(config, log) as process:
         wait_for(lambda: get(port, "/healthz")[0] == 200, of="a sign of life")

@@ -46,3 +46,14 @@ def test_an_obstacle_that_comes_back_soon_is_not_told_twice() -> None:
 def test_what_comes_and_goes_with_each_request_is_no_obstacle(reason: Reason) -> None:
     """With many bids each book grows old before its turn, for hours on end."""
     assert told(30, lambda second: reason if second % 10 < 8 else Reason.WINNING) == []
+
+
+def test_an_outage_is_told_once_and_not_again_for_each_target() -> None:
+    """What is known grows old by it; what is too old ten minutes after its end is told."""
+    watch, found = alarms.Watch(), []
+    for minute in range(60):
+        decisions = [Decision(target=f"t{number}", reason=Reason.STALE) for number in range(50)]
+        present = alarms.causes(EMPTY, decisions, POLICY, unreachable=minute <= 30)
+        watch, tell = alarms.watch(watch, present, POLICY, at(minute * 60))
+        found += [(minute, alarm.key) for alarm in tell]
+    assert found == [(10, "unreachable"), *((40, f"t{number}:stale") for number in range(50))]

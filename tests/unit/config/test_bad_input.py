@@ -387,7 +387,7 @@ def test_secret_that_is_no_text(errors: Errors) -> None:
     """A variable with bytes that are not UTF-8 is refused before a request has to carry it."""
     (found,) = errors(with_launch("command: {env: ODD}"), ODD="run\udcff")
 
-    assert "launch.command.env: the environment variable of this name is not UTF-8 text" in found
+    assert "launch.command.env: the environment variable ODD is not UTF-8 text" in found
 
 
 def test_bad_overrides_name_the_variable(errors: Errors) -> None:

@@ -53,7 +53,8 @@ def test_a_program_that_is_not_there_is_warned_of(tmp_path: Path, program: str, 
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("{to: {env: MISSING}}", "environment variable of this name is not set"),
+        ("{to: {env: MISSING}}", "environment variable MISSING is not set"),
+        ("{to: {env: plain-words-secret}}", "the variable of this name is not set"),
         ("{to: plain-words-secret}", "is no address"),
         ("{to: 'json://x', command: [/bin/true]}", "two receivers"),
         ("{level: info}", "names no receiver"),
