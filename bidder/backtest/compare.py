@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bidder.backtest import foresight, lineup, optimum, runner
+from bidder.backtest.doubts import doubts
 from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
@@ -57,6 +58,7 @@ class Comparison:
     optimum_utility: float
     optimum_bids: tuple[float | None, ...]
     runs: tuple[Run, ...]
+    warnings: tuple[str, ...] = ()
 
     def ratio(self, run: Run) -> float | None:
         """Return a run's share of the optimum; None where the optimum earns nothing."""
@@ -92,6 +94,7 @@ class Comparison:
             "tick": float(self.terms.tick),
             "optimum_utility": round(self.optimum_utility, 6),
             "runs": self.ordered(),
+            "warnings": list(self.warnings),
         }
 
 
@@ -137,6 +140,7 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
         optimum_utility=best.utility,
         optimum_bids=best.bids,
         runs=runs,
+        warnings=cut.warnings,
     )
 
 
@@ -147,6 +151,11 @@ class Cut:
     trace: Trace
     points: tuple[Decimal, ...]
     past: tuple[Decimal, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what makes the scored part doubtful, as sentences."""
+        return doubts(self.trace, "leave that time out with --from or --to")
 
 
 def cut_of(question: Question) -> Cut:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bidder.backtest.doubts import doubts
 from bidder.backtest.recorded import readings_in, readings_of
 from bidder.backtest.traces import Trace
 from bidder.domain.history import Reading
@@ -50,6 +51,7 @@ class Material:
     servers: tuple[Known, ...]
     others: tuple[tuple[str, tuple[Known, ...]], ...] = ()
     rates: Rates = Rates()
+    warnings: tuple[str, ...] = ()
 
 
 def of_history(queries: Queries, gpu: str, days: int, keep: timedelta, static: Rates) -> Material:
@@ -94,7 +96,13 @@ def of_trace(trace: Trace) -> Material:
     """Return a trace's market as the only server of its kind; its prices are per hour."""
     readings = readings_in(trace)
     known = Known(server=None, gpu=trace.market, gpus=1, readings=readings, takes=trace.prices[-1] * 24)
-    return Material(gpu=trace.market, begin=trace.start, end=trace.end, servers=(known,))
+    return Material(
+        gpu=trace.market,
+        begin=trace.start,
+        end=trace.end,
+        servers=(known,),
+        warnings=doubts(trace, "name a file without the time before or after that"),
+    )
 
 
 def _known(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bidder.cli.amounts import read_share
-from bidder.cli.failures import ExitCode
+from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def advise(
     sure = read_share("--confidence", confidence, least="0.5", most="0.999")
     material = _material(gpu, held, days, trace, market, config)
     document = _document(material, held, likely, sure)
+    for each in material.warnings:
+        complain(each, kind="warning")
     if as_json:
         output.say_json(document)
     else:
@@ -149,6 +151,7 @@ def _document(
             for span in _spans(keep)
             for each in advice.calibrate(servers, span, wanted, now, confidence=confidence)
         ],
+        "warnings": list(material.warnings),
     }
 
 

@@ -9,7 +9,7 @@ import typer
 
 from bidder.cli import generating, output
 from bidder.cli.amounts import read_foresight, read_number, read_step, refuse, refuse_others
-from bidder.cli.failures import ExitCode
+from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 from bidder.errors import BadInput
 
@@ -169,6 +169,8 @@ def backtest(
         found = compare.compare_on(recorded, question, keep_periods=html is not None)
     else:
         found = compare.compare(question, keep_periods=html is not None)
+    for each in found.warnings:
+        complain(each, kind="warning")
     if html is not None:
         from bidder.backtest import report
 

@@ -1,0 +1,48 @@
+"""What makes a trace doubtful, although it can be used: said beside every result that rests on it.
+
+Rejected: to refuse such a file. A price often stays for hours, and nothing in a file tells a market
+that was quiet from one that nobody watched.
+"""
+
+from datetime import timedelta
+from itertools import pairwise
+from statistics import median_low
+
+from bidder.backtest.traces import Trace
+from bidder.config.values import spelled
+
+_LONG = timedelta(days=1)
+# Files with a row for each change of the price have quiet hours, but not so many of them.
+_TIMES_THE_USUAL = 20
+_HOUR, _MINUTE, _SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+
+
+def doubts(trace: Trace, remedy: str) -> tuple[str, ...]:
+    """Return what should make one hesitate about a trace, as sentences; ``remedy`` leaves time out."""
+    if trace.file is None:
+        # The daemon's own record keeps no row where nothing changes, so that a gap says nothing.
+        return ()
+    where = f"{trace.file}: {trace.market}"
+    found = []
+    moments = (*trace.moments, trace.end)
+    gaps = [after - before for before, after in pairwise(moments) if after > before]
+    usual, longest = median_low(gaps), max(gaps)
+    if longest > _LONG and longest > _TIMES_THE_USUAL * usual:
+        after = moments[gaps.index(longest)]
+        found.append(
+            f"{where} has no price for {_told(longest)} after {after.isoformat()} (usually one every"
+            f" {_told(usual)}), and the one before is taken to have held; {remedy} if it did not"
+        )
+    if trace.twice:
+        others = "" if len(trace.twice) == 1 else f" and at {len(trace.twice) - 1} other moments"
+        found.append(
+            f"{where} has different prices for {trace.twice[0].isoformat()}{others}, and the last row of"
+            " each counts; remove the others"
+        )
+    return tuple(found)
+
+
+def _told(span: timedelta) -> str:
+    """Return a duration, no finer than is of interest."""
+    fine = next((size for size in (_HOUR, _MINUTE) if span >= 2 * size), _SECOND)
+    return spelled(max(1, round(span / fine)) * fine)
