@@ -122,7 +122,6 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
             trace.start,
             terms,
             keep_periods=keep_periods,
-            on_demand=question.on_demand,
             past=cut.past if lineup.learns(params) else (),
         )
         for name, params in chosen.items()
@@ -195,6 +194,7 @@ def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
         grid=timedelta(seconds=question.grid_seconds),
         creation_starts_clock=question.creation_starts_clock,
         raise_starts_clock=question.raise_starts_clock,
+        on_demand=question.on_demand,
     )
 
 

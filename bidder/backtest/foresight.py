@@ -46,12 +46,14 @@ def play(
     allowed = replace(terms, step=max(terms.step, terms.tick * ticks_down(terms)))
     auction = Auction(terms=allowed, now=start, rival=points[0], keep_periods=keep_periods)
     seer = _Seer(points, terms, foresight // terms.grid, past)
-    lowest = min(points)
+    lowest, cap = min(points), terms.on_demand
     level, clock = -1, 0
     for moment, point in enumerate(points):
         auction.advance(start + moment * terms.grid, point)
         level, clock, anew = seer.move(moment, level, clock)
         bid = None if level < 0 else lowest + terms.tick * level
+        if bid is not None and cap is not None:
+            bid = min(bid, cap)
         if auction.bid is not None and (anew or bid is None):
             auction.cancel()
         if bid is not None and auction.bid is None:

@@ -225,6 +225,7 @@ class _History:
                 restart_hours=Decimal(str(target.restart / _HOUR)),
                 creation_starts_clock=bool(self.rules.creation),
                 raise_starts_clock=bool(self.rules.raised),
+                on_demand=None if above else on_demand,
             )
             self.played[key] = runner.play(
                 target.name,
@@ -232,7 +233,6 @@ class _History:
                 cut.points,
                 cut.trace.start,
                 terms_of(question, cut.points),
-                on_demand=None if above else on_demand,
                 past=cut.past if lineup.learns(params) else (),
                 ceiling=ceiling,
             )

@@ -7,8 +7,9 @@ runs now or does not happen, and so does a creation. A lowering goes as far down
 runs, or as far as it may. And while no price changes, waiting with an open clock gains nothing, so
 the grid's own moments suffice where prices change on it.
 
-Prices of bids lie on the ladder of ticks. Rejected: a list of (rival's price + tick - k steps), which
-is exact for any price but grows to tens of thousands of levels; the ladder's error is below a tick.
+Prices of bids lie on the ladder of ticks, which ends at the on-demand price where one is given.
+Rejected: a list of (rival's price + tick - k steps), which is exact for any price but grows to tens
+of thousands of levels; the ladder's error is below a tick.
 """
 
 from collections.abc import Sequence
@@ -83,6 +84,12 @@ def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | Non
     prices = np.array([float(point) for point in points])
     # The least level that runs; ``count`` where none does.
     runs_from = np.floor((prices - lowest) / tick + 1e-9).astype(np.int64) + 1
+    cap = float("inf") if terms.on_demand is None else float(terms.on_demand)
+    if cap < levels[-1]:
+        # The cap itself is the last level, wherever it lies between two: others may bid that much.
+        levels = np.append(levels[levels < cap - 1e-9 * tick], cap)
+        count = len(levels)
+        runs_from[prices >= cap] = count
     return Ladder(
         levels=levels,
         lower=np.maximum(np.arange(count) - down, 0),

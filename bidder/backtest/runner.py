@@ -68,7 +68,6 @@ def play(
     terms: Terms,
     *,
     keep_periods: bool = False,
-    on_demand: Decimal | None = None,
     past: Sequence[Decimal] = (),
     ceiling: Decimal | None = None,
 ) -> Run:
@@ -79,7 +78,7 @@ def play(
     Raises RuleBroken where the exchange would have refused.
     """
     policy = policy_for(params, terms, ceiling)
-    return _Play(name, policy, points, start, terms, on_demand, past, keep_periods=keep_periods).run()
+    return _Play(name, policy, points, start, terms, past, keep_periods=keep_periods).run()
 
 
 def summed(name: str, done: Auction, start: datetime) -> Run:
@@ -106,7 +105,6 @@ class _Play:
         points: Sequence[Decimal],
         start: datetime,
         terms: Terms,
-        on_demand: Decimal | None,
         past: Sequence[Decimal],
         *,
         keep_periods: bool,
@@ -117,7 +115,7 @@ class _Play:
         self.policy = policy
         self.auction = Auction(terms=terms, now=start, rival=points[0], keep_periods=keep_periods)
         self.next_order = 2
-        self.view = self._opening_view(on_demand)
+        self.view = self._opening_view()
         for number, point in enumerate(past):
             if number and point == past[number - 1]:
                 continue
@@ -125,7 +123,8 @@ class _Play:
             self.view = self._seen(self.view, at, rival=point)
         self.view = replace(self.view, books={})
 
-    def _opening_view(self, on_demand: Decimal | None) -> View:
+    def _opening_view(self) -> View:
+        on_demand = self.terms.on_demand
         listing = Listing(
             server=SERVER,
             on_demand={} if on_demand is None else {TRACE: _per_day(on_demand)},

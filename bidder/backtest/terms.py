@@ -13,7 +13,7 @@ class Terms:
     far above a rival a sufficient bid stands. A start of running costs ``restart_hours`` of value, a
     creation ``creation_fee``. Between two lowerings lies ``pause``; a creation or a raise starts that
     clock only where said so. ``grid`` is the spacing at which the trace is read; ``pause`` is a
-    multiple of it.
+    multiple of it. Nobody bids above ``on_demand``, where that is known.
     """
 
     value: Decimal
@@ -25,6 +25,7 @@ class Terms:
     grid: timedelta = timedelta(seconds=60)
     creation_starts_clock: bool = False
     raise_starts_clock: bool = False
+    on_demand: Decimal | None = None
 
     @property
     def restart_cost(self) -> Decimal:

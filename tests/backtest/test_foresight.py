@@ -39,6 +39,7 @@ rules = st.builds(
     pause=st.sampled_from((timedelta(seconds=60), timedelta(seconds=240))),
     creation_starts_clock=st.booleans(),
     raise_starts_clock=st.booleans(),
+    on_demand=st.none() | st.sampled_from((Decimal(0), Decimal(3), Decimal("4.5"))),
 )
 
 

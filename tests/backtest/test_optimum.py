@@ -1,6 +1,7 @@
 """The clairvoyant bound: never beaten by any schedule of bids, and reached by its own."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -47,8 +48,10 @@ def earned(points: Sequence[Decimal], plan: Sequence[tuple[str, Decimal | None]]
 
 def schedules(points: Sequence[Decimal], terms: Terms) -> Iterator[list[tuple[str, Decimal | None]]]:
     """Yield every legal plan over the ladder, moment by moment."""
-    lowest = min(points)
+    lowest, cap = min(points), terms.on_demand
     ladder = [lowest + terms.tick * level for level in range(8)]
+    if cap is not None:
+        ladder = [*(bid for bid in ladder if bid < cap), cap]
 
     def extended(
         moment: int, bid: Decimal | None, clock: int, plan: list[tuple[str, Decimal | None]]
@@ -82,6 +85,26 @@ def test_no_schedule_of_bids_earns_more_and_one_earns_as_much(seed: int) -> None
     terms = small_terms(creation_fee=Decimal(chance.choice(("0.01", "0.03"))))
     best = max(earned(points, plan, terms) for plan in schedules(points, terms))
     assert optimum(points, terms).utility == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("cap", ["0", "2", "3.5", "5"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_schedule_below_the_on_demand_price_earns_more_and_one_earns_as_much(
+    seed: int, cap: str
+) -> None:
+    """Wherever that price lies between two levels: it is a bid itself, and none is above it."""
+    chance = Random(seed)
+    points = [Decimal(chance.randint(0, 6)) for _ in range(4)]
+    terms = replace(small_terms(), on_demand=Decimal(cap))
+    best = max(earned(points, plan, terms) for plan in schedules(points, terms))
+    assert optimum(points, terms).utility == pytest.approx(best, abs=1e-9)
+
+
+def test_an_on_demand_price_out_of_reach_changes_nothing() -> None:
+    """Nor does the way to say that there is none."""
+    points = [Decimal(Random(3).randint(0, 6)) for _ in range(200)]
+    free = optimum(points, small_terms()).utility
+    assert optimum(points, replace(small_terms(), on_demand=Decimal(1000))).utility == free
 
 
 @pytest.mark.parametrize("seed", range(6))

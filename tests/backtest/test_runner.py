@@ -1,6 +1,7 @@
 """Strategies on traces: the daemon's own decisions, held to the exchange's rules by the auction."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +30,20 @@ def test_no_strategy_breaks_a_rule_or_beats_the_optimum(name: str, seed: int) ->
     slack = 0.5 * float(TERMS.tick) * len(points) / 60
     assert run.utility <= optimum(points, TERMS).utility + slack
     assert 0.0 <= run.held_share <= 1.0
+
+
+@pytest.mark.parametrize("name", ["fixed", "top_plus_tick", "track"])
+def test_no_strategy_beats_the_optimum_below_an_on_demand_price(name: str) -> None:
+    """Nobody bids above it, the optimum no more than the others; whoever runs all day earns both."""
+    terms = replace(TERMS, on_demand=Decimal("0.10015"))
+    points = wandering(4, 1500)
+    run = runner.play(name, lineup.named((name,))[name], points, START, terms)
+    slack = 0.5 * float(terms.tick) * len(points) / 60
+    assert 0.0 < run.held_share < 1.0
+    assert run.utility <= optimum(points, terms).utility + slack < optimum(points, TERMS).utility
+    quiet = [Decimal("0.1")] * 600
+    run = runner.play(name, lineup.named((name,))[name], quiet, START, terms)
+    assert run.utility == pytest.approx(optimum(quiet, terms).utility, abs=2e-3)
 
 
 def test_the_account_of_a_run_adds_up() -> None:
