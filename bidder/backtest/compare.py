@@ -18,6 +18,8 @@ from bidder.errors import BadInput
 
 # What a strategy may have learnt from before the cut.
 _PAST = timedelta(days=45)
+# Two years of minutes. The optimum alone takes a minute and a half for them, every strategy some more.
+_MOST_POINTS = 1_100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,15 @@ def cut_on(whole: Trace, question: Question) -> Cut:
             f"--pause-seconds {question.pause_seconds} is not a multiple of --grid-seconds"
             f" {question.grid_seconds}; choose a grid that divides it"
         )
-    if (trace.end - trace.start) < grid:
+    points = (trace.end - trace.start) // grid
+    if points > _MOST_POINTS:
+        where = "" if trace.file is None else f"{trace.file}: "
+        raise BadInput(
+            f"{where}{trace.market} runs from {trace.start.isoformat()} to {trace.end.isoformat()}: that"
+            f" makes {points} moments {question.grid_seconds} seconds apart, at most {_MOST_POINTS} are"
+            " played; name a part with --from and --to, or a larger --grid-seconds"
+        )
+    if points < 1:
         raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
     return Cut(trace=trace, points=trace.sampled(grid), past=_past(whole, trace, grid))
 

@@ -14,6 +14,8 @@ from bidder.config.values import spelled
 _LONG = timedelta(days=1)
 # Files with a row for each change of the price have quiet hours, but not so many of them.
 _TIMES_THE_USUAL = 20
+# Nor is any market quiet for so long, however few rows there are to judge by.
+_TOO_LONG = timedelta(days=30)
 _HOUR, _MINUTE, _SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
 
@@ -27,7 +29,7 @@ def doubts(trace: Trace, remedy: str) -> tuple[str, ...]:
     moments = (*trace.moments, trace.end)
     gaps = [after - before for before, after in pairwise(moments) if after > before]
     usual, longest = median_low(gaps), max(gaps)
-    if longest > _LONG and longest > _TIMES_THE_USUAL * usual:
+    if longest >= _TOO_LONG or (longest > _LONG and longest > _TIMES_THE_USUAL * usual):
         after = moments[gaps.index(longest)]
         found.append(
             f"{where} has no price for {_told(longest)} after {after.isoformat()} (usually one every"

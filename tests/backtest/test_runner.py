@@ -126,6 +126,7 @@ def test_the_command_compares_and_documents_what_it_prints(
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--strategies", "best"], "--strategies"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "--from"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--grid-seconds", "7"], "--grid-seconds"),
+        (["1970-01-01,a,1,s", "2024-12-31,a,1,s"], [], "28926720 moments 60 seconds apart, at most"),
     ],
 )
 def test_bad_input_is_named_and_ends_with_two(

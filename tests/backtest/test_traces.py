@@ -100,12 +100,18 @@ def test_a_hole_is_told_with_its_moment_and_length(tmp_path: Path) -> None:
         assert part in found[0]
 
 
+def test_two_rows_far_apart_are_a_hole(tmp_path: Path) -> None:
+    """Although there is no other distance to judge by."""
+    found = doubts(read_trace(trace_file(tmp_path, [ROW, "2026-03-01,a,1,s"])), "")
+    assert "no price for 59d after" in found[0]
+
+
 @pytest.mark.parametrize(
     "gaps",
     [
         [timedelta(minutes=10)] * 50 + [timedelta(hours=23)],
         [timedelta(days=1)] * 50 + [timedelta(days=3)],
-        [timedelta(days=400)],
+        [timedelta(days=20)],
     ],
     ids=["a quiet day", "daily rows", "two rows"],
 )
