@@ -27,7 +27,8 @@ class Question:
     """What to compare; amounts per hour in the trace's currency.
 
     ``step`` is an amount, or a share of the cut's median price where its second part says so.
-    ``strategies`` None means all; ``configured`` are targets whose owner's strategies may be named.
+    ``strategies`` None means all; ``configured`` are targets whose owner's strategies may be named,
+    ``folder`` is where else the modules of such strategies may be.
     For each ``foresight`` a bidder who sees so far ahead is played as well.
     """
 
@@ -47,6 +48,7 @@ class Question:
     raise_starts_clock: bool = False
     strategies: tuple[str, ...] | None = None
     configured: tuple[Target, ...] = ()
+    folder: Path | None = None
     foresight: tuple[timedelta, ...] = ()
 
 
@@ -110,7 +112,7 @@ def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
 
 def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) -> Comparison:
     """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used."""
-    chosen = lineup.named(question.strategies, question.configured)
+    chosen = lineup.named(question.strategies, question.configured, question.folder)
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
     terms = terms_of(question, points)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from bidder.backtest import lineup
@@ -41,7 +42,8 @@ _DAY_HOURS = Decimal(24)
 class Scenario:
     """What to generate: a seed, hours, and what an hour of running is worth (None: on-demand price).
 
-    ``configured`` are targets that may be named among the ``strategies``.
+    ``configured`` are targets that may be named among the ``strategies``, ``folder`` is where else the
+    modules of such strategies may be.
     """
 
     seed: int
@@ -50,11 +52,12 @@ class Scenario:
     restart_hours: Decimal
     strategies: tuple[str, ...] | None
     configured: tuple[Target, ...] = ()
+    folder: Path | None = None
 
 
 def compare(scenario: Scenario) -> dict[str, Any]:
     """Return every strategy's run as one JSON-ready object, best first; raises BadInput."""
-    chosen = lineup.named(scenario.strategies, scenario.configured)
+    chosen = lineup.named(scenario.strategies, scenario.configured, scenario.folder)
     server, on_demand = _server(scenario.seed)
     value = round(on_demand if scenario.value is None else scenario.value, 6)
     runs = [_run(name, params, server, value, scenario) for name, params in chosen.items()]

@@ -1,9 +1,10 @@
 """The strategies that a backtest compares, by name.
 
 One of ours goes by its name and has its default settings, or by the name of a target in a configuration
-and has that target's. A strategy of the owner's goes by its ``module:function`` as well; without a
-configuration it is looked for in the working directory too, and has no parameters. On a trace every
-reaction is immediate, so what waits for a second read or for a blip to pass does not wait here.
+and has that target's. A strategy of the owner's goes by its ``module:function`` as well; one that no
+target uses is looked for in the configuration's folder and the working directory, and has no
+parameters. On a trace every reaction is immediate, so what waits for a second read or for a blip to
+pass does not wait here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,11 +48,13 @@ LINEUP: Final[Mapping[str, Callable[[], StrategyParams]]] = {
 }
 
 
-def named(names: tuple[str, ...] | None, configured: Iterable[Target] = ()) -> dict[str, StrategyParams]:
+def named(
+    names: tuple[str, ...] | None, configured: Iterable[Target] = (), folder: Path | None = None
+) -> dict[str, StrategyParams]:
     """Return the parameters of each strategy asked for, all of ours when None.
 
     ``configured`` are the targets of a configuration, each of which stands for its strategy with the
-    settings that it has there.
+    settings that it has there; ``folder`` is where that configuration is.
 
     Raises:
         BadInput: a name is not known, not enough to tell two targets apart, or that of a job.
@@ -59,7 +62,7 @@ def named(names: tuple[str, ...] | None, configured: Iterable[Target] = ()) -> d
     if names is None:
         return {name: make() for name, make in LINEUP.items()}
     set_up = {target.name: target.params for target in configured}
-    return {name: _one(name, set_up) for name in map(str.strip, names)}
+    return {name: _one(name, set_up, folder) for name in map(str.strip, names)}
 
 
 def at_once(params: StrategyParams) -> StrategyParams:
@@ -78,7 +81,7 @@ def needs_targets(names: tuple[str, ...] | None) -> bool:
     return names is not None and any(name.strip() not in LINEUP for name in names)
 
 
-def _one(name: str, configured: Mapping[str, StrategyParams]) -> StrategyParams:
+def _one(name: str, configured: Mapping[str, StrategyParams], folder: Path | None) -> StrategyParams:
     make = LINEUP.get(name)
     if make is not None:
         return make()
@@ -86,7 +89,7 @@ def _one(name: str, configured: Mapping[str, StrategyParams]) -> StrategyParams:
         return _configured(name, configured[name])
     if ":" in name:
         own = {target: each for target, each in configured.items() if isinstance(each, OwnParams)}
-        return _function(name, own)
+        return _function(name, own, folder)
     known = ", ".join((*LINEUP, *configured))
     raise BadInput(
         f"--strategies names {name!r}, which is not known; choose from {known},"
@@ -103,7 +106,7 @@ def _configured(name: str, params: StrategyParams) -> StrategyParams:
     return at_once(params)
 
 
-def _function(name: str, own: Mapping[str, OwnParams]) -> OwnParams:
+def _function(name: str, own: Mapping[str, OwnParams], folder: Path | None) -> OwnParams:
     """Return a function of the owner's, as the configuration uses it where it does."""
     using = {target: params for target, params in own.items() if params.function == name}
     ways = {(params.opening, params.settings) for params in using.values()}
@@ -112,19 +115,25 @@ def _function(name: str, own: Mapping[str, OwnParams]) -> OwnParams:
             f"--strategies: {name} stands in the configuration with different parameters;"
             f" name one of {', '.join(using)} instead"
         )
-    return next(iter(using.values())) if using else _bare(name)
+    return next(iter(using.values())) if using else _bare(name, folder)
 
 
-def _bare(name: str) -> OwnParams:
+def _bare(name: str, folder: Path | None) -> OwnParams:
     from bidder.config import own, values
     from bidder.config.tree import Scalar
 
     scalar = Scalar(text=name, kind="str", plain=False, line=0, path="--strategies")
-    try:
-        found = own.load(own.function_name(scalar), Path.cwd())
-    except values.Unusable as exc:
-        raise BadInput(f"--strategies: {exc.problem} (got {name!r}); {exc.remedy}") from None
-    return OwnParams(function=name, decide=found.function, code=found.code)
+    places = [Path.cwd()] if folder is None else [folder, Path.cwd()]
+    problems = []
+    for place in places:
+        try:
+            found = own.load(own.function_name(scalar), place)
+        except values.Unusable as exc:
+            problems.append(f"{exc.problem} (got {name!r}); {exc.remedy}")
+        else:
+            return OwnParams(function=name, decide=found.function, code=found.code)
+    # The first place is the one that is meant: the other merely serves as well.
+    raise BadInput(f"--strategies: {problems[0]}")
 
 
 def learns(params: StrategyParams) -> bool:

@@ -22,6 +22,7 @@ from bidder.domain.policy import (
     Ceiling,
     Launch,
     Mode,
+    OwnParams,
     Policy,
     Rails,
     Requirements,
@@ -111,6 +112,7 @@ class _Play:
     ) -> None:
         self.name, self.points, self.start, self.terms = name, points, start, terms
         self.end = start + len(points) * terms.grid
+        # A trace has none, and bids must be above its prices: at the lowest of them nothing ever runs.
         self.floor = _per_day(min(points))
         self.policy = policy
         self.auction = Auction(terms=terms, now=start, rival=points[0], keep_periods=keep_periods)
@@ -194,8 +196,14 @@ class _Play:
         """Refuse to compare a strategy of the owner's that fails; raises BadInput."""
         failed = next((d for d in decisions if d.reason is Reason.STRATEGY_FAILED), None)
         if failed is not None:
-            problem = failed.facts.get("problem")
-            raise BadInput(f"--strategies: {self.name} failed: {problem}; check_strategy says more")
+            problem, params = failed.facts.get("problem"), self.policy.targets[0].params
+            bare = isinstance(params, OwnParams) and not params.settings
+            remedy = (
+                "it has no params here: name a target of -c FILE that sets them, or " if bare else ""
+            )
+            raise BadInput(
+                f"--strategies: {self.name} failed: {problem}; {remedy}see what check_strategy says"
+            )
 
     def _seen(self, view: View, now: datetime, *, rival: Decimal) -> View:
         """Return the view after two reads of the book that agree."""

@@ -8,6 +8,9 @@ import typer
 
 from bidder.errors import BadInput
 
+_MOST = Decimal(1_000_000_000)
+_LEAST_SHARE = Decimal("1e-6")
+
 
 def refuse_others(context: typer.Context, market: str, fitting: Collection[str]) -> None:
     """Raise BadInput for an option that was given although this kind of market has no use for it."""
@@ -28,8 +31,11 @@ def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decim
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal(-1)
-    if not (number.is_finite() and least <= number < Decimal("1e9")):
-        raise BadInput(f"{option} is not a usable number (got {text!r}); write one such as 0.13")
+    if not (number.is_finite() and least <= number < _MOST):
+        raise BadInput(
+            f"{option} is not a usable number (got {text!r}); write one from {least:f} to below"
+            f" {_MOST:f}, such as 0.13"
+        )
     return number
 
 
@@ -66,4 +72,10 @@ def read_step(text: str) -> tuple[Decimal, bool]:
     """Return the step, and whether it is a share of the median price."""
     if not text.endswith("%"):
         return read_number("--step", text, least=Decimal("1e-9")), False
-    return read_number("--step", text[:-1], least=Decimal("1e-6")) / 100, True
+    try:
+        return read_number("--step", text[:-1], least=_LEAST_SHARE) / 100, True
+    except BadInput:
+        raise BadInput(
+            f"--step is not a usable share (got {text!r}); write one from {_LEAST_SHARE:f}% to below"
+            f" {_MOST:f}%, such as 1%"
+        ) from None

@@ -26,7 +26,7 @@ _OF_GENERATED = _OF_ALL | {"generated", "hours", "value"}
 _OF_AVAILABILITY = _OF_ALL | {"availability", "job_hours", "deadline_hours", "on_demand_ratio"}
 _NOT_OF_PRICES = frozenset({"hours", "job_hours", "deadline_hours", "on_demand_ratio"})
 _NOT_OF_TRACE = _NOT_OF_PRICES | {"server", "days"}
-_NOT_OF_HISTORY = _NOT_OF_PRICES | {"market"}
+_NOT_OF_HISTORY = _NOT_OF_PRICES | {"trace", "market"}
 
 
 def backtest(
@@ -127,7 +127,9 @@ def backtest(
     if generated is not None:
         refuse_others(context, "--generated", _OF_GENERATED)
         targets = _configured(config, chosen)
-        return generating.generated(generated, hours, value, restart_hours, chosen, targets, as_json)
+        return generating.generated(
+            generated, hours, value, restart_hours, chosen, targets, _folder(config), as_json
+        )
     if availability is not None:
         if foresight is not None:
             raise BadInput(
@@ -136,7 +138,7 @@ def backtest(
         refuse_others(context, "--availability", _OF_AVAILABILITY)
         restart = read_number("--restart-hours", restart_hours or "0.2")
         return _job(availability, job_hours, deadline_hours, on_demand_ratio, restart, chosen, as_json)
-    if from_history == (trace is not None):
+    if trace is None and not from_history:
         raise BadInput(
             "name the market: either --trace FILE, --from-history with -c FILE, or --generated SEED"
         )
@@ -162,6 +164,7 @@ def backtest(
         raise_starts_clock=raise_starts_clock,
         strategies=chosen,
         configured=_configured(config, chosen),
+        folder=_folder(config),
         foresight=() if foresight is None else tuple(map(read_foresight, foresight.split(","))),
     )
     if from_history:
@@ -191,6 +194,11 @@ def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, 
     if absent or not lineup.needs_targets(chosen):
         return ()
     return read_settings(config).policy.targets
+
+
+def _folder(config: Path) -> Path | None:
+    """Return where the configuration's own modules are, if there is one."""
+    return config.absolute().parent if config.exists() else None
 
 
 def _job(
@@ -283,6 +291,8 @@ def _show(found: "Comparison") -> None:
         "requests",
     )
     output.table(columns, [_row(run) for run in found.ordered()])
+    if any(run.strategy == "min_bid" for run in found.runs):
+        output.say("min_bid: a trace has no floor to bid, and at its lowest price nothing runs")
     output.say(f"the optimum, which knows the future: {found.optimum_utility:.4f}")
 
 

@@ -40,6 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_LONGEST_SEED = 18  # digits; Python neither reads nor prints numbers of some thousands of them
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -124,6 +126,11 @@ def chaos(
     first, dash, last = seeds.partition("-")
     if not (first.isascii() and first.isdigit() and ((last.isascii() and last.isdigit()) or not dash)):
         raise BadInput(f"--seeds is not a range of numbers (got {seeds!r}); write it like 1-20")
+    if max(len(first), len(last)) > _LONGEST_SEED:
+        shown = f"{seeds[:_LONGEST_SEED]}..."
+        raise BadInput(
+            f"--seeds: a seed has at most {_LONGEST_SEED} digits (got {shown!r}); write it like 1-20"
+        )
     span = (int(first), int(last) if dash else int(first))
     if span[1] < span[0]:
         raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")

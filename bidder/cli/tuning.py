@@ -59,6 +59,7 @@ def tune(
 
     from bidder.backtest import compare, tuning
 
+    tuning.knobs_of(strategy)
     question = compare.Question(
         file=trace,
         market=market,

@@ -126,6 +126,10 @@ def test_the_command_compares_and_documents_what_it_prints(
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--strategies", "best"], "--strategies"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "--from"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--grid-seconds", "7"], "--grid-seconds"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--value", "1e9"], "to below 1000000000, such"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--step", "-1%"], "(got '-1%'); write one from"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from-history"], "does not go with --trace"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "trace.csv: nothing of a"),
         (["1970-01-01,a,1,s", "2024-12-31,a,1,s"], [], "28926720 moments 60 seconds apart, at most"),
     ],
 )
@@ -141,6 +145,16 @@ def test_bad_input_is_named_and_ends_with_two(
     code = main(["backtest", "--trace", str(trace_file(tmp_path, rows)), *value, *arguments])
     assert code == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_trace_has_no_floor_for_min_bid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever compares is told so."""
+    file = trace_file(tmp_path, ["2026-01-01T00:00Z,a,0.1,s", "2026-01-01T02:00Z,a,0.1,s"])
+    told = "min_bid: a trace has no floor"
+    assert main(["backtest", "--trace", str(file), "--value", "1", "--strategies", "min_bid"]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["backtest", "--trace", str(file), "--value", "1", "--strategies", "track"]) == 0
+    assert told not in capsys.readouterr().out
 
 
 def test_a_cut_starts_with_the_price_that_holds() -> None:

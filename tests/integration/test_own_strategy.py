@@ -75,9 +75,41 @@ def test_a_backtest_compares_it_with_ours(
     assert main([*command, "track,own_backtest:stay"]) == 0
     assert "own_backtest:stay" in capsys.readouterr().out
     assert main([*command, "own_backtest:fail"]) == 2
-    assert "own_backtest:fail failed: it raised KeyError at own_backtest.py:4" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "own_backtest:fail failed: it raised KeyError at own_backtest.py:4" in told
+    assert "it has no params here: name a target of -c FILE" in told
     assert main([*command, "own_backtest:nobody"]) == 2
     assert "it has fail, stay" in capsys.readouterr().err
+
+
+def test_a_module_is_looked_for_beside_the_configuration_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where no target uses it; where there is none, that folder is the remedy."""
+    elsewhere, beside = tmp_path / "elsewhere", tmp_path / "beside"
+    for folder in (elsewhere, beside):
+        folder.mkdir()
+    monkeypatch.chdir(elsewhere)
+    trace = elsewhere / "trace.csv"
+    trace.write_text(
+        f"ts_utc,market,price_usd,source\n{START.isoformat()},m,0.5,t\n"
+        f"{(START + timedelta(hours=1)).isoformat()},m,0.5,t\n"
+    )
+    (beside / "own_beside.py").write_text(
+        "from bidder.domain.actions import Reason\n"
+        "from bidder.domain.strategies import common\n"
+        "def stay(position, params, now): return common.hold(position, Reason.WINNING)\n"
+    )
+    config = beside / "config.yaml"
+    config.write_text(
+        "strategies:\n  - {name: a, ceiling: {usd: 90}, servers: {ids: 1}, launch: {image: x}}\n"
+    )
+    command = ["backtest", "--trace", str(trace), "--value", "1", "-c", str(config), "--strategies"]
+
+    assert main([*command, "own_beside:stay"]) == 0
+    capsys.readouterr()
+    assert main([*command, "own_missing:stay"]) == 2
+    assert f"put own_missing.py into {beside}" in capsys.readouterr().err
 
 
 def test_a_backtest_hands_over_what_the_configuration_says(

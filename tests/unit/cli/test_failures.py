@@ -355,3 +355,15 @@ def test_a_database_server_that_is_away_is_tried_again(
     said = capsys.readouterr().err
     assert "check that the server runs" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("command", [("chaos", "--seeds"), ("backtest", "--generated")])
+@pytest.mark.parametrize("digits", [19, 4300, 5000])
+def test_a_seed_of_too_many_digits_is_bad_input(
+    command: tuple[str, str], digits: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python neither reads nor prints the largest of them, and nobody needs any."""
+    assert main([*command, "9" * digits]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert command[1] in told
+    assert len(told) < 200
