@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bidder.domain.policy import Target
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
+_MOST_DAYS = 3660
 
 # Which options each kind of market takes, and which it has no use for: to ignore one would mislead.
 _OF_ALL = frozenset({"config", "restart_hours", "strategies", "as_json"})
@@ -46,7 +47,7 @@ def backtest(
         int | None, typer.Option(help="With --from-history: the server; default: best recorded.")
     ] = None,
     days: Annotated[
-        int, typer.Option(min=1, max=3660, help="With --from-history: how far back to look.")
+        int, typer.Option(min=1, max=_MOST_DAYS, help="With --from-history: how far back to look.")
     ] = 14,
     availability: Annotated[
         Path | None,
@@ -264,14 +265,25 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
             for book in queries.market.history(since=start, limit=100_000):
                 watched[book.server] += (book.until or book.at) - book.at
             if not watched:
-                raise BadInput(
-                    f"--from-history: no book was recorded in the last {days} days; run the daemon"
-                    " first, or look further back with --days"
-                )
+                raise BadInput(_unrecorded(queries.market.read_span(), end, days))
             server = max(watched, key=lambda each: watched[each])
         chosen = ServerId(server)
         records = queries.market.changes(chosen, since=start, until=end)
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
+
+
+def _unrecorded(span: "tuple[datetime, datetime] | None", now: datetime, days: int) -> str:
+    """Return what to say where no book was recorded of late."""
+    if span is None:
+        return "--from-history: no book is recorded yet; run the daemon first"
+    needed = (now - span[1]).days + days
+    latest = f"{span[1]:%Y-%m-%d %H:%M} UTC"
+    if needed > _MOST_DAYS:
+        return f"--from-history: the latest book is of {latest}, out of reach; run the daemon again"
+    return (
+        f"--from-history: no book was recorded in the last {days} days, the latest is of {latest};"
+        f" --days {needed} reaches it"
+    )
 
 
 def _show(found: "Comparison") -> None:
