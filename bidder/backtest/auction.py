@@ -20,13 +20,17 @@ class RuleBroken(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """One stretch at one bid, per hour; ``rival`` is the recorded price then."""
+    """One stretch at one bid, per hour; ``rival`` is the recorded price then.
+
+    ``utility`` is what all came to by its end, starts and fees included.
+    """
 
     start: datetime
     end: datetime
     bid: Decimal | None
     rival: Decimal
     running: bool
+    utility: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +67,12 @@ class Auction:
             self.held += span
         if self.keep_periods and span:
             stretch = Period(
-                start=self.now, end=to, bid=self.bid, rival=self.rival, running=self.running
+                start=self.now,
+                end=to,
+                bid=self.bid,
+                rival=self.rival,
+                running=self.running,
+                utility=self.utility,
             )
             self.periods.append(stretch)
         self.now = to

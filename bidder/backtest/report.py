@@ -1,12 +1,11 @@
 """The comparison as one HTML file: a table, and plots drawn as SVG. Nothing is fetched from anywhere."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from bidder.backtest.auction import Period
 from bidder.backtest.compare import Comparison
 from bidder.backtest.runner import Run
 from bidder.errors import BadInput
@@ -16,6 +15,16 @@ _T = TypeVar("_T")
 _WIDTH, _HEIGHT, _STRIP = 960.0, 240.0, 10.0
 _MOST_POINTS = 4000
 _COLOURS = ("#0b6e4f", "#a23b72", "#2e5eaa", "#c75000", "#5b5b5b", "#7a5195", "#8a6d00", "#c0392b")
+_COLUMNS = (
+    "strategy",
+    "utility",
+    "of the optimum",
+    "held",
+    "mean price",
+    "restarts",
+    "creations",
+    "requests",
+)
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Backtest of {{ market }}</title>
@@ -29,13 +38,15 @@ svg { width: 100%; height: auto; background: #fafafa; border: 1px solid #ddd; }
 <h1>Backtest of {{ market }}</h1>
 <p>{{ start }} to {{ end }} UTC. An hour of running is worth {{ value }}, one lowering goes down
 {{ step }}. The optimum, which knows the future, earns {{ optimum }}.</p>
+{% for each in warnings %}<p><strong>Warning:</strong> {{ each }}.</p>{% endfor %}
 <table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
 <h2>Earnings over time</h2>
 <figure><svg viewBox="0 0 {{ width }} {{ height }}">
 {% for line in earnings %}<polyline points="{{ line.points }}" stroke="{{ line.colour }}"/>{% endfor %}
 </svg><figcaption>{% for line in earnings %}<span style="color: {{ line.colour }}">{{ line.name }}</span>
-{% endfor %}: value less bids, without restarts and fees, up to {{ highest }}.</figcaption></figure>
+{% endfor %}: value less bids, restarts and fees, from {{ lowest }} to {{ highest }}.</figcaption>
+</figure>
 <h2>Bid over rival price</h2>
 {% for plot in plots %}<h3>{{ plot.name }}</h3>
 <figure><svg viewBox="0 0 {{ width }} {{ height + strip }}">
@@ -62,7 +73,9 @@ def write(file: Path, found: Comparison) -> None:
 
     environment = Environment(autoescape=True)
     best_first = sorted(found.runs, key=lambda run: -run.utility)
-    highest = max((_sums(run.periods, found)[-1][1] for run in best_first if run.periods), default=1.0)
+    reached = [period.utility for run in best_first for period in run.periods]
+    # What costs more than it earns goes down from nothing, which is part of the picture.
+    lowest, highest = min([0.0, *reached]), max([1e-9, *reached])
     page = environment.from_string(_PAGE).render(
         market=found.trace.market,
         start=f"{found.trace.start:%Y-%m-%d %H:%M}",
@@ -70,12 +83,14 @@ def write(file: Path, found: Comparison) -> None:
         value=f"{found.terms.value:f}",
         step=f"{float(found.terms.step):.6g}",
         optimum=f"{found.optimum_utility:.4f}",
-        columns=("strategy", "utility", "of the optimum", "held", "mean price", "restarts"),
+        warnings=found.warnings,
+        columns=_COLUMNS,
         rows=[_row(run, found) for run in best_first],
         earnings=[
-            _Line(run.strategy, _colour(number), _earnings(run, found, max(highest, 1e-9)))
+            _Line(run.strategy, _colour(number), _earnings(run, found, lowest, highest))
             for number, run in enumerate(best_first)
         ],
+        lowest=f"{lowest:.4g}",
         highest=f"{highest:.4g}",
         plots=[_plot(run, found, _colour(number)) for number, run in enumerate(best_first)],
         width=_WIDTH,
@@ -97,6 +112,8 @@ def _row(run: Run, found: Comparison) -> tuple[str, ...]:
         f"{run.held_share:.2%}",
         "-" if run.mean_price is None else f"{run.mean_price:.6g}",
         str(run.restarts),
+        str(run.creations),
+        str(run.requests),
     )
 
 
@@ -104,28 +121,18 @@ def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
-def _sums(periods: Iterable[Period], found: Comparison) -> list[tuple[datetime, float]]:
-    total = 0.0
-    sums = [(found.trace.start, 0.0)]
-    for period in periods:
-        if period.running and period.bid is not None:
-            hours = (period.end - period.start).total_seconds() / 3600
-            total += float(found.terms.value - period.bid) * hours
-        sums.append((period.end, total))
-    return sums
-
-
-def _earnings(run: Run, found: Comparison, highest: float) -> str:
-    across, upwards = _scale_of(found, highest)
-    return " ".join(
-        f"{across(at)},{upwards(total)}" for at, total in _thinned(_sums(run.periods, found))
-    )
+def _earnings(run: Run, found: Comparison, lowest: float, highest: float) -> str:
+    across, upwards = _scale_of(found, lowest, highest)
+    sums = [(found.trace.start, 0.0), *((period.end, period.utility) for period in run.periods)]
+    # Thinned or not, the line ends with what the table says.
+    shown = [*_thinned(sums[:-1]), sums[-1]]
+    return " ".join(f"{across(at)},{upwards(total)}" for at, total in shown)
 
 
 def _plot(run: Run, found: Comparison, colour: str) -> dict[str, object]:
     # Placeholder prices and spikes would flatten all that matters.
-    highest = min(float(max(found.points)), 2 * float(found.terms.value))
-    across, upwards = _scale_of(found, highest)
+    highest = max(1e-9, min(float(max(found.points)), 2 * float(found.terms.value)))
+    across, upwards = _scale_of(found, 0.0, highest)
     periods = _thinned(run.periods)
     rival = " ".join(f"{across(p.start)},{upwards(float(p.rival))}" for p in periods)
     bids = " ".join(f"{across(p.start)},{upwards(float(p.bid or 0))}" for p in periods)
@@ -141,7 +148,7 @@ def _plot(run: Run, found: Comparison, colour: str) -> dict[str, object]:
 
 
 def _scale_of(
-    found: Comparison, highest: float
+    found: Comparison, lowest: float, highest: float
 ) -> tuple[Callable[[datetime], float], Callable[[float], float]]:
     start, span = found.trace.start, (found.trace.end - found.trace.start).total_seconds()
 
@@ -149,7 +156,8 @@ def _scale_of(
         return round((at - start).total_seconds() / span * _WIDTH, 2)
 
     def upwards(amount: float) -> float:
-        return round(_HEIGHT * (1 - min(max(amount / highest, 0.0), 1.0)), 2)
+        share = (amount - lowest) / (highest - lowest)
+        return round(_HEIGHT * (1 - min(max(share, 0.0), 1.0)), 2)
 
     return across, upwards
 
