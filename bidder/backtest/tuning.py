@@ -10,7 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bidder.backtest import lineup, runner
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any]
 _SCHEMA = "bidder_tuning"
+# The share of the time that is searched on; the rest is to check on.
+SEARCHED = 2 / 3
+# Where the price changes more rarely while the settings are checked, one odd hour decides.
+_FEW_CHANGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,11 @@ class Stretch:
         )
         return first, rest
 
+    @property
+    def changes(self) -> int:
+        """Return how often the price changes in it."""
+        return sum(before != after for before, after in pairwise(self.points))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
@@ -170,7 +181,7 @@ def search(
     workers: int,
     url: str | None,
     name: str,
-    share: float = 2 / 3,
+    share: float = SEARCHED,
     progress: Callable[[int], None] | None = None,
 ) -> Tuned:
     """Search for ``trials`` backtests on ``workers`` cores, then check; ``url`` None keeps nothing.
@@ -199,6 +210,29 @@ def search(
             searched=(usual.result(), float(study.best_value)),
             checked=(checks[0].result(), checks[1].result()),
         )
+
+
+def doubts(file: Path, whole: Stretch, grid: timedelta) -> tuple[str, ...]:
+    """Return what makes a search on so little of a file doubtful, as sentences.
+
+    Raises:
+        BadInput: the price never changes, so that all settings earn the same.
+    """
+    first, rest = whole.split(grid, SEARCHED)
+    for part, use in ((first, "search"), (rest, "check")):
+        if not part.changes:
+            raise BadInput(
+                f"{file}: the price never changes in the time to {use} on, {len(part.points) * grid}"
+                f" from {part.start.isoformat()}; widen --from and --to, or name a longer --trace"
+            )
+    if rest.changes >= _FEW_CHANGES:
+        return ()
+    few = (
+        f"{file}: the price changes only {rest.changes} times in the time to check on,"
+        f" {len(rest.points) * grid} from {rest.start.isoformat()}: chance may decide; widen --from and"
+        f" --to, or name a longer --trace, for {_FEW_CHANGES} changes or more"
+    )
+    return (few,)
 
 
 def _trials(

@@ -11,7 +11,7 @@ import typer
 from bidder.cli import output
 from bidder.cli.amounts import read_number, read_step
 from bidder.cli.backtesting import TIME_FORMATS
-from bidder.cli.failures import ExitCode
+from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def tune(
     cut = compare.cut_of(question)
     terms = compare.terms_of(question, cut.points)
     whole = tuning.Stretch(points=cut.points, start=cut.trace.start, past=cut.past)
+    warnings = (*cut.warnings, *tuning.doubts(trace, whole, terms.grid))
+    for each in warnings:
+        complain(each, kind="warning")
     url = None
     if config is not None:
         from bidder.cli.opening import read_settings
@@ -108,6 +111,7 @@ def tune(
                 "checked_usual": found.checked[0],
                 "checked_best": found.checked[1],
                 "holds": found.holds,
+                "warnings": list(warnings),
             }
         )
         return ExitCode.DONE

@@ -92,7 +92,11 @@ def test_the_command_prints_what_it_documents(
     file.write_text("\n".join(["ts_utc,market,price_usd,source", *rows]) + "\n")
     arguments = ["tune", "--trace", str(file), "--value", "0.2", "--trials", "2", "--workers", "1"]
     assert main([*arguments, "--strategy", "track_recreate", "--json"]) == 0
-    assert disagreements(json.loads(capsys.readouterr().out), "tune") == []
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert disagreements(document, "tune") == []
+    (warning,) = document["warnings"]
+    assert f"warning: {warning}\n" in shown.err
     assert main([*arguments, "--strategy", "fixed"]) == 2
     assert capsys.readouterr().err.startswith("error: --strategy")  # no progress of what never began
     assert main([*arguments, "--value", "0"]) == 2
@@ -125,6 +129,37 @@ def test_a_stretch_too_short_to_check_on_is_refused() -> None:
     """One moment cannot be split."""
     with pytest.raises(BadInput):
         tuning.Stretch(points=(Decimal(1),), start=START).split(TERMS.grid, 0.5)
+
+
+@pytest.mark.parametrize("use", ["search", "check"])
+def test_a_price_that_never_changes_tells_no_settings_apart(use: str) -> None:
+    """Neither where they are searched nor where they are checked."""
+    lively, still = tuple(wandering(5, 600)), (Decimal("0.1"),)
+    points = still * 1200 + lively if use == "search" else lively * 2 + still * 600
+    with pytest.raises(
+        BadInput, match=f"a.csv: .* never changes in the time to {use} on, .*; widen --from"
+    ):
+        tuning.doubts(Path("a.csv"), tuning.Stretch(points=points, start=START), TERMS.grid)
+
+
+@pytest.mark.parametrize(("changes", "doubtful"), [(99, True), (100, False)])
+def test_few_changes_to_check_on_are_told(changes: int, doubtful: bool) -> None:
+    """With their number, and the number that would do."""
+    rest = tuple(Decimal(n % 2 + 1) for n in range(changes + 1))
+    whole = tuning.Stretch(points=(*rest, *rest, *rest), start=START)
+    found = tuning.doubts(Path("a.csv"), whole, TERMS.grid)
+    assert len(found) == doubtful
+    assert all("changes only 99 times" in each and "100 changes or more" in each for each in found)
+
+
+def test_two_rows_are_too_little_to_search_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is searched, so nothing is called good."""
+    file = tmp_path / "trace.csv"
+    file.write_text("ts_utc,market,price_usd,source\n2026-01-01,a,1,x\n2026-01-02,a,2,x\n")
+    assert main(["tune", "--trace", str(file), "--value", "2", "--trials", "1"]) == 2
+    assert "never changes" in capsys.readouterr().err
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
