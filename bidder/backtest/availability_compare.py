@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -93,10 +94,10 @@ def read(file: Path) -> Trace:
         gap, steps = document["metadata"]["gap_seconds"], document["data"]
     except OSError as exc:
         raise BadInput(f"{file}: cannot be read ({exc.strerror or exc}); name another file") from exc
-    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as exc:
+    except (ValueError, KeyError, TypeError, EOFError, RecursionError, zlib.error) as exc:
         raise BadInput(f"{file}: is no availability trace; {remedy}") from exc
-    whole = isinstance(gap, int | float) and not isinstance(gap, bool) and gap == int(gap)
-    if not (whole and 0 < gap <= 86_400):
+    number = isinstance(gap, int | float) and not isinstance(gap, bool)
+    if not (number and 0 < gap <= 86_400 and gap == int(gap)):
         raise BadInput(
             f"{file}: metadata.gap_seconds is no whole number of seconds (got {gap!r}); {remedy}"
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bidder.domain.policy import Target
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
-_MOST_DAYS = 3660
+_MOST_DAYS, _MOST_HOURS = 3660, 100_000
 
 # Which options each kind of market takes, and which it has no use for: to ignore one would mislead.
 _OF_ALL = frozenset({"config", "restart_hours", "strategies", "as_json"})
@@ -54,10 +54,13 @@ def backtest(
         typer.Option(metavar="FILE", help="Instead: when a spot server could be had, for a job."),
     ] = None,
     job_hours: Annotated[
-        float | None, typer.Option(min=0.01, help="With --availability: hours of work.")
+        float | None, typer.Option(min=0.01, max=_MOST_HOURS, help="With --availability: hours of work.")
     ] = None,
     deadline_hours: Annotated[
-        float | None, typer.Option(min=0.01, help="With --availability: hours until it must be done.")
+        float | None,
+        typer.Option(
+            min=0.01, max=_MOST_HOURS, help="With --availability: hours until it must be done."
+        ),
     ] = None,
     on_demand_ratio: Annotated[
         float, typer.Option(min=1, max=1000, help="With --availability: on-demand over spot price.")
@@ -101,7 +104,7 @@ def backtest(
         str | None, typer.Option(help="On-demand price per hour: no bid goes above it; default: none.")
     ] = None,
     pause_seconds: Annotated[
-        int, typer.Option(min=1, max=86400, help="Seconds between two lowerings.")
+        int, typer.Option(min=1, max=600, help="Seconds between two lowerings; the daemon waits 600.")
     ] = 600,
     grid_seconds: Annotated[
         int, typer.Option(min=1, max=86400, help="The trace is read at this spacing.")

@@ -40,9 +40,12 @@ def test_every_policy_keeps_the_deadline_and_none_beats_the_optimum(
     [
         ("[]", "5", "is no availability trace"),
         ('{"metadata": {"gap_seconds": 0.5}, "data": [1]}', "5", "gap_seconds"),
+        ('{"metadata": {"gap_seconds": 1e999}, "data": [1]}', "5", "gap_seconds"),
+        ('{"metadata": {"gap_seconds": NaN}, "data": [1]}', "5", "gap_seconds"),
         ('{"metadata": {"gap_seconds": 600}, "data": [2]}', "5", "data"),
         ('{"metadata": {"gap_seconds": 600}, "data": [1, 0]}', "5", "--deadline-hours"),
         (json.dumps({"metadata": {"gap_seconds": 600}, "data": [1] * 99}), "7.9", "--job-hours"),
+        ("", "inf", "--job-hours"),
     ],
 )
 def test_bad_input_is_named(

@@ -130,6 +130,7 @@ def test_the_command_compares_and_documents_what_it_prints(
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--step", "-1%"], "(got '-1%'); write one from"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from-history"], "does not go with --trace"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "trace.csv: nothing of a"),
+        (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--pause-seconds", "1200"], "--pause-seconds"),
         (["1970-01-01,a,1,s", "2024-12-31,a,1,s"], [], "28926720 moments 60 seconds apart, at most"),
     ],
 )
