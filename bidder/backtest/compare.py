@@ -183,7 +183,7 @@ def cut_on(whole: Trace, question: Question) -> Cut:
         raise BadInput(
             f"{where}{trace.market} runs from {trace.start.isoformat()} to {trace.end.isoformat()}: that"
             f" makes {points} moments {question.grid_seconds} seconds apart, at most {_MOST_POINTS} are"
-            " played; name a part with --from and --to, or a larger --grid-seconds"
+            " played; name a part with --from and --to, or, in a backtest, a larger --grid-seconds"
         )
     if points < 1:
         raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
