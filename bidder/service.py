@@ -25,7 +25,7 @@ from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
 from bidder.domain.notices import Notice
-from bidder.errors import BidderError, ConfigError
+from bidder.errors import BidderError, ConfigError, StoreFailed
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
 from bidder.store.commands import note
@@ -73,6 +73,7 @@ class Service:
     async def run(self) -> None:
         """Run the daemon until it ends; raises what ended it."""
         self.daemon.on_pass = self.passed
+        self.daemon.on_store_failure = self.unwritten
         tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._reload_when_asked())]
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, RuntimeError, ValueError):
@@ -98,6 +99,12 @@ class Service:
         self._tell_owner(report)
         summary = summarise(self.daemon.trader.view, self.daemon.trader.policy)
         self._tell(summary, line(summary, report))
+
+    def unwritten(self, failure: StoreFailed) -> None:
+        """Tell of a pass that the database made fail, where that has lasted."""
+        now, policy = self.daemon.clock.now(), self.daemon.trader.policy
+        for notice in self.teller.database.failed(str(failure), now, policy):
+            self._hand_out(notice)
 
     def _tell_owner(self, report: PassReport) -> None:
         if self.courier is None:

@@ -15,7 +15,7 @@ from bidder.domain.money import Currency
 from bidder.domain.policy import Mode
 from bidder.domain.view import Holding
 from bidder.store.queries import Queries
-from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
+from bidder.store.records import BookRecord, DecisionRecord, Over, PassRecord, ServerRecord
 from bidder.store.store import Store
 
 MINUTE = timedelta(minutes=1)
@@ -83,7 +83,9 @@ class Diary:
         held = self._orders.pop(order)
         server, target = held.order.server, held.target or ""
         self.decide(reason, IntentKind.WITHDRAW, server=server, order=order, target=target)
-        self.store().end_holding(held.order.order, at=self.now, cause="withdrawn")
+        self.store().settle(
+            (), (), at=self.now, over=[Over(order=held.order.order, at=self.now, cause="withdrawn")]
+        )
 
     def decide(
         self,

@@ -61,6 +61,7 @@ class Daemon:
     prober: Prober | None = None
     meter: Meter | None = None
     on_pass: Callable[[PassReport], None] | None = None
+    on_store_failure: Callable[[StoreFailed], None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
     _scheduler: AsyncIOScheduler = field(init=False)
@@ -173,6 +174,8 @@ class Daemon:
             if self._unstored.again(self.clock.now()):
                 log.error("store.failed", error=str(exc), unsaid=self._unstored.said())
             self._delay = timedelta(seconds=_STORE_PAUSE)
+            if self.on_store_failure is not None:
+                self.on_store_failure(exc)
             return
         except BidderError as exc:
             self._fail(exc)

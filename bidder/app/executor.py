@@ -29,9 +29,11 @@ from bidder.errors import (
     ServerOffline,
     ServerTaken,
     StepExceeded,
+    StoreBusy,
     StoreFailed,
 )
 from bidder.exchange.client import ExchangeClient
+from bidder.store.records import Over
 from bidder.store.store import Store
 
 
@@ -61,7 +63,9 @@ class Executor:
             # What happened is known but not on disk, and what is on disk says that it may have
             # happened: so does the view, and our orders will tell.
             doubtful = replace(intent, ended_at=self.clock.now())
-            return fold.answered(view, doubtful), _acted(decision, Result.IN_DOUBT, doubtful, exc)
+            acted = _acted(decision, Result.IN_DOUBT, doubtful, exc)
+            unstored = not isinstance(exc, StoreBusy)  # a lock keeps everything out, for certain
+            return fold.answered(view, doubtful), replace(acted, unstored=unstored)
 
     async def _send_and_note(
         self, decision: Decision, action: Action, intent: Intent, view: View, sent_at: datetime
@@ -134,15 +138,21 @@ class Executor:
             self.store.answer_intent(intent, accepted=True, at=now)
             waiting = replace(intent, ended_at=now, accepted=True)
             return fold.answered(view, waiting), _acted(decision, Result.OK, waiting)
+        over: tuple[Over, ...] = ()
         view = fold.closed(view, intent)
         if isinstance(action, Reprice):
             view = fold.repriced(view, action, sent_at=sent_at, now=now)
         else:
             view = fold.withdrawn(view, action.order, now)
-            self.store.end_holding(action.order, at=now, cause="withdrawn")
+            over = (Over(order=action.order, at=now, cause="withdrawn"),)
         # The clock that this answer started is kept with it: a restart in between must not forget it.
         self.store.end_intent(
-            intent, IntentState.DONE, at=now, holdings=view.holdings.values(), rules=view.rules
+            intent,
+            IntentState.DONE,
+            at=now,
+            holdings=view.holdings.values(),
+            over=over,
+            rules=view.rules,
         )
         return view, _acted(decision, Result.OK, intent)
 

@@ -20,7 +20,7 @@ from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.exchange.limiter import Limiter
 from bidder.repeats import Repeats
-from bidder.store.records import BookRecord, DecisionRecord, PassRecord, ServerRecord
+from bidder.store.records import BookRecord, DecisionRecord, Over, PassRecord, ServerRecord
 from bidder.store.store import Store
 
 log = structlog.get_logger("bidder")
@@ -220,12 +220,22 @@ class Recorder:
 
 def settle(store: Store, observed: Observed, *, at: datetime) -> None:
     """Store at once what a read of our orders settled: the next request rests on it."""
-    store.settle(observed.verdicts, (*observed.changed, *observed.ended), at=at)
-    for holding in observed.ended:
-        cause = "expired" if holding.order.expired else "vanished"
-        store.end_holding(holding.order.order, at=holding.ended_at or at, cause=cause)
-    if observed.booked:
-        store.book(observed.booked, observed.costs)
+    over = (
+        Over(
+            order=holding.order.order,
+            at=holding.ended_at or at,
+            cause="expired" if holding.order.expired else "vanished",
+        )
+        for holding in observed.ended
+    )
+    store.settle(
+        observed.verdicts,
+        (*observed.changed, *observed.ended),
+        at=at,
+        over=tuple(over),
+        finals=observed.booked,
+        costs=observed.costs,
+    )
 
 
 def note(store: Store, decision: Decision, *, pass_id: int, at: datetime) -> None:

@@ -44,13 +44,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acted:
-    """One action carried out, and how it ended."""
+    """One action carried out, and how it ended; ``unstored``: whether that is on disk is not known."""
 
     decision: Decision
     action: Action
     result: Result
     error: str = ""
     intent: Intent | None = None
+    unstored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from bidder.app.alarms import Alarm
 from bidder.app.budgets_told import BudgetsTold
+from bidder.app.database_told import DatabaseTold
 from bidder.app.day_told import DayTold
 from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
@@ -41,6 +42,7 @@ class Teller:
     _over_budget: bool = False
     _unreachable_since: datetime | None = None
     _told_unreachable: bool = False
+    database: DatabaseTold = field(default_factory=DatabaseTold)
     _day: DayTold = field(default_factory=DayTold)
     _jobs: JobsTold = field(default_factory=JobsTold)
     _budgets: BudgetsTold = field(default_factory=BudgetsTold)
@@ -63,6 +65,7 @@ class Teller:
             *self._jobs.notices(report.at, view, policy),
             *_alarms(report.alarms_raised, report.at),
             *self._reach(report.at, policy, unreachable=unreachable),
+            *self.database.passed(report),
             *self._day.notices(report.at, view, policy),
         ]
         return tuple(found) if policy.mode is Mode.LIVE else tuple(map(_marked, found))
@@ -205,7 +208,7 @@ def reload_refused(reason: str, at: datetime) -> Notice:
 
 def _marked(notice: Notice) -> Notice:
     """Return a paper daemon's notice, marked: nobody must take what is on paper for his server."""
-    if notice.event is Event.UNREACHABLE:
+    if notice.event in {Event.UNREACHABLE, Event.DATABASE}:
         return notice
     facts = {**notice.facts, "paper": True}
     return replace(notice, title=f"ON PAPER: {notice.title}", facts=facts)

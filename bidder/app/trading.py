@@ -22,7 +22,7 @@ from bidder.domain.ids import OrderId
 from bidder.domain.policy import Policy
 from bidder.domain.probe import Sign
 from bidder.domain.view import View
-from bidder.errors import InvalidToken, RateLimited, StoreFailed
+from bidder.errors import InvalidToken, RateLimited, StoreBusy, StoreFailed
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 from bidder.store.store import Store
@@ -68,6 +68,7 @@ class Trader:
     _decided_on: View | None = None
     _decided_at: float = 0.0
     _times: tuple[datetime, float] | None = None  # calendar and monotonic, when last compared
+    _doubted: bool = False  # what is on disk may be another thing than what we know
 
     async def run_pass(self) -> PassReport:
         """Run one pass and return what it did.
@@ -75,9 +76,15 @@ class Trader:
         Raises:
             InvalidToken: the exchange refused the token; trading ends.
             LeaseLost: another daemon trades this account now.
+            StoreFailed: the database failed; the next pass begins with what is on disk.
         """
         try:
             return await self._one_pass()
+        except StoreBusy:
+            raise  # nothing was written, for certain
+        except StoreFailed:
+            self._doubted = True
+            raise
         except InvalidToken:
             # Whoever starts next must not come too soon after this request; but a database that fails
             # now must not hide that trading is over.
@@ -89,6 +96,7 @@ class Trader:
 
     async def _one_pass(self) -> PassReport:
         self._mind_the_calendar()
+        self._mind_the_database()
         self.pass_id += 1
         self._began_at = self.clock.monotonic()
         self._go_by_next_policy()
@@ -148,10 +156,31 @@ class Trader:
                 self.watch = alarms.Watch()
                 self.decisions, self.refused = (), {}
                 self.signs.clear()
-                vitals = self.recorder.vitals
-                vitals.jumped(now, jump.total_seconds())
-                self.recorder = recording.Recorder(pictures=self.recorder.pictures, vitals=vitals)
+                self.recorder.vitals.jumped(now, jump.total_seconds())
+                self._record_all_anew()
         self._times = (now, seconds)
+
+    def _mind_the_database(self) -> None:
+        """Start anew where the database has failed: a commit may be kept although it was called failed.
+
+        With a server that happens where the connection ends before the answer does. What was learnt
+        from watching or from a refusal, and is nowhere to be read again, stays. Raises StoreFailed.
+        """
+        if not self._doubted:
+            return
+        now = self.clock.now()
+        known = self.view
+        restarted = recalled(self.store.load(now), self.policy, now)
+        self.view = replace(
+            restarted, schools=known.schools, outlooks=known.outlooks, setbacks=known.setbacks
+        )
+        self.decisions = ()
+        self._record_all_anew()
+        self._doubted = False
+        log.info("store.read_again", orders=len(self.view.holdings), intents=len(self.view.intents))
+
+    def _record_all_anew(self) -> None:
+        self.recorder = recording.Recorder(pictures=self.recorder.pictures, vitals=self.recorder.vitals)
 
     def note_requests(self) -> None:
         """Keep when we sent last, for whoever talks to the exchange next; raises StoreFailed."""
@@ -294,6 +323,7 @@ class Trader:
             recording.note(self.store, decision, pass_id=self.pass_id, at=self.clock.now())
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
+        self._doubted = self._doubted or acted.unstored
         self._note_ordered(acted)
         self._note_replaced(acted)
         # Refused for too many requests, it was not even looked at: that is no answer to anybody.

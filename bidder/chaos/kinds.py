@@ -75,6 +75,7 @@ WORLD = (
 )
 MACHINE = (
     *("database locked", "disk full", "killed", "killed in a row", "left dead"),
+    *("database locked in mid-pass", "disk full in mid-pass", "commit unanswered"),
     *("starved", "starved in mid-pass", "suspended"),
     *("clock set back", "clock set forward", "daylight saving"),
     *("second daemon", "second daemon takes over", "second daemon takes over in mid-pass"),

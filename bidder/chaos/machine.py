@@ -8,13 +8,16 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
 from bidder.clock import VirtualClock
+from bidder.store.engine import WRITING
 
 _STARVED_SECONDS = 20.0
+IN_MID_PASS = " in mid-pass"  # noqa: S105 - the name of a kind
 
 
 class Killed(BaseException):
@@ -29,6 +32,9 @@ class Machine:
         self._clock = clock
         self._kill_in: int | None = None
         self._starve_in: int | None = None
+        self._fail_in: int | None = None
+        self._fails_with = ("", 0.0)
+        self._lose_in: int | None = None
         self._trouble = ""
         self._until = 0.0
         self._sleeping = False
@@ -36,6 +42,7 @@ class Machine:
         self.faults: Counter[str] = Counter()
         self.killed_at = ""
         self.refused = 0  # how often the database has failed the process
+        self.refusal = ""  # what it said of it last
 
     def kill_in(self, points: int) -> None:
         """Kill the process at this many points from now."""
@@ -44,6 +51,14 @@ class Machine:
     def starve_in(self, points: int) -> None:
         """Give the process no time for 20 seconds, this many points from now."""
         self._starve_in = points
+
+    def fail_in(self, points: int, kind: str, seconds: float) -> None:
+        """Let the database fail as ``trouble`` does, from this many points on: in mid-pass."""
+        self._fail_in, self._fails_with = points, (kind, seconds)
+
+    def lose_commit_in(self, commits: int) -> None:
+        """Carry out the commit at this many writing ones from now, and lose the answer to it."""
+        self._lose_in = commits
 
     def point(self, where: str = "wire") -> None:
         """Mark a point at which the process may die; raises Killed when its time has come."""
@@ -55,6 +70,13 @@ class Machine:
                 self._starve_in = None
                 self.faults["starved in mid-pass"] += 1
                 self._clock.advance(_STARVED_SECONDS)
+        if self._fail_in is not None:
+            self._fail_in -= 1
+            if self._fail_in <= 0:
+                self._fail_in = None
+                kind, seconds = self._fails_with
+                self._fail(kind, seconds)
+                self.faults[f"{kind}{IN_MID_PASS}"] += 1
         if self._kill_in is None:
             return
         self._kill_in -= 1
@@ -68,6 +90,9 @@ class Machine:
     def trouble(self, kind: str, seconds: float) -> None:
         """Let every use of the database fail for ``seconds`` of virtual time."""
         self.faults[kind] += 1
+        self._fail(kind, seconds)
+
+    def _fail(self, kind: str, seconds: float) -> None:
         self._trouble, self._until = kind, self._clock.monotonic() + seconds
 
     @property
@@ -78,6 +103,7 @@ class Machine:
     def at_peace(self) -> None:
         """Stop everything."""
         self._kill_in, self._starve_in, self._until = None, None, 0.0
+        self._fail_in, self._lose_in = None, None
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
@@ -104,9 +130,13 @@ class Machine:
         """Fail as this kind of database does, where it is in this trouble; raises OperationalError."""
         if self._clock.monotonic() >= self._until or self._trouble != kind:
             return
-        self.refused += 1
         server = connection.dialect.name == "postgresql"
-        raise OperationalError("", {}, _as_postgresql_says(kind) if server else _as_sqlite_says(kind))
+        self._refuse(_as_postgresql_says(kind) if server else _as_sqlite_says(kind))
+
+    def _refuse(self, failure: Exception) -> NoReturn:
+        self.refused += 1
+        self.refusal = str(failure)
+        raise OperationalError("", {}, failure)
 
     def _executes(self, *_: object) -> None:
         self.point("statement")
@@ -116,6 +146,26 @@ class Machine:
             return
         self._trouble_of("disk full", connection)
         self.point("commit")
+        if self._lose_in is not None and connection.get_execution_options().get(WRITING, False):
+            self._lose_in -= 1
+            if self._lose_in <= 0:
+                self._lose_in = None
+                self._lose(connection)
+
+    def _lose(self, connection: Connection) -> None:
+        """Carry out this commit, and say that it failed; raises OperationalError."""
+        connection.connection.commit()
+        self.faults["commit unanswered"] += 1
+        if connection.dialect.name == "postgresql":
+            self._refuse(_lost_by_postgresql())
+        self._refuse(sqlite3.OperationalError("disk I/O error"))
+
+
+def _lost_by_postgresql() -> Exception:
+    # Only here: the driver is an extra.
+    from psycopg import errors
+
+    return errors.ConnectionException("server closed the connection unexpectedly")
 
 
 def _as_sqlite_says(kind: str) -> Exception:

@@ -144,7 +144,7 @@ class Telling:
         if refused == self._database_refused:
             return ""
         self._database_refused = refused
-        if any("database" in line for line in lines):
+        if any("database" in line or self._day.machine.refusal in line for line in lines):
             return ""
         return "the database refused to work, and neither an error nor a log line says so"
 

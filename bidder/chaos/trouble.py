@@ -28,6 +28,9 @@ _SUSPENDED_SECONDS = 6 * 3600.0
 _WEIGHTS = {
     "database locked": 6.0,
     "disk full": 6.0,
+    "database locked in mid-pass": 4.0,
+    "disk full in mid-pass": 4.0,
+    "commit unanswered": 8.0,
     "starved": 4.0,
     "starved in mid-pass": 6.0,
     "suspended": 1.0,
@@ -117,6 +120,15 @@ class Troubles:
                 return
             case "disk full":
                 day.machine.trouble(kind, chance.uniform(5, 60))
+                return
+            case "database locked in mid-pass":
+                day.machine.fail_in(chance.randint(1, 60), "database locked", chance.choice((5, 30)))
+                return
+            case "disk full in mid-pass":
+                day.machine.fail_in(chance.randint(1, 60), "disk full", chance.uniform(1, 60))
+                return
+            case "commit unanswered":
+                day.machine.lose_commit_in(chance.randint(1, 12))
                 return
             case "starved in mid-pass":
                 day.machine.starve_in(chance.randint(1, 60))

@@ -9,7 +9,7 @@ so a creation stays open until its order is seen. A read proves nothing about a 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -71,7 +71,8 @@ class Intent:
 
     ``known_orders`` are the ids of ours on that server that existed before. ``ended_at`` is when the
     answer came or we gave up waiting; None while it is in flight or after a crash. ``accepted`` is
-    True after a code 0. ``empty_reads`` counts reads that could have shown a result and did not.
+    True after a code 0. ``empty_reads`` counts reads that could have shown a result and did not;
+    ``empty_since`` is when the first of them started that this process made.
     """
 
     id: int
@@ -87,6 +88,7 @@ class Intent:
     accepted: bool = False
     state: IntentState = IntentState.OPEN
     empty_reads: int = 0
+    empty_since: datetime | None = None
 
     @property
     def creates(self) -> bool:
@@ -97,6 +99,21 @@ class Intent:
     def order_kind(self) -> OrderKind:
         """Return which kind of order a creation makes."""
         return OrderKind.ON_DEMAND if self.kind is IntentKind.RENT else OrderKind.SPOT
+
+    def shown_nothing(self, read_started_at: datetime) -> "Intent":
+        """Return the intent with one more read counted that could have shown a result and did not."""
+        since = self.empty_since or read_started_at
+        return replace(self, empty_reads=self.empty_reads + 1, empty_since=since)
+
+    def lost_at(self, grace: timedelta) -> datetime | None:
+        """Return from when on a read that shows nothing of it proves that no order came of it.
+
+        After the grace, and not before reads have shown nothing for longer than an order may be left
+        out of them. None before the first such read.
+        """
+        if self.empty_since is None:
+            return None
+        return max(self.over_since() + grace, self.empty_since + LEFT_OUT)
 
     def over_since(self) -> datetime:
         """Return since when it can no longer be on its way, as far as we know."""
@@ -188,11 +205,12 @@ def _settle_creation(
         # It came to life and has ended again; the newest is as good as any, none costs money now.
         newest = max(fitting, key=lambda order: order.created_at)
         return Verdict(intent=intent, settled=Settled.ADOPTED, orders=(newest.order,))
-    waited = read.started_at - intent.over_since()
-    if waited < timedelta(0):
+    if read.started_at < intent.over_since():
         return Verdict(intent=intent, settled=Settled.UNKNOWN)
+    lost_at = intent.lost_at(grace)
+    late_enough = lost_at is not None and read.started_at >= lost_at
     # Only a read that lists ended orders too can show that nothing came of it at all.
-    enough = intent.empty_reads >= EMPTY_READS and read.completed and waited >= grace
+    enough = intent.empty_reads >= EMPTY_READS and read.completed and late_enough
     settled = Settled.LOST if enough else Settled.UNKNOWN
     return Verdict(intent=intent, settled=settled, counts_as_empty=True)
 

@@ -41,6 +41,7 @@ class Event(StrEnum):
     BUDGET = "budget"  # a wallet's runway, the daily limit or a budget nears its end
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - the name of an event
     UNREACHABLE = "unreachable"  # the exchange gives no usable answer, or does again
+    DATABASE = "database"  # the database fails, so that nothing can be done, or works again
     AMBIGUOUS = "ambiguous"  # a server is frozen until a person looks
     BLOCKED = "blocked"  # something keeps the daemon from acting
     WORKLOAD_DEAD = "workload_dead"  # an order is paid and its probe finds nothing alive

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
+from bidder.domain.costs import Cost
 from bidder.domain.ids import OrderId
+from bidder.domain.market import OwnOrder
 from bidder.domain.view import Holding
 from bidder.store import rows, tables
+from bidder.store.records import Over
 
 # "Seen just now" alone is not worth a write at every read of our orders.
 _SEEN_AGAIN_AFTER = timedelta(seconds=60)
@@ -53,6 +56,30 @@ def write(
         rows.upsert(connection, tables.orders, *values, keep=frozenset({"mode"}))
     if news:
         connection.execute(insert(tables.order_prices), news)
+
+
+def end(connection: Connection, account: str, over: Over) -> None:
+    """Note that an order is over, and why."""
+    orders = tables.orders
+    mine = (orders.c.account == account) & (orders.c.order_id == over.order)
+    connection.execute(update(orders).where(mine).values(ended_at=over.at, end_cause=over.cause))
+
+
+def book(connection: Connection, account: str, final: OwnOrder, cost: Cost | None) -> None:
+    """Keep the final spend of an order that is over, as last named, and what it has cost."""
+    orders = tables.orders
+    mine = (orders.c.account == account) & (orders.c.order_id == final.order)
+    connection.execute(
+        update(orders)
+        .where(mine)
+        .values(
+            spend=final.spend.amount,
+            spend_currency=final.spend.currency,
+            fee_percent=final.fee_percent,
+            expired=True,
+            **({} if cost is None else rows.cost_values(cost)),
+        )
+    )
 
 
 def _differs(holding: Holding, stored: Holding | None) -> bool:

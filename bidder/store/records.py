@@ -264,6 +264,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """An order that is over: since when, and why."""
+
+    order: OrderId
+    at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
     """One order as ``bidder orders`` shows it, live or ended."""
 

@@ -30,12 +30,12 @@ from bidder.domain.price_rules import ClockRules
 from bidder.domain.regret import Regret
 from bidder.domain.view import Holding
 from bidder.errors import IntentOpen, StoreFailed
-from bidder.store import commands, housekeeping, loading, recording, regrets, rows, tables
+from bidder.store import commands, housekeeping, loading, recording, regrets, tables
 from bidder.store import holdings as holding_rows
 from bidder.store import paper as paper_rows
 from bidder.store.engine import transaction
 from bidder.store.lease import require_lease
-from bidder.store.records import Memory, PassRecord, Request
+from bidder.store.records import Memory, Over, PassRecord, Request
 
 _NONE: Mapping[OrderId, Cost] = MappingProxyType({})
 _CLOSED_AS = {
@@ -171,28 +171,43 @@ class Store:
         at: datetime,
         note: str = "",
         holdings: Iterable[Holding] = (),
+        over: Iterable[Over] = (),
         rules: ClockRules | None = None,
     ) -> Intent:
         """Close the intent, and keep what its answer changed and taught in the same transaction."""
         accepted = intent.accepted or state is IntentState.DONE
         ended = replace(intent, state=state, accepted=accepted, ended_at=intent.ended_at or at)
-        with self._saving(holdings, at) as connection:
+        with self._saving(holdings, at, over=over) as connection:
             self._update_intent(connection, ended, at=at, note=note)
             if rules is not None and rules != self._latest.rules and self._mode is Mode.LIVE:
                 recording.write_rules(connection, self._account, rules, evidence=note, at=at)
         return ended
 
     def settle(
-        self, verdicts: Iterable[Verdict], holdings: Iterable[Holding], *, at: datetime
+        self,
+        verdicts: Iterable[Verdict],
+        holdings: Iterable[Holding],
+        *,
+        at: datetime,
+        over: Iterable[Over] = (),
+        finals: Iterable[OwnOrder] = (),
+        costs: Mapping[OrderId, Cost] = _NONE,
     ) -> tuple[Intent, ...]:
-        """Carry out the verdicts and save the holdings, at once; return the intents still unfinished."""
+        """Keep all that one read of our orders showed, at once; return the intents still unfinished.
+
+        ``over`` are the orders that it showed to be over, ``finals`` those whose spend is final now,
+        as last named, with what they have cost.
+        """
         unfinished = []
-        with self._saving(holdings, at) as connection:
+        with self._saving(holdings, at, over=over) as connection:
             for verdict in verdicts:
                 intent, note = _settled(verdict)
                 self._update_intent(connection, intent, at=at, note=note)
                 if intent.state.value in tables.UNFINISHED:
                     unfinished.append(intent)
+            for final in finals:
+                if self._writes(final.order):
+                    holding_rows.book(connection, self._account, final, costs.get(final.order))
         return tuple(unfinished)
 
     def save_holdings(self, holdings: Iterable[Holding], *, at: datetime) -> None:
@@ -201,36 +216,6 @@ class Store:
         if changed:
             with self._saving(changed, at):
                 pass
-
-    def end_holding(self, order: OrderId, *, at: datetime, cause: str) -> None:
-        """Note that an order is over, and why."""
-        if not self._writes(order):
-            return
-        orders = tables.orders
-        mine = (orders.c.account == self._account) & (orders.c.order_id == order)
-        with self._writing() as connection:
-            connection.execute(update(orders).where(mine).values(ended_at=at, end_cause=cause))
-        self._stored.pop(order, None)
-
-    def book(self, finals: Iterable[OwnOrder], costs: Mapping[OrderId, Cost] = _NONE) -> None:
-        """Keep the final spend of orders that are over, as last named, and what they have cost."""
-        orders = tables.orders
-        with self._writing() as connection:
-            for final in finals:
-                if not self._writes(final.order):
-                    continue
-                mine = (orders.c.account == self._account) & (orders.c.order_id == final.order)
-                connection.execute(
-                    update(orders)
-                    .where(mine)
-                    .values(
-                        spend=final.spend.amount,
-                        spend_currency=final.spend.currency,
-                        fee_percent=final.fee_percent,
-                        expired=True,
-                        **(rows.cost_values(costs[final.order]) if final.order in costs else {}),
-                    )
-                )
 
     def record_pass(self, record: PassRecord) -> None:
         """Write what a pass found and did, in one transaction; what did not change is not written."""
@@ -302,14 +287,21 @@ class Store:
             self._commits.append(self._stopwatch() - began)
 
     @contextmanager
-    def _saving(self, holdings: Iterable[Holding], at: datetime) -> Iterator[Connection]:
+    def _saving(
+        self, holdings: Iterable[Holding], at: datetime, *, over: Iterable[Over] = ()
+    ) -> Iterator[Connection]:
         own = (holding for holding in holdings if self._writes(holding.order.order))
         changed = holding_rows.changed(own, self._stored)
+        ended = [each for each in over if self._writes(each.order)]
         with self._writing() as connection:
             yield connection
             holding_rows.write(connection, self._account, changed, self._stored, at=at)
+            for each in ended:
+                holding_rows.end(connection, self._account, each)
         for holding in changed:
             self._stored[holding.order.order] = holding
+        for each in ended:
+            self._stored.pop(each.order, None)
 
     def _update_intent(self, connection: Connection, intent: Intent, *, at: datetime, note: str) -> None:
         table = tables.intents

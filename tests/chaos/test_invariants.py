@@ -237,6 +237,7 @@ def give_up_too_soon(patch: Patch) -> None:
         return settle(found, read, grace=min(grace, timedelta(0)))
 
     patch.setattr(intents, "EMPTY_READS", 0)
+    patch.setattr(intents.Intent, "lost_at", lambda intent, _: intent.over_since())
     patch.setattr(intents, "settle", hasty)
 
 
@@ -333,6 +334,11 @@ def fail_to_record(patch: Patch) -> None:
     patch.setattr(recording.Recorder, "record", failing)
 
 
+def trust_what_was_called_failed(patch: Patch) -> None:
+    """A commit that is kept and called failed is taken for undone."""
+    patch.setattr(Trader, "_mind_the_database", lambda _: None)
+
+
 def never_raise(patch: Patch) -> None:
     """What is outbid stays so."""
     original = guard.apply
@@ -375,6 +381,8 @@ OVER_LIMIT = (Scripted(kind="code 5", times=12),)
 SPIKES = tuple(Scripted(kind="rivals spike", at_seconds=300 + 900 * turn) for turn in range(5))
 NOT_MADE = (Scripted(kind="html 502", endpoint="create_order", executed=False),)
 
+UNANSWERED = tuple(Scripted(kind="commit unanswered", at_seconds=120 * turn) for turn in range(1, 20))
+
 MUTATIONS = (
     Mutation(breaks="pace", how=hurry, days=0.1),
     Mutation(breaks="back-off", how=never_slow_down, days=0.01, script=OVER_LIMIT),
@@ -397,6 +405,7 @@ MUTATIONS = (
     Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),
     Mutation(breaks="liveness", how=hold_the_dead, seeds=(20,), days=0.01, script=()),
     Mutation(breaks="nothing escapes", how=fail_to_record, days=0.02, script=()),
+    Mutation(breaks="nothing escapes", how=trust_what_was_called_failed, days=0.05, script=UNANSWERED),
     Mutation(breaks="wanted servers only", how=order_anywhere, seeds=(5, 8)),
     Mutation(breaks="doubles are found", how=keep_quiet, days=0.1, script=TWICE),
     Mutation(breaks="nothing escapes", how=decide_wrongly, days=0.01),

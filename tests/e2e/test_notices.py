@@ -1,7 +1,9 @@
 """Notices from a real daemon, through a real program."""
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,27 @@ def test_the_daemon_tells_of_winning_and_of_being_outbid(tmp_path: Path) -> None
             wait_for(lambda: spoken(told, "won"), of="a notice of winning")
             wait_for(lambda: spoken(told, "outbid"), of="a notice of being outbid")
             assert stop(process) == 0
+
+
+def test_a_database_that_stays_locked_is_told_and_trading_goes_on_afterwards(tmp_path: Path) -> None:
+    """Nothing can be written down, so nothing is sent; the owner hears of it, and of its end."""
+    told, command = write_hook(tmp_path)
+    more = f"pace: {{alarm_after: 10s}}\nnotices: [{{command: {command}, events: [database]}}]"
+    with sim() as root:
+        config = write_config(tmp_path, root, more=more)
+        with daemon(config, tmp_path / "log") as process:
+            database = tmp_path / "bidder.db"
+            wait_for(lambda: bidder("health", "-c", str(config)).code == 0, of="a daemon that trades")
+            with closing(sqlite3.connect(database, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                wait_for(lambda: len(heard(told)) == 1, of="a notice of the database")
+                other.execute("ROLLBACK")
+            wait_for(lambda: len(heard(told)) == 2, of="a notice that it works again")
+            assert stop(process) == 0
+    first, second = heard(told)
+    assert (first["event"], first["level"]) == ("database", "urgent")
+    assert (second["event"], second["level"]) == ("database", "info")
+    assert "another process holds the database" in first["text"]
 
 
 def test_a_refused_token_is_told_once_however_often_the_daemon_is_started(tmp_path: Path) -> None:

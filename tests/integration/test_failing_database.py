@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 from virtual import Day, begin, wanting
 
@@ -18,7 +18,7 @@ from bidder.domain.money import Price
 from bidder.domain.policy import Policy
 from bidder.errors import StoreFailed
 from bidder.sim.answers import Request
-from bidder.store.engine import open_engine
+from bidder.store.engine import WRITING, open_engine
 from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
@@ -34,6 +34,21 @@ class Disk:
     def _commits(self, _connection: object) -> None:
         if self.full:
             raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+class Line:
+    """Loses the answer to one commit that has been carried out, as a server's connection may."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Watch an engine; every answer comes at first."""
+        self.lose_in = 0
+        event.listen(engine, "commit", self._commits)
+
+    def _commits(self, connection: Connection) -> None:
+        self.lose_in -= connection.get_execution_options().get(WRITING, False)
+        if self.lose_in == 0 and connection.get_execution_options().get(WRITING, False):
+            connection.connection.commit()
+            raise OperationalError("", {}, sqlite3.OperationalError("disk I/O error"))
 
 
 @pytest.fixture
@@ -93,6 +108,25 @@ async def test_a_disk_that_fills_at_any_commit_costs_no_order(engine: Engine, af
     event.remove(engine, "commit", count)
     disk.full = False
     await passes(day, 400)
+    report = day.referee.report(day.clock.now())
+    assert report["double_orders"] == 0
+    known = {r.holding.order.order for r in Queries(engine, AccountName("demo")).orders()}
+    assert {order["id"] for order in day.live()} <= known
+    assert len(day.live()) == 5
+    assert Queries(engine, AccountName("demo")).open_intents() == ()
+
+
+@pytest.mark.parametrize("after", range(1, 13))
+async def test_a_commit_that_is_kept_though_it_was_called_failed_stops_nothing(
+    engine: Engine, after: int
+) -> None:
+    """What is on disk is taken up again: no intent is open here and closed there, or the reverse."""
+    day = begin(engine=engine, rivals=False)
+    line = Line(engine)
+    await passes(day, 2)
+    line.lose_in = after
+    assert await passes(day, 400) <= 1
+    assert line.lose_in <= 0
     report = day.referee.report(day.clock.now())
     assert report["double_orders"] == 0
     known = {r.holding.order.order for r in Queries(engine, AccountName("demo")).orders()}

@@ -12,6 +12,7 @@ from bidder.cli import pictures, shapes
 from bidder.config import load_settings
 from bidder.sim.answers import Answer
 from bidder.store.queries import Queries
+from bidder.store.records import Over
 
 
 @pytest.fixture
@@ -48,14 +49,14 @@ def test_orders_that_a_command_ended_are_shown_no_more(day: Day, tmp_path: Path)
     before = shown(day, tmp_path)
     assert Decimal(before["if_unattended"]["usd"]["amount"]) > 0
 
-    store.end_holding(first, at=now, cause="cancelled")
+    store.settle((), (), at=now, over=[Over(order=first, at=now, cause="cancelled")])
     one_less = shown(day, tmp_path)
     assert orders_in(one_less) == orders_in(before) - {first}
     assert sum(t["held"] for t in one_less["targets"]) == sum(t["held"] for t in before["targets"]) - 1
     assert one_less["if_unattended"] is None  # until a pass has drawn it anew
 
     for order in others:
-        store.end_holding(order, at=now, cause="cancelled")
+        store.settle((), (), at=now, over=[Over(order=order, at=now, cause="cancelled")])
     none = shown(day, tmp_path)
     assert orders_in(none) == set()
     assert all(target["held"] == 0 for target in none["targets"])

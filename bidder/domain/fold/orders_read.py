@@ -147,7 +147,7 @@ def _settle(
 ) -> None:
     held = so_far.held
     for verdict in verdicts:
-        kept = _unsettled(verdict)
+        kept = _unsettled(verdict, read)
         if kept is not None:
             so_far.intents.append(kept)
         if verdict.settled is Settled.ADOPTED:
@@ -212,11 +212,11 @@ def _take_missing(
             held[order_id] = missing
 
 
-def _unsettled(verdict: Verdict) -> Intent | None:
+def _unsettled(verdict: Verdict, read: OrdersRead) -> Intent | None:
+    intent = verdict.intent
     match verdict.settled:
         case Settled.UNKNOWN:
-            more = 1 if verdict.counts_as_empty else 0
-            return replace(verdict.intent, empty_reads=verdict.intent.empty_reads + more)
+            return intent.shown_nothing(read.started_at) if verdict.counts_as_empty else intent
         case Settled.AMBIGUOUS:
             return replace(verdict.intent, state=IntentState.AMBIGUOUS)
         case _:

@@ -38,8 +38,10 @@ def test_an_open_intent_counts_as_sent_just_now() -> None:
         read = OrdersRead(answer=OrdersAnswer(orders=()), started_at=at(60), completed=True)
         (verdict,) = settle([intent], read, grace=timedelta(seconds=120))
         assert verdict.settled is Settled.UNKNOWN
-        later = replace(read, started_at=at(130))
-        assert settle([intent], later, grace=timedelta(seconds=120))[0].settled is Settled.LOST
+        again = intent.shown_nothing(read.started_at)
+        for seconds, expected in ((130, Settled.UNKNOWN), (160, Settled.LOST)):
+            later = replace(read, started_at=at(seconds))
+            assert settle([again], later, grace=timedelta(seconds=120))[0].settled is expected
 
 
 def test_times_that_lie_ahead_are_brought_back() -> None:

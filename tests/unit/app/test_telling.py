@@ -38,9 +38,10 @@ def passed(
     seconds: float = 0,
     unreachable: bool = False,
     alarms: tuple[Alarm, ...] = (),
+    commits: tuple[float, ...] = (),
 ) -> list[Notice]:
     """Return what one pass tells, so many seconds after NOW."""
-    report = PassReport(pass_id=1, at=at(seconds), alarms_raised=alarms)
+    report = PassReport(pass_id=1, at=at(seconds), alarms_raised=alarms, commits=commits)
     return list(teller.notices(report, view, policy or make_policy(), unreachable=unreachable))
 
 
@@ -55,6 +56,26 @@ def test_an_outage_is_told_once_when_it_lasts_and_once_when_it_is_over() -> None
     (over,) = passed(teller, seconds=800)
     assert (over.event, over.level) == (Event.UNREACHABLE, Level.INFO)
     assert passed(teller, seconds=801) == []
+
+
+def test_a_database_that_fails_for_long_is_told_and_so_is_its_end() -> None:
+    """A lock of some seconds is no news; ten minutes without a pass on disk need a person."""
+    teller, policy = Teller(), make_policy()
+
+    def failed(seconds: float) -> list[Notice]:
+        return list(teller.database.failed("the disk is full", at(seconds), policy))
+
+    assert failed(0) == failed(599) == []
+    assert passed(teller, seconds=599, commits=(0.01,)) == [], "it had not failed for long"
+    assert failed(700) == passed(teller, seconds=1000) == failed(1299) == []
+    (told,) = failed(1300)
+    assert (told.event, told.level) == (Event.DATABASE, Level.URGENT)
+    assert "the disk is full" in told.text
+    assert failed(1400) == []
+    assert passed(teller, seconds=1450) == [], "nothing was written"
+    (over,) = passed(teller, seconds=1500, commits=(0.01,))
+    assert (over.event, over.level) == (Event.DATABASE, Level.INFO)
+    assert passed(teller, seconds=1501) == []
 
 
 def test_an_outage_is_told_also_where_the_calendar_was_set_back() -> None:

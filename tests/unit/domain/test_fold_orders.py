@@ -89,9 +89,9 @@ def test_two_fitting_orders_freeze_the_server() -> None:
 
 
 def test_empty_reads_are_counted_until_the_creation_is_lost() -> None:
-    """Three complete reads and the grace; then its server is free again."""
+    """Three complete reads, far enough apart, and the grace; then its server is free again."""
     view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),))
-    for started, left in ((50, 1), (100, 1), (119, 1), (121, 0)):
+    for started, left in ((50, 1), (100, 1), (149, 1), (151, 0)):
         view = folded(view, read_orders(started=started)).view
         assert len(view.intents) == left
 

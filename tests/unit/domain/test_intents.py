@@ -106,13 +106,15 @@ def test_a_running_order_is_preferred_to_one_that_has_ended() -> None:
 
 
 def test_a_creation_is_lost_only_after_the_grace_and_three_complete_reads() -> None:
-    """Too early, too few, or without the ended orders: still unknown."""
-    tried = make_intent(empty_reads=2)
+    """Too early, too few, too close together, or without the ended orders: still unknown."""
+    tried = make_intent(empty_reads=2, empty_since=at(5))
     assert settled(tried, read_orders(started=120)).settled is Settled.LOST
     for intent, read in (
         (tried, read_orders(started=119)),
         (tried, read_orders(started=500, completed=False)),
-        (make_intent(empty_reads=1), read_orders(started=500)),
+        (make_intent(empty_reads=1, empty_since=at(5)), read_orders(started=500)),
+        (make_intent(empty_reads=9, empty_since=at(401)), read_orders(started=500)),
+        (make_intent(empty_reads=9), read_orders(started=500)),
     ):
         verdict = settled(intent, read)
         assert verdict.settled is Settled.UNKNOWN
@@ -128,7 +130,7 @@ def test_a_read_that_began_before_the_request_ended_proves_nothing() -> None:
 
 def test_after_a_crash_the_moment_of_writing_counts() -> None:
     """Nobody knows when it ended; it cannot have begun before it was written down."""
-    crashed = make_intent(ended=None, empty_reads=2)
+    crashed = make_intent(ended=None, empty_reads=2, empty_since=at(0))
     assert settled(crashed, read_orders(started=118)).settled is Settled.UNKNOWN
     assert settled(crashed, read_orders(started=119)).settled is Settled.LOST
 
@@ -208,6 +210,7 @@ _INTENTS = st.builds(
     known=st.frozensets(st.integers(1, 6)),
     ended=st.none() | st.integers(0, 30),
     empty_reads=st.integers(0, 5),
+    empty_since=st.none() | st.integers(0, 200).map(at),
     accepted=st.booleans(),
 )
 
@@ -228,6 +231,8 @@ def test_no_read_makes_a_second_order_possible_or_takes_a_known_one(
         assert not fitting
         assert completed
         assert at(started) - intent.over_since() >= GRACE
+        assert intent.empty_since is not None
+        assert at(started) - intent.empty_since >= intents.LEFT_OUT
     if verdict.settled is Settled.ADOPTED:
         assert len(verdict.orders) == 1
         running = {order.order for order in fitting if not order.expired}

@@ -18,16 +18,18 @@ GRACE = timedelta(minutes=2)
     kind=st.sampled_from([IntentKind.PLACE, IntentKind.RENT, IntentKind.REPRICE, IntentKind.WITHDRAW]),
     answered=st.none() | st.integers(0, 60),
     empty=st.integers(0, 5),
+    began=st.integers(0, 90),
     early=st.integers(1, 200),
     late=st.integers(0, 200),
 )
 def test_it_is_given_up_when_the_wait_says(
-    kind: IntentKind, answered: int | None, empty: int, early: int, late: int
+    kind: IntentKind, answered: int | None, empty: int, began: int, early: int, late: int
 ) -> None:
     """A read that shows nothing of it proves that from the moment named, and never before."""
     ended_at = None if answered is None else NOW + timedelta(seconds=answered)
     order = None if kind in {IntentKind.PLACE, IntentKind.RENT} else OrderId(7)
-    intent = make_intent(kind, ended_at=ended_at, empty_reads=empty, order=order)
+    since = NOW + timedelta(seconds=began)
+    intent = make_intent(kind, ended_at=ended_at, empty_reads=empty, empty_since=since, order=order)
     shown = () if intent.creates else (make_holding(7).order,)
     wait = waits_for(intent, shown, grace=GRACE)
     assert wait.given_up_at is not None

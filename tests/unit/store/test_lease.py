@@ -19,6 +19,7 @@ from bidder.errors import LeaseHeld, LeaseLost
 from bidder.store.engine import open_engine
 from bidder.store.lease import Holder, Lease
 from bidder.store.queries import Queries
+from bidder.store.records import Over
 from bidder.store.schema import upgrade
 from bidder.store.store import Store
 
@@ -103,7 +104,9 @@ def test_replaced_daemon_can_write_nothing(engine: Engine) -> None:
         lambda: stale.answer_intent(intent, accepted=True, at=at(32)),
         lambda: stale.settle([], [make_holding(active=False)], at=at(32)),
         lambda: stale.save_holdings([make_holding(9)], at=at(32)),
-        lambda: stale.end_holding(make_holding().order.order, at=at(32), cause="x"),
+        lambda: stale.settle(
+            (), (), at=at(32), over=[Over(order=make_holding().order.order, at=at(32), cause="x")]
+        ),
         lambda: stale.record_pass(make_pass()),
         lambda: stale.set_paused(paused=True, at=at(32)),
         lambda: stale.finish_request(1, outcome="x", at=at(32)),

@@ -33,7 +33,7 @@ from bidder.store import tables
 from bidder.store.commands import post_request, withdraw_request
 from bidder.store.engine import transaction
 from bidder.store.queries import Queries
-from bidder.store.records import DecisionRecord, Memory
+from bidder.store.records import DecisionRecord, Memory, Over
 from bidder.store.store import Store
 
 
@@ -85,7 +85,7 @@ def test_each_new_price_is_history(store: Store, engine: Engine, queries: Querie
 def test_ended_order_is_kept_with_its_cause(store: Store, queries: Queries) -> None:
     """An ended order leaves the memory and stays in the accounts."""
     store.save_holdings([make_holding()], at=NOW)
-    store.end_holding(OrderId(7), at=at(9), cause="expired")
+    store.settle((), (), at=at(9), over=[Over(order=OrderId(7), at=at(9), cause="expired")])
 
     assert store.load(NOW).holdings == ()
     (ended,) = queries.orders(ended=True)
@@ -97,7 +97,7 @@ def test_what_ended_orders_computed_is_known_again_by_target(store: Store, engin
     strangers = make_holding(9, target=None)
     store.save_holdings([make_holding(7), make_holding(8), strangers, make_holding(10)], at=NOW)
     for order in (7, 8, 9):
-        store.end_holding(OrderId(order), at=NOW, cause="withdrawn")
+        store.settle((), (), at=NOW, over=[Over(order=OrderId(order), at=NOW, cause="withdrawn")])
 
     assert Store(engine, ACCOUNT).load(at(10**8)).computed == {"a": timedelta(hours=12)}
 
@@ -105,7 +105,7 @@ def test_what_ended_orders_computed_is_known_again_by_target(store: Store, engin
 def test_order_that_reappears_is_live_again(store: Store, queries: Queries) -> None:
     """An order that was believed to be over and shows up again is live, without a cause of its end."""
     store.save_holdings([make_holding()], at=NOW)
-    store.end_holding(OrderId(7), at=at(9), cause="gone")
+    store.settle((), (), at=at(9), over=[Over(order=OrderId(7), at=at(9), cause="gone")])
     store.save_holdings([make_holding(last_seen_at=at(20))], at=at(20))
 
     assert [record.end_cause for record in queries.orders()] == [None]
@@ -392,7 +392,7 @@ def test_spend_is_added_up_exactly(store: Store, queries: Queries) -> None:
     """Totals are per target and currency, over live and ended orders, without a float's tail."""
     tiny = Money.parse("0.00000000694444444444444445", Currency.BTC)
     store.save_holdings([make_holding(1, spend=tiny), make_holding(2, spend=tiny)], at=NOW)
-    store.end_holding(OrderId(1), at=at(1), cause="expired")
+    store.settle((), (), at=at(1), over=[Over(order=OrderId(1), at=at(1), cause="expired")])
     totals = {(t.target, t.currency): t for t in queries.spend_totals()}
 
     assert totals["a", Currency.BTC].spend.amount == Decimal("0.0000000138888888888888889")
@@ -403,7 +403,7 @@ def test_spend_is_added_up_exactly(store: Store, queries: Queries) -> None:
 def test_prune_spares_what_lives(store: Store, engine: Engine, queries: Queries) -> None:
     """Old history goes; live orders, open intents and each server's last book stay."""
     store.save_holdings([make_holding(7), make_holding(8)], at=NOW)
-    store.end_holding(OrderId(8), at=at(1), cause="expired")
+    store.settle((), (), at=at(1), over=[Over(order=OrderId(8), at=at(1), cause="expired")])
     place(store)
     store.end_intent(place(store, server=200), IntentState.REFUSED, at=at(1))
     post_request(engine, ACCOUNT, "cancel", 1, at=NOW)

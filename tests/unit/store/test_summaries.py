@@ -19,7 +19,7 @@ from bidder.domain.policy import Mode, Retention
 from bidder.store import tables
 from bidder.store.engine import open_engine, transaction
 from bidder.store.queries import Queries
-from bidder.store.records import BookRecord
+from bidder.store.records import BookRecord, Over
 from bidder.store.schema import upgrade
 from bidder.store.store import Store
 
@@ -162,7 +162,7 @@ def test_on_demand_orders_count_although_no_book_tells_of_them(store: Store, que
     holding = make_holding(7, price=usd("24"))
     rented = replace(holding, order=replace(holding.order, kind=OrderKind.ON_DEMAND))
     store.save_holdings([rented], at=NOW)
-    store.end_holding(OrderId(7), at=at(5400), cause="expired")
+    store.settle((), (), at=at(5400), over=[Over(order=OrderId(7), at=at(5400), cause="expired")])
     clean(store, NOW + timedelta(days=1))
 
     first, second = queries.target_periods(Span.HOUR)
