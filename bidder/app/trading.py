@@ -38,6 +38,8 @@ _BUDGETS_EVERY = 30.0
 # The calendar may differ from the count of seconds by this much before it has been set, or the
 # machine has slept.
 _STEADY = timedelta(seconds=5)
+# A clock that is corrected little by little runs fast by less than this within one pass.
+_SLEWED = timedelta(seconds=0.1)
 
 log = structlog.get_logger("bidder")
 
@@ -158,6 +160,9 @@ class Trader:
                 self.signs.clear()
                 self.recorder.vitals.jumped(now, jump.total_seconds())
                 self._record_all_anew()
+            elif jump > _SLEWED:
+                # By the exchange's clock as much is missing of each pause that is under way.
+                self.view = fold.clocks_put_off(self.view, jump, since=at)
         self._times = (now, seconds)
 
     def _mind_the_database(self) -> None:

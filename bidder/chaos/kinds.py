@@ -77,7 +77,7 @@ MACHINE = (
     *("database locked", "disk full", "killed", "killed in a row", "left dead"),
     *("database locked in mid-pass", "disk full in mid-pass", "commit unanswered"),
     *("starved", "starved in mid-pass", "suspended"),
-    *("clock set back", "clock set forward", "daylight saving"),
+    *("clock set back", "clock set forward", "clock slips", "daylight saving"),
     *("second daemon", "second daemon takes over", "second daemon takes over in mid-pass"),
     *("database restored", "database corrupt"),
 )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bidder.app.alarms import REPEAT
 from bidder.app.report import PassReport
 from bidder.app.telling import Teller, ended_trading
 from bidder.domain.intents import Settled
@@ -24,7 +25,7 @@ _LATER = timedelta(minutes=3)
 # Longer than any pause of the daemon's own after a refusal, and then as long as an obstacle must last.
 _LACK_TOLD_AFTER = timedelta(minutes=45)
 # What still stands is told again after so long, and not before.
-_REPEATED = timedelta(hours=6)
+_REPEATED = REPEAT + _LATER
 _STEADY = timedelta(seconds=5)
 # A creation that the calendar has dated ahead counts as one of now, at each start anew: its server may
 # be worn out for so long.

@@ -36,6 +36,7 @@ _WEIGHTS = {
     "suspended": 1.0,
     "clock set back": 1.5,
     "clock set forward": 1.5,
+    "clock slips": 3.0,
     "daylight saving": 1.5,
     "second daemon": 4.0,
     "second daemon takes over": 2.0,
@@ -55,7 +56,7 @@ _NOTHING = 30.0
 # A server's database is restored and repaired by its own tools.
 _OF_A_FILE = frozenset({"database restored", "database corrupt"})
 # Of a day whose calendar is set nobody can say what it may cost.
-_OF_A_CALENDAR = frozenset({"clock set back", "clock set forward", "daylight saving"})
+_OF_A_CALENDAR = frozenset({"clock set back", "clock set forward", "clock slips", "daylight saving"})
 
 
 class Troubles:
@@ -156,6 +157,9 @@ class Troubles:
                 self._shift(timedelta(hours=-1))
             case "clock set forward":
                 self._shift(timedelta(days=1))
+            case "clock slips":
+                # Corrected in one go, as a time service does with less than a few seconds.
+                day.clock.shift_wall(timedelta(seconds=chance.uniform(0.2, 4.5)))
             case "daylight saving":
                 # On a machine whose hardware clock keeps local time.
                 self._shift(timedelta(hours=chance.choice((-1, 1))))

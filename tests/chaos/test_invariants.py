@@ -334,6 +334,11 @@ def fail_to_record(patch: Patch) -> None:
     patch.setattr(recording.Recorder, "record", failing)
 
 
+def count_by_the_calendar(patch: Patch) -> None:
+    """A calendar that is put forward a little opens the lowering clocks too early."""
+    patch.setattr("bidder.app.trading._SLEWED", timedelta(days=1))
+
+
 def trust_what_was_called_failed(patch: Patch) -> None:
     """A commit that is kept and called failed is taken for undone."""
     patch.setattr(Trader, "_mind_the_database", lambda _: None)
@@ -381,6 +386,10 @@ OVER_LIMIT = (Scripted(kind="code 5", times=12),)
 SPIKES = tuple(Scripted(kind="rivals spike", at_seconds=300 + 900 * turn) for turn in range(5))
 NOT_MADE = (Scripted(kind="html 502", endpoint="create_order", executed=False),)
 
+SLIPS = (
+    *(Scripted(kind="rivals spike", at_seconds=at) for at in (300, 600)),
+    *(Scripted(kind="clock slips", at_seconds=at) for at in range(1500, 8000, 610)),
+)
 UNANSWERED = tuple(Scripted(kind="commit unanswered", at_seconds=120 * turn) for turn in range(1, 20))
 
 MUTATIONS = (
@@ -390,6 +399,7 @@ MUTATIONS = (
     Mutation(breaks="ceiling", how=raise_whatever_it_takes, script=SPIKES),
     Mutation(breaks="lowering clock", how=lower_half_a_minute_early, script=SPIKES),
     Mutation(breaks="lowering clock", how=count_from_the_raise, script=SPIKES),
+    Mutation(breaks="lowering clock", how=count_by_the_calendar, days=0.1, script=SLIPS),
     Mutation(breaks="one order for a slot", how=forget_intents, seeds=(5,), days=0.1),
     Mutation(breaks="no lost order", how=give_up_too_soon, seeds=(5, 8, 11), script=(LOST,)),
     Mutation(breaks="one writer", how=share_the_lease, script=SECOND),

@@ -2,9 +2,10 @@
 
 Each function takes a view and returns the next one. ``orders_read`` and ``market_reads`` fold the
 answers that tell how things stand, ``outcomes`` what came of the requests that change something,
-``workloads_probed`` whether what runs on the servers lives.
+``workloads_probed`` whether what runs on the servers lives, ``calendar`` what setting the clock means.
 """
 
+from bidder.domain.fold.calendar import clocks_put_off
 from bidder.domain.fold.market_reads import book, marketplace, relist, wallets
 from bidder.domain.fold.orders_read import OrdersFolded, orders
 from bidder.domain.fold.outcomes import (
@@ -26,6 +27,7 @@ __all__ = [
     "OrdersFolded",
     "answered",
     "book",
+    "clocks_put_off",
     "closed",
     "floor_raised",
     "known_orders",
