@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import selection
+from bidder.domain import answers, selection
 from bidder.domain.actions import Fact
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import ServerId
@@ -28,8 +28,6 @@ from bidder.errors import NoRate
 
 _HOUR = timedelta(hours=1)
 _HOURS_OF_A_DAY = 24
-# Outbid within this after our own bid, and somebody answered it: rivals' programs look that often.
-_ANSWERED_WITHIN = timedelta(minutes=3)
 # Both orders are paid for about as long as it takes to see that the new one runs.
 _OVERLAP = timedelta(minutes=2)
 _LEAST = timedelta(minutes=1)
@@ -147,29 +145,16 @@ def wars(target: Target, view: View, now: datetime) -> Mapping[ServerId, Decimal
     if not view.raises:
         return {}
     found = {}
-    for server in {raised.server for raised in view.raises if now - raised.at < _HOUR}:
+    for server in {raised.server for raised in view.raises if now - raised.at < answers.REMEMBERED}:
         listing = view.marketplace.listings.get(server)
         value = None if listing is None else gpu_value(target, listing, view)
-        count = len(answered(server, view, now))
+        count = len(answers.answered(server, view, now))
         if value is not None and count:
             found[server] = value * share_of_day(target.restart) * count * _HOURS_OF_A_DAY
     return found
 
 
-def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...]:
-    """Return when within the last hour a bid of ours was raised because a rival had answered it."""
-    since = now - _HOUR - _ANSWERED_WITHIN
-    raised = sorted(r.at for r in view.raises if r.server == server and r.at > since)
-    placed = [c.at for c in view.creations if c.server == server and c.at > since and not c.refused]
-    return tuple(
-        at
-        for at in raised
-        if now - at < _HOUR
-        and any(timedelta(0) < at - bid <= _ANSWERED_WITHIN for bid in (*raised, *placed))
-    )
-
-
 def calm_at(here: Position, view: View, now: datetime) -> datetime | None:
     """Return when a fight counts less than now; None where there is none."""
-    times = answered(here.holding.order.server, view, now)
-    return times[0] + _HOUR if times else None
+    times = answers.answered(here.holding.order.server, view, now)
+    return times[0] + answers.REMEMBERED if times else None

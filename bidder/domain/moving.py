@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import churn, guard, selection, strategies, workloads
+from bidder.domain import answers, churn, guard, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Price
@@ -72,8 +72,8 @@ def _weary(verdict: Decision, here: Position, view: View, now: datetime) -> Deci
         return verdict
     raised = _worth(here, view, view.rates.to_usd(verdict.action.price), now)
     value = churn.gpu_value(here.target, here.listing, view)
-    answers = churn.answered(here.listing.server, view, now)
-    if raised is None or value is None or not answers or raised <= value:
+    times = answers.answered(here.listing.server, view, now)
+    if raised is None or value is None or not times or raised <= value:
         return verdict
     return replace(
         verdict,
@@ -81,7 +81,7 @@ def _weary(verdict: Decision, here: Position, view: View, now: datetime) -> Deci
         action=None,
         urgency=0,
         due=churn.calm_at(here, view, now),
-        facts={**verdict.facts, "raises": len(answers), "wanted_to": verdict.reason.value},
+        facts={**verdict.facts, "raises": len(times), "wanted_to": verdict.reason.value},
     )
 
 
@@ -117,14 +117,14 @@ def _looks_first(here: Position, view: View, now: datetime) -> bool:
     params, since = here.target.bidding, here.holding.outbid_since or now
     if not isinstance(params, MOVERS) or now - since >= params.raise_wait + _LOOK_AROUND:
         return False
-    return len(churn.answered(here.holding.order.server, view, now)) >= _A_FIGHT
+    return len(answers.answered(here.holding.order.server, view, now)) >= _A_FIGHT
 
 
 def _looking(verdict: Decision, here: Position, server: ServerId, view: View, now: datetime) -> Decision:
-    answers = churn.answered(here.holding.order.server, view, now)
+    times = answers.answered(here.holding.order.server, view, now)
     facts = {
         **verdict.facts,
-        "raises": len(answers),
+        "raises": len(times),
         "looking_at": server,
         "wanted_to": verdict.reason.value,
     }

@@ -111,12 +111,17 @@ class Created:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """One raise of ours, and the rival that made it necessary; a run of them is a war."""
+    """One raise of ours, and the rival that made it necessary; a run of them is a war.
+
+    ``lost`` says that the order stood idle before it, so that a start was lost. It is not stored, and
+    taken for granted of what is read back: on an exchange time passes until a raise, on a trace none.
+    """
 
     server: ServerId
     order: OrderId
     rival: OrderId | None
     at: datetime
+    lost: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,14 @@ def test_adaptive_learns_from_what_came_before() -> None:
     assert learnt.utility > tracked.utility
 
 
+def test_adaptive_takes_a_market_that_climbs_by_itself_for_no_rival_that_answers() -> None:
+    """Each raise comes at once, so that no start is lost: it runs until the price is above the value."""
+    points = [Decimal("0.1") + n // 3 * Decimal("0.0005") for n in range(720)]
+    run = runner.play("adaptive", lineup.named(("adaptive",))["adaptive"], points, START, TERMS)
+    assert run.restarts == 1
+    assert run.held_share == pytest.approx(600 / 720, abs=0.01)
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_the_auction_refuses_what_the_exchange_would(early: bool) -> None:
     """A lowering before its clock, or deeper than a step, is an error of the program."""

@@ -74,7 +74,8 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
             running = seen.book.active()
             rival = None if running is None or running.mine else running.order
         recent = tuple(r for r in raises if now - r.at < _KEPT)
-        raised = Raised(server=action.server, order=action.order, rival=rival, at=now)
+        idle = holding.outbid_since is not None and holding.outbid_since < now
+        raised = Raised(server=action.server, order=action.order, rival=rival, at=now, lost=idle)
         raises = (*recent, raised)
     # The book was read before this change: whoever acts on it again would act twice.
     books = {server: seen for server, seen in view.books.items() if server != action.server}

@@ -1,0 +1,42 @@
+"""Bids of ours that a rival answered, each at the price of a start.
+
+A rival's program that looks every minute or so outbids a raise at once, and each time our server stands
+still and starts anew. Only starts that were lost are counted: where the raise that wins a server back
+comes at the very moment of the loss, as on a recorded trace, no work is.
+
+Rejected: counting every raise soon after another bid. On a market that climbs by itself in small steps
+that is a war against nobody, and waiting for its end costs the whole climb.
+"""
+
+from bisect import bisect_left
+from datetime import datetime, timedelta
+
+from bidder.domain.ids import ServerId
+from bidder.domain.view import View
+
+# As many answers are expected within the next hour as there were within this one.
+REMEMBERED = timedelta(hours=1)
+# Outbid within this after our own bid, and somebody answered it: rivals' programs look that often.
+_ANSWERED_WITHIN = timedelta(minutes=3)
+
+
+def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...]:
+    """Return when within the last hour a bid of ours was raised because a rival had answered it."""
+    since = now - REMEMBERED
+    lost = [r.at for r in view.raises if r.server == server and r.at > since and r.lost]
+    if not lost:
+        return ()
+    bids = _bids(server, view, since - _ANSWERED_WITHIN)
+    return tuple(at for at in sorted(lost) if _soon(at, bids))
+
+
+def _bids(server: ServerId, view: View, since: datetime) -> list[datetime]:
+    raised = (r.at for r in view.raises if r.server == server and r.at > since)
+    placed = (c.at for c in view.creations if c.server == server and c.at > since and not c.refused)
+    return sorted((*raised, *placed))
+
+
+def _soon(at: datetime, bids: list[datetime]) -> bool:
+    """Return whether the latest bid before ``at`` was so short a time ago that this is an answer."""
+    before = bisect_left(bids, at)
+    return before > 0 and at - bids[before - 1] <= _ANSWERED_WITHIN

@@ -1,0 +1,76 @@
+"""Which bids a rival answered: those after which a start was lost."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import (
+    NOW,
+    ORDER,
+    SERVER,
+    at,
+    make_book,
+    make_holding,
+    make_listing,
+    make_policy,
+    make_target,
+    make_view,
+    mine,
+    outbid_holding,
+    rival,
+    seen,
+    usd,
+)
+from unit.domain.bids import raises
+
+from bidder.domain import answers, fold
+from bidder.domain.actions import Reprice
+from bidder.domain.ids import OrderId, ServerId
+from bidder.domain.policy import AdaptiveParams
+from bidder.domain.view import Created, Holding, View
+
+HERE = ServerId(SERVER)
+
+
+def world(holding: Holding, **changes: Any) -> View:
+    """Return a view in which a rival has outbid our 2 USD."""
+    book = make_book(mine(usd("2")), rival(usd("2.5"), active=True))
+    policy = make_policy(make_target(params=AdaptiveParams()))
+    return make_view(policy, make_listing(), holdings=[holding], books=[seen(book)], **changes)
+
+
+def raised(idle: float | None) -> View:
+    """Return the view after a raise by a bid that has stood idle for so long, a minute after another."""
+    holding = make_holding(price=usd("2")) if idle is None else outbid_holding(since=-idle)
+    action = Reprice(
+        order=OrderId(ORDER), server=HERE, current=usd("2"), price=usd("2.6"), target="render"
+    )
+    view = world(holding, raises=raises(-60))
+    return fold.repriced(view, action, sent_at=NOW, now=NOW)
+
+
+@pytest.mark.parametrize(("idle", "counted"), [(None, 0), (0, 0), (0.5, 1), (40, 1)])
+def test_an_answer_is_one_that_lost_a_start(idle: float | None, counted: int) -> None:
+    """Who regains the server in the moment in which it is lost goes on computing."""
+    view = raised(idle)
+    assert len(view.raises) == 2
+    assert len(answers.answered(HERE, view, NOW)) == counted
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(20, 1), (180, 1), (181, 0)])
+def test_a_rival_that_looks_every_minute_or_so_answers(seconds: float, counted: int) -> None:
+    """Who comes later has reasons of his own; a creation is a bid as well, unless it was refused."""
+    now = at(seconds)
+    view = world(outbid_holding(), raises=raises(0, seconds))
+    assert len(answers.answered(HERE, view, now)) == counted
+    created = (Created(server=HERE, at=at(0)),)
+    view = world(outbid_holding(), raises=raises(seconds), creations=created)
+    assert len(answers.answered(HERE, view, now)) == counted
+    view = replace(view, creations=(replace(created[0], refused=True),))
+    assert answers.answered(HERE, view, now) == ()
+
+
+def test_answers_are_forgotten_after_an_hour() -> None:
+    """And those on other servers never count."""
+    view = world(outbid_holding(), raises=(*raises(-3700, -3600, -3599), *raises(-60, -30, server=7)))
+    assert answers.answered(HERE, view, NOW) == (at(-3599),)
