@@ -12,12 +12,15 @@ from bisect import bisect_left
 from datetime import datetime, timedelta
 
 from bidder.domain.ids import ServerId
-from bidder.domain.view import View
+from bidder.domain.view import Holding, View
 
 # As many answers are expected within the next hour as there were within this one.
 REMEMBERED = timedelta(hours=1)
 # Outbid within this after our own bid, and somebody answered it: rivals' programs look that often.
 _ANSWERED_WITHIN = timedelta(minutes=3)
+# A raise is counted from when the exchange has taken it, which is so much later at most: one that is
+# decided on now and would be too late by then has not been called for by an answer.
+_UNDER_WAY = timedelta(seconds=30)
 
 
 def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...]:
@@ -28,6 +31,20 @@ def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...
         return ()
     bids = _bids(server, view, since - _ANSWERED_WITHIN)
     return tuple(at for at in sorted(lost) if _soon(at, bids))
+
+
+def known(holding: Holding, view: View, now: datetime) -> tuple[datetime, ...]:
+    """Return when a rival answered within the last hour where an order stands, now included.
+
+    It is answered now where it has been idle for more than a moment, and a raise would come soon after
+    our last bid.
+    """
+    server, since = holding.order.server, holding.outbid_since
+    found = answered(server, view, now)
+    if holding.active is not False or since is None or since >= now:
+        return found
+    bids = _bids(server, view, now - _ANSWERED_WITHIN)
+    return (*found, now) if _soon(now + _UNDER_WAY, bids) else found
 
 
 def _bids(server: ServerId, view: View, since: datetime) -> list[datetime]:

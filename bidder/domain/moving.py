@@ -70,7 +70,9 @@ def _weary(verdict: Decision, here: Position, view: View, now: datetime) -> Deci
         return verdict
     if verdict.reason is not Reason.OUTBID or here.listing is None:
         return verdict
-    raised = _worth(here, view, view.rates.to_usd(verdict.action.price), now)
+    # Without its room, which is there to save the restarts that are counted here.
+    price = here.needed if here.needed is not None and here.needed > here.price else verdict.action.price
+    raised = _worth(here, view, view.rates.to_usd(price), now)
     value = churn.gpu_value(here.target, here.listing, view)
     times = answers.answered(here.listing.server, view, now)
     if raised is None or value is None or not times or raised <= value:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import price_rules, quotes, selection
+from bidder.domain import answers, price_rules, quotes, selection
 from bidder.domain.market import Book, Listing, Offer, OrderKind
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import Ceiling, Per, Policy, Target
+from bidder.domain.policy import AdaptiveParams, Ceiling, Per, Policy, Target
 from bidder.domain.price_rules import StepSample
 from bidder.domain.stances import Stance
 from bidder.domain.view import BookSeen, Holding, View
@@ -26,7 +26,8 @@ class Position:
     ``needed`` is the smallest bid in the order's currency that beats every rival and the floor.
     ``cap`` is the price above which it never bids: the ceiling, or the on-demand price where that
     is lower. ``lowest`` is how far one lowering may go (None: unlearnt). ``book_at`` is when the
-    read of the book started.
+    read of the book started. ``answers`` are those of rivals within the last hour, for ``adaptive``
+    only.
     """
 
     holding: Holding
@@ -49,6 +50,8 @@ class Position:
     stance: Stance
     steps: tuple[StepSample, ...]
     creation_fee_usd: Decimal
+    # Not among what earlier versions kept of a decision, which rested on none.
+    answers: tuple[datetime, ...] = ()
 
     def fresh(self, now: datetime, within: timedelta) -> bool:
         """Return whether the book is recent enough to act on."""
@@ -114,6 +117,7 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
         stance=view.stance_of(target, order.server, now, standing=True),
         steps=view.steps,
         creation_fee_usd=view.creation_fee_usd,
+        answers=answers.known(holding, view, now) if isinstance(target.bidding, AdaptiveParams) else (),
     )
 
 

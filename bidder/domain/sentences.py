@@ -5,6 +5,8 @@ from datetime import datetime
 
 from bidder.domain.actions import Fact, Reason
 
+# Of `adaptive` against a rival that answers.
+_ROOM = "{room} above what is needed, because bids here were answered within the hour"
 # What happened, and what may be added where the facts say it.
 _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.EMPTY_SLOT: (
@@ -13,11 +15,11 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.OUTBID: (
         "A rival had the server and a higher bid wins it back",
-        ("the rival bids {rival}", "the ceiling is {ceiling}"),
+        ("the rival bids {rival}", "the ceiling is {ceiling}", _ROOM),
     ),
     Reason.MARK_DOWN: (
         "The server was ours for more than it takes",
-        ("the best rival bids {rival}", "the floor is {floor}"),
+        ("the best rival bids {rival}", "the floor is {floor}", _ROOM),
     ),
     Reason.ABOVE_CEILING: ("The bid stood above its ceiling", ("the ceiling is {ceiling}",)),
     Reason.FIXED_PRICE: ("The bid was not at the price that the strategy names", ()),
@@ -70,11 +72,11 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.WINNING: (
         "The server was ours and no lower bid was worth its turn",
-        ("the best rival bids {rival}", "the floor is {floor}"),
+        ("the best rival bids {rival}", "the floor is {floor}", _ROOM),
     ),
     Reason.CLOCK: (
         "The bid was higher than needed, but the exchange allows one lowering in ten minutes",
-        ("{needed} would be enough",),
+        ("{needed} would be enough", _ROOM),
     ),
     Reason.PATIENCE: (
         "The bid was left as it was for a moment, in case the market settles by itself",

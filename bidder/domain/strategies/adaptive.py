@@ -6,10 +6,12 @@ seconds, so what a bid costs is not its price but the walk back. Entering near t
 work at the price of a start, so it enters at once only well below, and higher up when the price has
 stayed below the value for long enough; once it runs, leaving costs a restart, so it stays longer; and
 when a rival who drove the bid up is gone and the walk down would cost several restarts, the offer is
-cancelled and created again at the bottom. An offer that wins again by itself is judged like a new one
+cancelled and created again at the bottom. Against a rival that answers it raises with room, and keeps
+the room for as long as it remembers him. An offer that wins again by itself is judged like a new one
 in its first seconds, while cancelling it loses no work.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +19,7 @@ from bidder.domain.actions import Decision, Reason
 from bidder.domain.money import Price
 from bidder.domain.policy import AdaptiveParams, Policy
 from bidder.domain.positions import Position
+from bidder.domain.price_rules import LOWERING_PAUSE
 from bidder.domain.quotes import Quote
 from bidder.domain.stances import Stance
 from bidder.domain.strategies import common
@@ -25,6 +28,10 @@ from bidder.domain.strategies import common
 _JUST_NOW = timedelta(seconds=30)
 # One that began to run this recently has computed nothing that a new start would lose.
 _FRESH = timedelta(seconds=10)
+_HOUR = timedelta(hours=1)
+# The share of what a rival's answers are going to cost in lost starts that is bid on top, so that he
+# stops answering. Whatever is below 1 costs less than the starts do, where it saves them all.
+_ROOM = Decimal("0.5")
 
 
 def opening_bid(quote: Quote, worth: Price | None, stance: Stance) -> Price | None:
@@ -61,14 +68,15 @@ def _while_active(position: Position, needed: Price, worth: Price, now: datetime
             urgency=common.URGENT_LEAVE,
             limit=str(limit),
         )
-    if position.price <= needed:
-        return common.hold(position, Reason.WINNING)
-    walk, again = common.ways_down(position, needed, now)
+    wanted = _roomy(position, needed, worth, limit=None, answers=len(position.answers))
+    if position.price <= wanted:
+        return _told(common.hold(position, Reason.WINNING), position.price, needed)
+    walk, again = common.ways_down(position, wanted, now)
     if fresh:
         again = float(position.creation_fee())
     if needed <= _share(worth, stance.enter) and walk > stance.patience * again:
         return common.recreate(position, walk_cost=round(walk, 6), restart_cost=round(again, 6))
-    return common.walk_down(position, needed, Reason.MARK_DOWN, now)
+    return _told(common.walk_down(position, wanted, Reason.MARK_DOWN, now), wanted, needed)
 
 
 def _while_outbid(
@@ -90,8 +98,31 @@ def _while_outbid(
         )
     if params.confirm and position.outbid_reads < 2:
         return common.hold(position, Reason.CONFIRMING, wants_book=True, urgency=common.URGENT_REGAIN)
-    action = common.reprice(position, needed)
-    return common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)
+    # What will not be remembered when the price could first come down again would take it down at once.
+    lasting = sum(now + LOWERING_PAUSE - at < _HOUR for at in position.answers)
+    price = _roomy(position, needed, worth, limit=limit, answers=lasting)
+    action = common.reprice(position, price)
+    raising = common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)
+    return _told(raising, price, needed)
+
+
+def _roomy(
+    position: Position, needed: Price, worth: Price, *, limit: Price | None, answers: int
+) -> Price:
+    """Return what is needed, with room for a rival who answers, as far as the limits allow."""
+    if not answers:
+        return needed
+    lost = Decimal(repr(position.target.restart / _HOUR))
+    room = worth.times(lost * answers * _ROOM)
+    limits = [each.rounded_down() for each in (limit, position.cap) if each is not None]
+    return max(needed, min([(needed + room).rounded_up(), *limits]))
+
+
+def _told(decision: Decision, price: Price, needed: Price) -> Decision:
+    """Return the decision with the fact that says why more is bid than needed."""
+    if price <= needed:
+        return decision
+    return replace(decision, facts={**decision.facts, "room": str(price.minus(needed))})
 
 
 def _entry(worth: Price, stance: Stance) -> Price:

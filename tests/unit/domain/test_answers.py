@@ -26,16 +26,17 @@ from unit.domain.bids import raises
 from bidder.domain import answers, fold
 from bidder.domain.actions import Reprice
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.policy import AdaptiveParams
+from bidder.domain.policy import AdaptiveParams, StrategyParams, TrackParams
+from bidder.domain.positions import position
 from bidder.domain.view import Created, Holding, View
 
 HERE = ServerId(SERVER)
 
 
-def world(holding: Holding, **changes: Any) -> View:
+def world(holding: Holding, params: StrategyParams | None = None, **changes: Any) -> View:
     """Return a view in which a rival has outbid our 2 USD."""
     book = make_book(mine(usd("2")), rival(usd("2.5"), active=True))
-    policy = make_policy(make_target(params=AdaptiveParams()))
+    policy = make_policy(make_target(params=params or AdaptiveParams()))
     return make_view(policy, make_listing(), holdings=[holding], books=[seen(book)], **changes)
 
 
@@ -74,3 +75,23 @@ def test_answers_are_forgotten_after_an_hour() -> None:
     """And those on other servers never count."""
     view = world(outbid_holding(), raises=(*raises(-3700, -3600, -3599), *raises(-60, -30, server=7)))
     assert answers.answered(HERE, view, NOW) == (at(-3599),)
+
+
+@pytest.mark.parametrize(
+    ("last", "idle", "counted"),
+    [(-60, 20, 2), (-60, 0, 1), (-149, 20, 2), (-151, 20, 1), (-600, 20, 1)],
+)
+def test_a_bid_that_stands_answered_counts_already(last: float, idle: float, counted: int) -> None:
+    """Where the raise to come will count as well, though it takes a moment to arrive."""
+    view = world(outbid_holding(since=-idle), raises=raises(last - 30, last))
+    assert len(answers.known(view.holdings[OrderId(ORDER)], view, NOW)) == counted
+
+
+@pytest.mark.parametrize(("params", "counted"), [(AdaptiveParams(), 2), (TrackParams(), 0)])
+def test_only_who_weighs_answers_is_told_of_them(params: StrategyParams, counted: int) -> None:
+    """What others rest on is kept as before; a raise itself is known to all."""
+    view = world(outbid_holding(since=-20), params, raises=raises(-90, -60))
+    policy = make_policy(make_target(params=params))
+    here = position(view.holdings[OrderId(ORDER)], policy.targets[0], view, policy, NOW)
+    assert len(here.answers) == counted
+    assert len(here.raises) == 2
