@@ -20,7 +20,7 @@ short dips, however many, lure him not once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import inf
+from math import ceil, inf
 
 from bidder.domain.ids import ServerId
 
@@ -289,5 +289,6 @@ def walk_cost(over: float, step: float, wait_seconds: float) -> float:
     """
     if over <= 0 or step <= 0:
         return 0.0
-    slots = -int(-over // step) - 1  # whole pauses after the first step
+    # Whole pauses after the first step; a way of whole steps stays one where floats are a little off.
+    slots = max(ceil(over / step - _ROUNDING) - 1, 0)
     return (over * wait_seconds + over * slots / 2 * _PAUSE) / _DAY
