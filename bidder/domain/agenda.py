@@ -204,7 +204,8 @@ def _orders(
         every = _MISSING_AGAIN if missing < 2 else _MISSING_EVERY
         at = max(last + every, min(asking))
         yield Wish(read=ReadOrders(completed=True), at=at, rank=92)
-    if view.unbooked:
+    # Of an order that no strategy looks after nothing else asks whether it is over.
+    if view.unbooked or any(holding.missing_reads for holding in view.holdings.values()):
         at = view.completed_at + _BOOKING_EVERY
         yield Wish(read=ReadOrders(completed=True), at=at, rank=78)
     ends = [h.order.ends_at for h in view.holdings.values() if h.order.ends_at > last]

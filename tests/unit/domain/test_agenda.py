@@ -57,6 +57,18 @@ def test_a_doubt_is_looked_into_soon(age: int, every: int) -> None:
     assert isinstance(found[1].read, ReadOrders)
 
 
+@pytest.mark.parametrize("target", [None, "of long ago"])
+def test_an_order_that_nobody_looks_after_is_looked_for_among_the_ended(target: str | None) -> None:
+    """Else it would count for the rails, and keep its server taken, as long as nothing else asks."""
+    gone = replace(make_holding(target=target), missing_since=at(-90), missing_reads=2)
+    view = make_view(POLICY, holdings=[gone], orders_at=NOW, completed_at=at(-60))
+    fresh = replace(view, marketplace_at=NOW, wallets_at=NOW)
+
+    assert asked(next_read(fresh, (), POLICY, NOW))
+    held = {gone.order.order: replace(gone, missing_since=None, missing_reads=0)}
+    assert not asked(next_read(replace(fresh, holdings=held), (), POLICY, NOW))
+
+
 def before_opening(seconds: float, *, active: bool = True, read_ago: float = 300) -> Agenda:
     """Return the agenda so long before a clock opens, where books are read every ten minutes."""
     policy = replace(POLICY, pace=replace(POLICY.pace, book_every=timedelta(minutes=10)))
