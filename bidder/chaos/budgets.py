@@ -171,7 +171,7 @@ class BudgetJudge(Watcher):
         seen = report.observed
         if seen is not None and isinstance(seen.read, ReadOrders) and seen.result is Result.OK:
             live = self._market.live.keys()
-            self._seen |= day.watchman.by_hand & day.transport.shown & live
+            self._seen |= day.person.by_hand & day.transport.shown & live
             for account in self._accounts:
                 account.look(self._seen, live)
         spent = ((each.period, each.spent, each.spent_at_most) for each in self._accounts)
@@ -227,7 +227,7 @@ class BudgetJudge(Watcher):
     def _count(self, order: Order, cost: Decimal, at: int) -> None:
         low, high = self._rates_of(order.currency)
         number = order.order_id
-        unseen = number in self._day.watchman.by_hand and number not in self._seen
+        unseen = number in self._day.person.by_hand and number not in self._seen
         for account in self._accounts:
             if not self._counts(account, order):
                 continue
@@ -256,7 +256,7 @@ class BudgetJudge(Watcher):
         """Return whether the daemon may not cancel this order."""
         day = self._day
         crowd = sum(other.server_id == order.server_id for other in self._market.live.values())
-        return crowd > 1 or order.order_id in day.wires_own or order.order_id in day.watchman.by_hand
+        return crowd > 1 or order.order_id in day.wires_own or order.order_id in day.person.by_hand
 
     def _counts(self, account: _Account, order: Order) -> bool:
         """Return whether the budget pays for this order; that of all pays also for a person's."""

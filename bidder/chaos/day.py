@@ -22,6 +22,7 @@ from bidder.chaos.life import URL, Life
 from bidder.chaos.looking import Log, Looking
 from bidder.chaos.machine import Killed, Machine
 from bidder.chaos.outcome import Outcome
+from bidder.chaos.person import Person
 from bidder.chaos.stage import set_up
 from bidder.chaos.timeline import Timeline
 from bidder.chaos.trouble import Troubles
@@ -101,6 +102,7 @@ class ChaosDay:
         self.log = Log()
         self.carriers = Carriers(settings=settings_of(self.policy, URL))
         self.outcome = Outcome(seed=seed, days=days)
+        self.person = Person(self, by_chance=by_chance)
         self.watch = Watch(self)
         self.looking = Looking(self)
         self.growth = Growth(self)
@@ -202,6 +204,7 @@ class ChaosDay:
     async def _go_on(self, *, troubled: bool) -> None:
         if troubled and not self.watchman.left_dead:
             self.troubles.strike()
+            self.person.comes_by()
         if not await self.watchman.minds():
             await self.life.step()
 
@@ -256,6 +259,7 @@ class ChaosDay:
         self.calm_weather()
         self._script.left.clear()
         self.watchman.revive()
+        self.person.leave()
         self.troubles.set_right()
         self.exchange.token = TOKEN
         self.calm = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
 from bidder.chaos.budgets import BudgetJudge
+from bidder.chaos.person import StrangersJudge
 from bidder.chaos.rails import RailsJudge
 from bidder.chaos.timeline import VIOLATED
 from bidder.chaos.told import Telling
@@ -45,6 +46,7 @@ INVARIANTS = (
     "back-off",
     "rails",
     "budget",
+    "a person's orders",
     "a person is told",
     "one writer",
     "the guard waits",
@@ -73,6 +75,7 @@ class Watch:
         self._settled: set[tuple[int, Settled]] = set()
         self._rails = RailsJudge(day, lambda what: self.violated("rails", what))
         self._budgets = BudgetJudge(day, lambda what: self.violated("budget", what))
+        self._strangers = StrangersJudge(day, lambda what: self.violated("a person's orders", what))
         self._telling = Telling(day)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
 
@@ -110,6 +113,7 @@ class Watch:
                 self._settled.add((intent.id, verdict.settled))
                 self._day.outcome.in_doubt[verdict.settled.value] += 1
         self._budgets.passed(report)
+        self._strangers.passed()
         self._alarmed |= {int(n) for text in report.alarms for n in _FROZEN.findall(text)}
         self.fouls()
         self._of_the_wire()
@@ -136,7 +140,7 @@ class Watch:
         """Check what the referee has counted."""
         counts = self._day.referee.fouls()
         # What a person orders is no order of the daemon's.
-        counts["unmatched_orders"] -= len(self._day.watchman.by_hand)
+        counts["unmatched_orders"] -= len(self._day.person.by_hand)
         for invariant, key in _FOULS.items():
             if counts[key] > self._known[invariant]:
                 self._known[invariant] = counts[key]

@@ -125,7 +125,7 @@ class Looking:
     def money(self, stored: dict[str, list[dict[str, Any]]]) -> None:
         """Each order that was listed is stored, and what it has spent, to the last digit."""
         rows = {row["order_id"]: row for row in stored["orders"]}
-        nobodys = self._day.wires_own | self._day.watchman.by_hand
+        nobodys = self._day.wires_own | self._day.person.by_hand
         for number in sorted(self._listed - rows.keys() - nobodys):
             self._day.watch.violated("money", f"order {number}: was listed, and is stored no more")
         # What ended just now has not been read for the last time yet.

@@ -68,7 +68,7 @@ class Overhearing(httpx.AsyncBaseTransport):
             day.watch.violated("the guard only ends", f"{endpoint} sent")
             return
         order = day.exchange.market.own.get(body.get("order_id", body.get("id")))
-        if order is None or order.order_id in day.watchman.by_hand:
+        if order is None or order.order_id in day.person.by_hand:
             day.watch.violated("the guard only ends", f"{endpoint} of an order that is not ours")
             return
         price = body.get("desired_price", Decimal(0))
@@ -106,7 +106,7 @@ def left_alive(day: "ChaosDay", account: AccountName) -> tuple[int, ...]:
         number = order.order_id
         unheard_of = number <= day.forgotten_to or number in day.wires_own
         return (
-            number in day.watchman.by_hand
+            number in day.person.by_hand
             or counts[order.server_id] > 1
             or order.server_id in frozen
             or (unheard_of and number not in known)

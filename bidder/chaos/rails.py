@@ -2,9 +2,9 @@
 
 So a bid is judged also where the daemon died right after it was sent, or before it knew of the answer.
 What nobody could know counts for the daemon: an order that the wire made by delivering a request twice,
-and what a restored database has forgotten, the creations of that time for good, an order only until a
-list of ours has named it again. Rejected: the daemon's own counters and sums, which are what may be
-wrong.
+what a restored database has forgotten, the creations of that time for good, an order only until a list
+of ours has named it again, and a person's order until one has named it first. Rejected: the daemon's own
+counters and sums, which are what may be wrong.
 """
 
 # ruff: noqa: ARG002 - the signatures are those of Watcher and Observer
@@ -57,7 +57,8 @@ class RailsJudge(Watcher, Observer):
         self._violated = violated
         self._made: deque[_Made] = deque()
         self._raised: deque[tuple[int, int]] = deque()  # server, at
-        self._unknowable: set[int] = set()  # forgotten, and named by no list of ours since
+        # Forgotten, or made by hand, and named by no list of ours since.
+        self._unknowable: set[int] = set()
         self._forgotten_to = 0
         self._balances: Mapping[str, Decimal] = {}  # as this process was last told
         self._balances_before: Mapping[str, Decimal] = {}
@@ -74,7 +75,7 @@ class RailsJudge(Watcher, Observer):
         forgotten_to = self._day.forgotten_to
         if forgotten_to != self._forgotten_to:
             self._forgotten_to = forgotten_to
-            self._unknowable = {order for order in self._market.live if order <= forgotten_to}
+            self._unknowable |= {order for order in self._market.live if order <= forgotten_to}
 
     def listed(self, orders: frozenset[int]) -> None:
         """Take note that the daemon has read a list with these orders in it."""
@@ -115,7 +116,10 @@ class RailsJudge(Watcher, Observer):
 
     def created(self, order: Order, at: int) -> None:
         """Judge a new order, unless the wire alone or a person has made it."""
-        if self._exchange.repeating or self._day.watchman.person_orders:
+        if self._day.person.acts:
+            self._unknowable.add(order.order_id)
+            return
+        if self._exchange.repeating:
             return
         self._made.append(_Made(order.server_id, at, self._day.clock.now()))
         while self._made[0].at <= at - HOUR:
@@ -188,7 +192,9 @@ class RailsJudge(Watcher, Observer):
             self._violated(broken)
 
     def _too_many(self, rails: Rails) -> str:
-        live = len(self._counted())
+        # It bounds what the daemon orders; a person's orders count for what is spent.
+        by_hand = self._day.person.by_hand
+        live = sum(order.order_id not in by_hand for order in self._counted())
         if rails.max_orders is None or live <= rails.max_orders:
             return ""
         return f"{live} orders live, of {rails.max_orders} allowed"

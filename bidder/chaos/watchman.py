@@ -57,8 +57,6 @@ class Watchman:
         self._by_chance = by_chance
         self.when = _wish(self._chance, day.policy.targets)
         self.by_hand_chance = 0.5
-        self.by_hand: set[int] = set()  # orders that a person made while nobody else did
-        self.person_orders = False  # what is ordered at this moment is ordered by hand
         self.acted = 0
         self.kills = 0  # of which the round under way knows
         self._engine: Engine | None = None
@@ -129,14 +127,11 @@ class Watchman:
         self._round_at = day.clock.true
         self._faults = None
         if self._chance.random() < self.by_hand_chance:
-            self._order_by_hand()
+            day.person.order()
 
     def revive(self) -> None:
         """Let the daemon be started again."""
         self._calm_at = None
-        market = self._day.exchange.market
-        for order in self.by_hand & market.live.keys():
-            market.end(market.live[order], "cancelled")
 
     async def _alone(self) -> None:
         day = self._day
@@ -169,26 +164,6 @@ class Watchman:
         with day.machine.asleep():
             seen = Queries(day.engine, day.policy.account).snapshot()
         return day.app is not None and seen is not None and abs(day.clock.now() - seen.at) < _FRESH
-
-    def _order_by_hand(self) -> None:
-        """Let a person rent a server that no target wants: the guard must leave it alone."""
-        day = self._day
-        day.exchange.advance(day.transport.now())
-        market = day.exchange.market
-        taken = {order.server_id for order in market.live.values()} | day.stage.wanted
-        for stall in market.stalls.values():
-            coins = [coin for coin, floor in stall.floor.items() if floor > 0 and coin in market.rates]
-            if stall.server_id in taken or not stall.open_to_bids or stall.hosted_by_us or not coins:
-                continue
-            price = stall.floor[coins[0]] * 2
-            self.person_orders = True
-            order = market.admit(stall, currency=coins[0], price=price, mine=True)
-            order.listed_from = market.at
-            market.open_own(order, stall)
-            self.person_orders = False
-            self.by_hand.add(order.order_id)
-            day.say(f"A person makes order {order.order_id} on server {stall.server_id}.")
-            return
 
     # A round
 

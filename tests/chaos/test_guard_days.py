@@ -62,7 +62,7 @@ def test_what_a_person_orders_breaks_no_rail_of_the_daemons() -> None:
         day.watchman.by_hand_chance = 1.0
         outcome = day.run()
 
-        assert day.watchman.by_hand
+        assert day.person.by_hand
         assert outcome.violations == []
 
 

@@ -24,6 +24,7 @@ from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
 from bidder.domain import evidence, fold, guard, intents, planning, positions, price_rules, selection
 from bidder.domain.actions import Decision, Reason, RentOnDemand, Reprice
+from bidder.domain.fold import orders_read
 from bidder.domain.intents import Intent, OrdersRead, Settled, Verdict
 from bidder.domain.money import Price
 from bidder.domain.policy import Ceiling, Policy, Retention
@@ -167,6 +168,17 @@ def keep_the_launch(patch: Patch) -> None:
         return original(policy) + str(policy.targets[0].launch.command)
 
     patch.setattr(evidence, "configuration", careless)
+
+
+def adopt_every_order(patch: Patch) -> None:
+    """Whatever is on the list is the daemon's, whoever made it and wherever it runs."""
+    original = fold.orders
+
+    def greedy(view: Any, read: Any, verdicts: Any, policy: Policy, now: datetime) -> Any:
+        return original(view, read, verdicts, replace(policy, adopt=True), now)
+
+    patch.setattr(fold, "orders", greedy)
+    patch.setattr(orders_read, "_adopting_target", lambda *others: others[-1].targets[0].name)
 
 
 def stay_paused(patch: Patch) -> None:
@@ -408,6 +420,7 @@ MUTATIONS = (
     Mutation(breaks="money", how=tidy_orders_away, seeds=(7, 3, 12), days=0.15),
     Mutation(breaks="no secret", how=log_the_launch),
     Mutation(breaks="no secret", how=keep_the_launch, script=RESTORED),
+    Mutation(breaks="a person's orders", how=adopt_every_order, seeds=(8,)),
     Mutation(breaks="liveness", how=stay_paused),
     Mutation(breaks="liveness", how=take_doubt_for_an_order, days=0.01, script=NOT_MADE),
     Mutation(breaks="liveness", how=say_that_nothing_fits, seeds=(5, 8, 11)),
