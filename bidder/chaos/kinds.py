@@ -151,8 +151,12 @@ class Script:
         del self.left[place]
 
 
-def load_script(path: Path) -> tuple[Scripted, ...]:
-    """Return the faults in a JSON file, a list of them; raises BadInput naming file and problem."""
+def load_script(path: Path, days: float) -> tuple[Scripted, ...]:
+    """Return the faults in a JSON file, a list of them, that strike within so many days.
+
+    Raises:
+        BadInput: one of them cannot be used, or would never strike; it names file, place and problem.
+    """
     try:
         faults = msgspec.json.decode(path.read_bytes(), type=tuple[Scripted, ...])
     except OSError as exc:
@@ -172,4 +176,28 @@ def load_script(path: Path) -> tuple[Scripted, ...]:
                 f"{path}: [{place}].executed: {fault.kind!r} is always one or the other; leave it out,"
                 f" or name one of {', '.join(EITHER_WAY)}"
             )
+        if idle := _never_strikes(fault, days):
+            raise BadInput(f"{path}: [{place}].{idle}")
     return faults
+
+
+def _never_strikes(fault: Scripted, days: float) -> str:
+    """Return which key keeps a fault from ever striking, and what to write instead; or nothing."""
+    seconds = days * 86400
+    if not 0 <= fault.at_seconds < seconds:
+        return (
+            f"at_seconds: {fault.at_seconds:g} lies outside the days that are played;"
+            f" name a moment from 0 up to {seconds:g}, or ask for more --days"
+        )
+    where = tuple(endpoint for endpoint in ENDPOINTS if fault.kind in striking(endpoint))
+    if not where and fault.endpoint != "*":
+        return (
+            f"endpoint: {fault.endpoint!r} says nothing of {fault.kind!r},"
+            " which strikes no single request; leave it out"
+        )
+    if where and not any(fnmatchcase(endpoint, fault.endpoint) for endpoint in where):
+        return (
+            f"endpoint: {fault.kind!r} never strikes {fault.endpoint!r};"
+            f" name one of {', '.join(where)}, or leave it out"
+        )
+    return ""

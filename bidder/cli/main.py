@@ -134,7 +134,7 @@ def chaos(
     span = (int(first), int(last) if dash else int(first))
     if span[1] < span[0]:
         raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")
-    asked = None if script is None else kinds.load_script(script)
+    asked = None if script is None else kinds.load_script(script, days)
     found = campaign.run(
         *span,
         days,

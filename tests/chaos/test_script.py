@@ -19,7 +19,7 @@ def written(folder: Path, content: str) -> Path:
 def test_a_script_is_read_whole(tmp_path: Path) -> None:
     """What is left out has its usual value."""
     file = written(tmp_path, '[{"kind": "429"}, {"kind": "killed", "at_seconds": 60.5, "times": 2}]')
-    assert load_script(file) == (
+    assert load_script(file, 1) == (
         Scripted(kind="429"),
         Scripted(kind="killed", at_seconds=60.5, times=2),
     )
@@ -34,6 +34,13 @@ def test_a_script_is_read_whole(tmp_path: Path) -> None:
         ('[{"kind": "500 and code 1", "executed": false}]', "[0].executed: '500 and code 1' is always"),
         ('[{"kind": "html 502", "executed": "no"}]', "executed"),
         ('[{"at_seconds": 3}]', "kind"),
+        ('[{"kind": "429"}, {"kind": "stale", "endpoint": "wallets"}]', "[1].endpoint: 'stale' never"),
+        ('[{"kind": "stale", "endpoint": "wallets"}]', "one of my_orders, marketplace, spot"),
+        ('[{"kind": "429", "endpoint": "my_order"}]', "[0].endpoint: '429' never strikes 'my_order'"),
+        ('[{"kind": "killed", "endpoint": "my_orders"}]', "[0].endpoint: 'my_orders' says nothing of"),
+        ('[{"kind": "unicode everywhere", "endpoint": "my_*"}]', "strikes no single request; leave it"),
+        ('[{"kind": "killed", "at_seconds": 1e300}]', "[0].at_seconds: 1e+300 lies outside the days"),
+        ('[{"kind": "killed", "at_seconds": -0.5}]', "from 0 up to 86400, or ask for more --days"),
         ('{"kind": "429"}', "array"),
         ("[", "truncated"),
         ('[{"kind": "\ud800"}]'.encode("utf-8", "surrogatepass").decode("latin-1"), "no kind of fault"),
@@ -43,15 +50,23 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, content: str, said: str) -
     """File, place and problem."""
     file = written(tmp_path, content)
     with pytest.raises(BadInput) as caught:
-        load_script(file)
+        load_script(file, 1)
     assert str(file) in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_fault_after_the_end_of_a_short_day_is_refused(tmp_path: Path) -> None:
+    """The same file is good for a longer one, up to its last moment."""
+    file = written(tmp_path, '[{"kind": "killed", "at_seconds": 43200}]')
+    with pytest.raises(BadInput, match=r"\[0\].at_seconds: 43200 lies outside"):
+        load_script(file, 0.5)
+    assert load_script(file, 0.6) == (Scripted(kind="killed", at_seconds=43200),)
 
 
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     """Not a traceback."""
     with pytest.raises(BadInput, match="cannot be read"):
-        load_script(tmp_path / "none.json")
+        load_script(tmp_path / "none.json", 1)
 
 
 def test_a_fault_strikes_as_often_as_asked_where_it_may() -> None:
