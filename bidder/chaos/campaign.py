@@ -20,7 +20,7 @@ from rich.text import Text
 from bidder.chaos.day import ChaosDay, fastest_folder
 from bidder.chaos.invariants import INVARIANTS
 from bidder.chaos.kinds import Scripted
-from bidder.chaos.outcome import Outcome
+from bidder.chaos.outcome import WAYS_OUT_OF_DOUBT, Outcome
 from bidder.chaos.workers import side_by_side
 
 _MOST_SHOWN = 20
@@ -58,7 +58,7 @@ class Campaign:
             self.found.append((outcome.seed, invariant, moment, what))
 
     def document(self) -> dict[str, Any]:
-        """Return the account as one JSON-ready object; every invariant is named, also at zero."""
+        """Return the account as one JSON-ready object; what is judged is named, also at zero."""
         return {
             "simulated_days": round(self.days, 3),
             "seeds": self.seeds,
@@ -67,7 +67,7 @@ class Campaign:
             "crashes": self.crashes,
             "orders_created": self.orders_created,
             "faults": dict(sorted(self.faults.items())),
-            "in_doubt": dict(sorted(self.in_doubt.items())),
+            "in_doubt": {how: self.in_doubt[how] for how in WAYS_OUT_OF_DOUBT},
             "violations": {name: self.violations[name] for name in INVARIANTS},
             "found": [
                 {
@@ -185,8 +185,8 @@ def _show(console: Console, campaign: Campaign, days: float) -> None:
     table.add_row("crashes", str(campaign.crashes))
     for kind, count in sorted(campaign.faults.items()):
         table.add_row(f"fault: {kind}", str(count))
-    for how, count in sorted(campaign.in_doubt.items()):
-        table.add_row(f"creation in doubt: {how}", str(count))
+    for how in WAYS_OUT_OF_DOUBT:
+        table.add_row(f"creation in doubt: {how}", str(campaign.in_doubt[how]))
     for invariant in INVARIANTS:
         table.add_row(f"violated: {invariant}", str(campaign.violations[invariant]))
     console.print(table)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bidder.app.report import PassReport, Result
 from bidder.chaos import judging
 from bidder.chaos.budgets import BudgetJudge
+from bidder.chaos.outcome import OPEN
 from bidder.chaos.person import StrangersJudge
 from bidder.chaos.rails import RailsJudge
 from bidder.chaos.timeline import VIOLATED
@@ -32,7 +33,6 @@ _STAYS = frozenset(
 )
 # Reasons that name a budget.
 _BY_A_BUDGET = frozenset({Reason.PACED, Reason.BUDGET_SPENT})
-_OPEN = "open"  # a creation that is in doubt when the day ends
 _FOULS = {
     "pace": "rate_limit_refusals",
     "lowering clock": "early_lowerings",
@@ -183,7 +183,7 @@ class Watch:
         self._of_the_wire()
         self._liveness()
         self._day.looking.at_the_end()
-        self._day.outcome.in_doubt[_OPEN] += self._still_open()
+        self._day.outcome.in_doubt[OPEN] += self._still_open()
 
     def look_for_life(self) -> None:
         """Note since when a target lacks a server that nothing outside the daemon keeps from it.

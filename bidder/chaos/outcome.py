@@ -3,6 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bidder.domain.intents import Settled
+
+# How a creation whose answer was lost may end: by what the orders showed, or not before the day did.
+OPEN = "open"
+WAYS_OUT_OF_DOUBT = (*map(str, (Settled.ADOPTED, Settled.LOST, Settled.AMBIGUOUS)), OPEN)
+
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from documented import disagreements
 
-from bidder.chaos.campaign import replay
+from bidder.chaos.campaign import Campaign
 from bidder.chaos.canaries import MARK
 from bidder.chaos.day import ChaosDay
 from bidder.chaos.invariants import INVARIANTS
-from bidder.chaos.kinds import DAYS, KINDS, LIES, Scripted
+from bidder.chaos.kinds import DAYS, KINDS, LIES, Scripted, load_script
+from bidder.cli.main import main
 
 
 @pytest.mark.parametrize("seed", range(101, 125))
@@ -66,19 +67,29 @@ def test_the_command_prints_one_object_and_ends_with_zero() -> None:
     assert disagreements(document, "chaos") == []
     assert document["simulated_days"] == pytest.approx(0.1)
     assert set(document["violations"]) == set(INVARIANTS)
+    assert set(document["in_doubt"]) == {"adopted", "lost", "ambiguous", "open"}
     assert not any(document["violations"].values())
     assert MARK not in done.stdout + done.stderr
 
 
-def test_the_command_that_replays_plays_the_same(tmp_path: Path) -> None:
-    """Also where a script asked for the faults, and however odd the number of days."""
+def test_the_command_that_replays_plays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a violation is printed with, typed in again: the same account, and the same violation.
+
+    Also where a script asked for the faults, and however odd the number of days.
+    """
     file = tmp_path / "faults of mine.json"
-    shown = replay(4, 1 / 30, str(file))
-    assert shlex.split(shown)[1:] == [
-        *("chaos", "--seeds", "4-4", "--days", repr(1 / 30)),
-        *("--script", str(file), "--timeline"),
-    ]
-    assert float(repr(1 / 30)) == 1 / 30
+    file.write_text('[{"kind": "delivered twice", "endpoint": "create_order"}]')
+    monkeypatch.setattr("bidder.app.alarms.causes", lambda *_, **__: ())
+    asked = load_script(file, 1 / 30)
+    first = Campaign(script_file=str(file), days_each=1 / 30)
+    first.add(ChaosDay(3, 1 / 30, script=asked).run())
+    account = first.document()
+    command = account["found"][0]["replay"]
+
+    assert main([*shlex.split(command)[1:], "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, **account}
 
 
 def test_a_script_ends_with_the_trouble() -> None:
