@@ -27,6 +27,7 @@ from bidder.config.targets import name, read_targets
 from bidder.config.tree import MAX_BYTES, Branch, Scalar, parse
 from bidder.config.web import read_web
 from bidder.domain.ids import AccountName
+from bidder.domain.intents import LEFT_OUT
 from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.policy import Mode, Pace, Policy, Rails, Retention, Target
 
@@ -227,13 +228,22 @@ def _pace(pace: Section) -> Pace:
             line=pace.line_of("marketplace_every"),
             key=pace.path("marketplace_every"),
         )
+    grace = pace.read("settle_grace", values.duration(10 * _SECOND, _DAY), usual.settle_grace)
+    if grace < LEFT_OUT:
+        # Only a warning: a simulator that lists everything at once needs no more.
+        pace.problems.warn(
+            "an order may be listed a minute late and an answer be half a minute old: given up for lost"
+            f" sooner than {LEFT_OUT.total_seconds():.0f}s, it may be ordered and paid for twice",
+            line=pace.line_of("settle_grace"),
+            key=pace.path("settle_grace"),
+        )
     return Pace(
         marketplace_every=marketplace,
         orders_every=pace.read("orders_every", every, usual.orders_every),
         wallets_every=pace.read("wallets_every", every, usual.wallets_every),
         book_stale_after=pace.read("book_stale_after", every, usual.book_stale_after),
         alarm_after=pace.read("alarm_after", values.duration(10 * _SECOND, _DAY), usual.alarm_after),
-        settle_grace=pace.read("settle_grace", values.duration(10 * _SECOND, _DAY), usual.settle_grace),
+        settle_grace=grace,
     )
 
 

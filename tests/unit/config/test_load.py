@@ -347,6 +347,16 @@ def test_warnings_tell_what_stops_nothing(load: Load) -> None:
     assert "want 2 servers" in said
 
 
+@pytest.mark.parametrize(("grace", "warned"), [("99s", True), ("100s", False)])
+def test_a_grace_shorter_than_lists_lag_is_warned_of(load: Load, grace: str, warned: bool) -> None:
+    """An order given up for lost before it is listed would be ordered a second time."""
+    warnings = load(f"{SMALL}pace: {{settle_grace: {grace}}}\n").warnings
+
+    assert (
+        any("pace.settle_grace: an order may be listed a minute late" in w for w in warnings) is warned
+    )
+
+
 class TestToken:
     """The token comes from the environment or from a file."""
 
