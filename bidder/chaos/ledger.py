@@ -67,13 +67,19 @@ class Ledger:
         if self.silent_since is None:
             self.silent_since = at
 
-    def answers(self, answer: Answer, *, sent_at: float, at: float, usable: bool) -> None:
-        """Take note of an answer that leaves at ``at``, to a request that was sent at ``sent_at``."""
+    def answers(
+        self, answer: Answer, *, sent_at: float, at: float, usable: bool, accepted: bool = False
+    ) -> None:
+        """Take note of an answer that leaves at ``at``, to a request that was sent at ``sent_at``.
+
+        One that is of no use may have been ``accepted`` all the same: its code is a yes.
+        """
         over_limit = answer.status == _TOO_MANY or answer.code == OVER_LIMIT
         if over_limit:
             self._refuses(answer.headers.get("retry-after"), at)
         if over_limit or not usable or answer.code == DATABASE_ERROR:
             self.unanswered(sent_at)
+            self._in_a_row = 0 if accepted else self._in_a_row
             return
         self._in_a_row, self.silent_since = 0, None
         self.token_refused = self.token_refused or answer.code == INVALID_TOKEN

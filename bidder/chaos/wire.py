@@ -18,7 +18,8 @@ import httpx
 from bidder.chaos import kinds, lies
 from bidder.chaos.clock import MachineClock
 from bidder.chaos.ledger import Ledger
-from bidder.sim.answers import OVER_LIMIT, Answer, Request
+from bidder.chaos.numbers import NUMBERS, strike
+from bidder.sim.answers import OK, OVER_LIMIT, Answer, Request
 from bidder.sim.exchange import SimExchange
 
 _READ_SECONDS, _MARKETPLACE_SECONDS = 20.0, 40.0
@@ -119,7 +120,8 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         answer = self._noted(kind, carried, request, executed=executed)
         self._travel()
         self._point()
-        if carried.path.endswith("/my_orders") and answer.status == 200:
+        readable = answer.status == 200 and kind not in kinds.UNREADABLE
+        if carried.path.endswith("/my_orders") and readable:
             self.shown = frozenset(map(int, _ORDER_ID.findall(answer.body)))
             self.last_orders = answer.body
             self.made_by_then = max(self._exchange.market.own, default=0)
@@ -141,8 +143,10 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         except httpx.HTTPError:
             ledger.unanswered(arrives_at)
             raise
-        usable = kind not in kinds.UNREADABLE
-        ledger.answers(answer, sent_at=arrives_at, at=self._clock.true, usable=usable)
+        # With one number too large it is a yes, and what is spoilt of it is but one entry.
+        yes = kind == "1e400" and answer.code == OK and answer.body != _BODIES[kind][1]
+        usable = kind not in kinds.UNREADABLE or (yes and endpoint != "my_orders")
+        ledger.answers(answer, sent_at=arrives_at, at=self._clock.true, usable=usable, accepted=yes)
         return answer
 
     def _drawn(self, request: Request) -> tuple[str, bool]:
@@ -184,10 +188,28 @@ class FaultyTransport(httpx.AsyncBaseTransport):
     def _unreadable(self, kind: str, carried: Request, *, executed: bool) -> Answer:
         status, body = _BODIES.get(kind, (200, _HTML))
         if executed:
+            told = dict(self._rates)
             answer = self._execute(carried)
+            # A chance of its own: what else happens on this day does not hang on it.
+            chance = Random(f"{kind}/{self._clock.true!r}")
+            if kind in NUMBERS and answer.code == OK and chance.random() < 0.7:
+                struck, coin = strike(answer.body, NUMBERS[kind], chance)
+                if struck != answer.body:
+                    return self._spoilt(kind, carried, _with_body(answer, struck), coin, told)
             self._exchange.lose_answer()
             body = answer.body if kind == "truncated" else body
         return Answer(status=status, body=body[: len(body) // 2] if kind == "truncated" else body)
+
+    def _spoilt(
+        self, kind: str, carried: Request, answer: Answer, coin: str, told: dict[str, Decimal]
+    ) -> Answer:
+        """Return an answer with one number spoilt, and take note of what it teaches all the same."""
+        if kind == "1e400" and _endpoint(carried) == "spot_marketplace":
+            rates = dict(self._exchange.market.rates)
+            self._teach({**rates, coin: told.get(coin, rates[coin])} if coin else rates)
+        else:
+            self._exchange.lose_answer()
+        return answer
 
     def _over_limit(self, kind: str) -> Answer:
         answer = _OVER_LIMIT[kind]
@@ -322,11 +344,15 @@ class FaultyTransport(httpx.AsyncBaseTransport):
         known = dict(self._rates)
         body, left = lies.one_rate_missing(body, self._chance)
         if left:
-            self._exchange.lose_answer()
-            self._rates = {**known, **left}
-            for observer in self._exchange.observers:
-                observer.rates_sent(self._rates)
+            self._teach({**known, **left})
         return body
+
+    def _teach(self, rates: dict[str, Decimal]) -> None:
+        """Take note that the account was told these rates, and not those that were sent."""
+        self._exchange.lose_answer()
+        self._rates = rates
+        for observer in self._exchange.observers:
+            observer.rates_sent(rates)
 
     def _travel(self) -> None:
         self._clock.advance(self._chance.uniform(*_ONE_WAY))
