@@ -71,6 +71,8 @@ def test_a_header_without_the_columns_is_told_all_of_them(tmp_path: Path) -> Non
         (gzip.compress(bytes(range(256)) * 9)[:12] + b"\xff" * 40, "compression is damaged"),
         (HEADER.encode("utf-16"), "not text in UTF-8"),
     ],
+    # What is compressed holds the moment of it: no name of a test.
+    ids=["absent", "cut off", "garbled", "UTF-16"],
 )
 def test_what_is_no_readable_file_is_told_in_plain_words(
     content: bytes | None, told: str, tmp_path: Path
