@@ -31,6 +31,7 @@ def test_trouble_comes_in_that_databases_own_words(postgres_url: str) -> None:
     faults = (
         Scripted(kind="database locked", at_seconds=60),
         Scripted(kind="disk full", at_seconds=700),
+        Scripted(kind="commit unanswered", at_seconds=1000),
         Scripted(kind="killed in a row", at_seconds=1300),
         Scripted(kind="left dead", at_seconds=2000),
     )
@@ -44,7 +45,7 @@ def test_trouble_comes_in_that_databases_own_words(postgres_url: str) -> None:
         ).scalar_one()
     admin.dispose()
 
-    for said in ("lock timeout", "No space left on device", "is killed", "left dead"):
+    for said in ("lock timeout", "No space left on device", "closed the connection", "is killed", "left dead"):
         assert any(said in line for line in lines), said
     assert outcome.violations == []
     assert others == 0
