@@ -71,7 +71,9 @@ def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -
         InDoubt: the answer is missing, unreadable, code 1 or a server error.
     """
     envelope = _decode(body)
-    if status == 429 or (envelope is not None and envelope.code == 5):
+    code = None if envelope is None else envelope.code
+    # A 429 that says at the same time that it was carried out, or may have been, is doubt.
+    if code == 5 or (status == 429 and code not in {0, 1}):
         pause = _retry_after(headers.get("retry-after"), headers.get("date"))
         raise RateLimited(endpoint=endpoint, retry_after_seconds=pause)
     if envelope is None:

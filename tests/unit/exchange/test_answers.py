@@ -151,6 +151,13 @@ def test_too_many_requests_are_recognised_by_status_or_code(
     assert caught.value.retry_after_seconds == seconds
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_too_many_requests_that_were_carried_out_all_the_same_are_doubt(code: int) -> None:
+    """Taken for not sent, an order that was made would be ordered once more."""
+    with pytest.raises(InDoubt):
+        answers.check("create_order", 429, {}, json.dumps({"code": code}).encode())
+
+
 def test_a_moment_to_retry_after_counts_from_the_answers_own_date() -> None:
     """Both are the exchange's: how far our own calendar lies from its does not matter."""
     headers = {
