@@ -428,7 +428,9 @@ MUTATIONS = (
     Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),
     Mutation(breaks="liveness", how=hold_the_dead, seeds=(20,), days=0.01, script=()),
     Mutation(breaks="nothing escapes", how=fail_to_record, days=0.02, script=()),
-    Mutation(breaks="nothing escapes", how=trust_what_was_called_failed, days=0.05, script=UNANSWERED),
+    Mutation(
+        breaks="nothing escapes", how=trust_what_was_called_failed, seeds=(8, 11), script=UNANSWERED
+    ),
     Mutation(breaks="wanted servers only", how=order_anywhere, seeds=(5, 8)),
     Mutation(breaks="doubles are found", how=keep_quiet, days=0.1, script=TWICE),
     Mutation(breaks="nothing escapes", how=decide_wrongly, days=0.01),
