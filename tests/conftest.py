@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For another interpreter, which is asked whether it does the same, not whether a rule holds.
+settings.register_profile("few", settings.get_profile("untimed"), max_examples=10)
 settings.load_profile("untimed")
 
 # What takes longest, longest first, by a part of its name: it waits for processes of its own.
