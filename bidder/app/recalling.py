@@ -15,9 +15,12 @@ from bidder.domain import price_rules, workloads
 from bidder.domain.intents import Intent
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
+from bidder.domain.price_rules import ClockRules
 from bidder.domain.view import Holding, View
 from bidder.store.records import Memory
 
+# By less than this the calendar may have been corrected while nobody looked: more is a jump.
+_SLIPPED = timedelta(seconds=5)
 # A daemon that ran until just now has written down within this time what it did.
 _UNBROKEN = timedelta(minutes=2)
 
@@ -32,7 +35,7 @@ def recalled(
     """
     last = memory.last_pass_at
     unbroken = last is not None and timedelta(0) <= now - last <= unbroken_for
-    held = (_holding(holding, now, unbroken=unbroken) for holding in memory.holdings)
+    held = (_holding(each, memory.rules, now, unbroken=unbroken) for each in memory.holdings)
     return View(
         holdings={holding.order.order: holding for holding in held},
         intents=tuple(_intent(intent, now) for intent in memory.intents),
@@ -73,7 +76,7 @@ def _recalled_at(memory: Memory, policy: Policy, now: datetime, *, unbroken: boo
     return None if memory.recalled_at is None else min(memory.recalled_at, now)
 
 
-def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:
+def _holding(holding: Holding, rules: ClockRules, now: datetime, *, unbroken: bool) -> Holding:
     clock = holding.clock
     # Dated ahead by another calendar, an event would keep a price from moving until that moment comes.
     clock = replace(
@@ -82,6 +85,9 @@ def _holding(holding: Holding, now: datetime, *, unbroken: bool) -> Holding:
         raised_at=_come(clock.raised_at, now),
         lowered_at=_come(clock.lowered_at, now),
     )
+    opens_at = price_rules.next_lowering_at(clock, rules)
+    if opens_at is not None and opens_at > now:
+        clock = replace(clock, opens_at=opens_at + _SLIPPED)
     if not unbroken:
         # Somebody may have lowered it since: another life of ours, before a backup was restored.
         clock = replace(clock, opens_at=now + price_rules.LOWERING_PAUSE)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from bidder.chaos import kinds, world
 from bidder.chaos.overtaking import Overtaking
 from bidder.domain.budgets import limits
-from bidder.errors import BidderError, InvalidToken, LeaseHeld, LeaseLost
+from bidder.errors import (
+    BidderError,
+    InvalidToken,
+    LeaseHeld,
+    LeaseLost,
+    StoreFailed,
+    StoreUnusable,
+)
 from bidder.store.lease import LEASE_TTL, Holder
 
 if TYPE_CHECKING:
@@ -253,9 +260,14 @@ class Troubles:
         except LeaseHeld:
             return
         except BidderError as exc:
-            day.say(f"The second daemon fails: {exc}.")
+            self._failed("second", exc)
             return
         day.watch.violated("one writer", "a second daemon got the lease of a living one")
+
+    def _failed(self, which: str, exc: BidderError) -> None:
+        self._day.say(f"The {which} daemon fails: {exc}.")
+        if isinstance(exc, StoreFailed | StoreUnusable):
+            self._day.watch.ended(exc)  # what the machine did to it is told by its own end
 
     def _other(self) -> "App":
         # A living process, as far as anybody can tell: another machine's.
@@ -272,7 +284,7 @@ class Troubles:
         try:
             day.app = self._other()
         except BidderError as exc:
-            day.say(f"The second daemon fails: {exc}.")
+            self._failed("second", exc)
             return
         day.watch.started()
         day.sleeping, day.sleeps_until = first, day.clock.true + day.chance.uniform(30, 600)
@@ -303,7 +315,7 @@ class Troubles:
         except (LeaseLost, InvalidToken):
             pass
         except BidderError as exc:
-            day.say(f"The first daemon fails: {exc}.")
+            self._failed("first", exc)
         else:
             day.watch.violated("one writer", "a daemon without its lease made a pass")
         if day.referee.requests != before:

@@ -61,11 +61,20 @@ def test_an_outbid_offer_is_regained_after_the_calendar_was_set_back() -> None:
 def test_a_price_comes_down_after_the_calendar_was_set_back() -> None:
     """Events of tomorrow's calendar count as of now."""
     ahead = LoweringClock(created_at=at(86400), raised_at=at(90000), lowered_at=at(91000))
-    for last in (NOW, at(92000)):
-        memory = Memory(holdings=(make_holding(clock=ahead),), last_pass_at=last)
+    rules = ClockRules(creation=True, raised=True)
+    for last, slipped in ((NOW, timedelta(seconds=5)), (at(92000), timedelta(0))):
+        memory = Memory(holdings=(make_holding(clock=ahead),), last_pass_at=last, rules=rules)
         clock = recalled(memory, POLICY, NOW).holdings[ORDER].clock
-        opens = next_lowering_at(clock, ClockRules(creation=True, raised=True))
-        assert opens == NOW + LOWERING_PAUSE
+        assert next_lowering_at(clock, rules) == NOW + LOWERING_PAUSE + slipped
+
+
+def test_a_calendar_that_slipped_while_nothing_ran_opens_no_clock_early() -> None:
+    """By how much nobody can tell: what is closed opens five seconds later, an open one stays."""
+    for lowered, opens in ((-100, 505), (-700, -100)):
+        clock = LoweringClock(lowered_at=at(lowered))
+        memory = Memory(holdings=(make_holding(clock=clock),), last_pass_at=at(-5))
+        found = recalled(memory, POLICY, NOW).holdings[ORDER].clock
+        assert next_lowering_at(found, memory.rules) == at(opens)
 
 
 def test_raises_that_lie_ahead_are_brought_back() -> None:
