@@ -294,10 +294,11 @@ class Store:
         changed = holding_rows.changed(own, self._stored)
         ended = [each for each in over if self._writes(each.order)]
         with self._writing() as connection:
-            yield connection
             holding_rows.write(connection, self._account, changed, self._stored, at=at)
             for each in ended:
                 holding_rows.end(connection, self._account, each)
+            # Only then the rest: the final spend of an order is the last word about it.
+            yield connection
         for holding in changed:
             self._stored[holding.order.order] = holding
         for each in ended:

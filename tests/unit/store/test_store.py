@@ -92,6 +92,22 @@ def test_ended_order_is_kept_with_its_cause(store: Store, queries: Queries) -> N
     assert (ended.end_cause, ended.holding.ended_at) == ("expired", at(9))
 
 
+def test_the_final_spend_of_an_order_that_ends_in_the_same_read_is_kept(
+    store: Store, queries: Queries
+) -> None:
+    """What is written of the holding is what was known before; the bill is the last word."""
+    holding = make_holding()
+    store.save_holdings([holding], at=NOW)
+    spent = holding.order.spend
+    final = replace(holding.order, spend=Money(spent.amount + 1, spent.currency))
+    moved = replace(holding, active=False)
+    over = [Over(order=OrderId(7), at=at(9), cause="expired")]
+    store.settle((), [moved], at=at(9), over=over, finals=[final])
+
+    (ended,) = queries.orders(ended=True)
+    assert ended.holding.order.spend == final.spend
+
+
 def test_what_ended_orders_computed_is_known_again_by_target(store: Store, engine: Engine) -> None:
     """Both orders ran three hours on two GPUs; a person's order is of no target, a live one its own."""
     strangers = make_holding(9, target=None)
