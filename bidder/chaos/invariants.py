@@ -219,7 +219,8 @@ class Watch:
 
     def _to_be_had(self, target: Target) -> set[int]:
         """Return the servers that the target may order now, by the exchange's own book."""
-        found = set(self._day.referee.attainable_now(target.name)) - self._rails.worn_out(target)
+        found = set(self._day.referee.attainable_now(target.name))
+        found -= self._rails.worn_out(target) | self._rails.unpaid(target)
         params = target.bidding
         if not isinstance(params, TrackParams):
             return found

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bidder.domain.policy import DeadlineParams, Rails, Target
 from bidder.sim import answers
 from bidder.sim.answers import OK, Answer
-from bidder.sim.auction import Order
+from bidder.sim.auction import Order, highest_rival_usd
 from bidder.sim.exchange import Observer
 from bidder.sim.market import Watcher
 from bidder.sim.moments import DAY, HOUR, MINUTE, SECOND
@@ -167,7 +167,7 @@ class RailsJudge(Watcher, Observer):
         dear = cheapest * _MARGIN
         if rails.max_usd_per_day is not None and self._usd(live) + dear > rails.max_usd_per_day:
             return True
-        return self._would_be_beyond(target, dear, rails) or self._would_be_too_poor(target, dear, rails)
+        return self._would_be_beyond(target, dear, rails)
 
     def worn_out(self, target: Target) -> set[int]:
         """Return the servers whose allowance of orders within the hour this target has used up."""
@@ -175,6 +175,24 @@ class RailsJudge(Watcher, Observer):
         most = max(1, self._day.policy.rails.max_creations_per_server_hour - kept - 1)
         tried = self._tried()
         return {server for server in tried if tried.count(server) >= most}
+
+    def unpaid(self, target: Target) -> set[int]:
+        """Return the servers that no wallet carries for an hour at a price that the owner allows.
+
+        What is to stay in a wallet carries nothing.
+        """
+        rails, rates, referee = self._day.policy.rails, self._market.rates, self._day.referee
+        found = set()
+        for server in referee.attainable_now(target.name):
+            stall = self._market.stalls[server]
+            rival = highest_rival_usd(stall, rates) or Decimal(0)
+            for coin in referee.attainable_in(target.name, server):
+                left = self._market.wallets.balance(coin) - (_kept(rails, coin) or 0)
+                if left * rates[coin] >= max(stall.floor[coin] * rates[coin], rival) * _MARGIN / 24:
+                    break
+            else:
+                found.add(server)
+        return found
 
     def raised_at(self, server: int) -> list[int]:
         """Return when the account raised its bid on this server."""
@@ -245,14 +263,6 @@ class RailsJudge(Watcher, Observer):
             {each: each.price for each in self._market.live.values()}, self._market.at
         )
         return now + dear * hours / 24 > limit
-
-    def _would_be_too_poor(self, target: Target, dear: Decimal, rails: Rails) -> bool:
-        for currency in map(str, target.currencies):
-            kept, rate = _kept(rails, currency), self._market.rates.get(currency)
-            left = self._market.wallets.balance(currency)
-            if kept is not None and rate is not None and (left - kept) * rate < dear / 24:
-                return True
-        return False
 
     # The sums
 

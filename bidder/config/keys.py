@@ -136,7 +136,7 @@ _STRATEGY = (
     Key("strategies[].value.per", "`server` or `gpu`", "server", "whether the value is of a whole server or of each of its GPUs"),
     *_budget("strategies[].budget", "this strategy"),
     Key("strategies[].restart", "duration", "`6m`", "work lost each time a server starts anew"),
-    Key("strategies[].pay_with", "currency or list", NONE, "wallets to pay from; any that has a balance when left out"),
+    Key("strategies[].pay_with", "currency or list", NONE, "wallets to pay from, the cheapest that carries an hour; any that has a balance when left out"),
     Key("strategies[].servers", "section", NONE, "which servers qualify; what is left out does not matter"),
     Key("strategies[].servers.gpu", "name or list", NONE, "GPU models, without the maker: `RTX 3090`"),
     Key("strategies[].servers.gpu_exact", "true or false", "`true`", "false lets `RTX 3080` match `RTX 3080 TI` as well"),

@@ -11,17 +11,18 @@ from decimal import Decimal
 
 from bidder.domain import guard, moving, selection, strategies
 from bidder.domain.actions import Decision, Fact, Reason, RentOnDemand, Reprice
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.jobs import Choice, Outlook
-from bidder.domain.market import OrderKind
+from bidder.domain.market import Listing, OrderKind
+from bidder.domain.money import Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.selection import Found, NeedsBook
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import Candidate, Holding, View
+from bidder.domain.view import Holding, View
 
 # The book of an order this new need not have been read yet.
 _NEW = timedelta(minutes=2)
@@ -30,6 +31,15 @@ _PASSING = frozenset({Reason.STALE, Reason.IN_DOUBT, Reason.PAUSED})
 _NO_SPOT = frozenset({Reason.NO_CANDIDATE, Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER})
 # A bid in one of these states is about to run again.
 _COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.OUTBID})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rental:
+    """A server to be had on demand; ``score`` is its weighted price, in USD per GPU-day."""
+
+    server: ServerId
+    price: Price
+    score: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +195,7 @@ def _rent(
             base, reason=Reason.NO_CANDIDATE, facts={**base.facts, "on_demand_ceiling": ceiling}
         )
         return Steps(decisions=(none,), blocked=True)
-    price = rental.listing.on_demand_usd(view.rates, selection.payable(target, view.wallets))
-    assert price is not None  # it is on the list for its price
-    server = rental.listing.server
+    server, price = rental.server, rental.price
     action = RentOnDemand(server=server, price=price, target=target.name, launch=target.launch)
     facts = {**base.facts, "server": server, "price": str(price)}
     wanted = replace(base, action=action, server=server, urgency=common.URGENT_REGAIN, facts=facts)
@@ -213,12 +221,31 @@ def _holds(server: int, slots: _Slots) -> bool:
     return any(h.order.server == server for h in slots.waiting)
 
 
-def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> Candidate | None:
+def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> _Rental | None:
+    """Return the cheapest free server, at its price in a currency that the wallets carry.
+
+    Where they carry none, the cheapest all the same: the rails tell why it is not to be had.
+    """
     if any(s.account_wide and now < s.until for s in view.setbacks):
         return None
-    taken = moving.taken(view, policy, now)
-    listed = view.rentals.get(target.name, ())
-    return next((each for each in listed if each.listing.server not in taken), None)
+    taken, purse = moving.taken(view, policy, now), view.purse(policy.rails)
+    payable, limit = selection.payable(target, view.wallets), target.limit(on_demand=True)
+    listed = (each.listing for each in view.rentals.get(target.name, ()))
+    free = [listing for listing in listed if listing.server not in taken]
+    for listing in free:
+        carried = payable - {c for c, price in listing.on_demand.items() if not purse.carries(price)}
+        price = listing.on_demand_usd(view.rates, carried)
+        if price is None or not view.rates.knows(limit.price.currency):
+            continue
+        if price <= limit.for_server(listing.specs.gpu_count, price.currency, view.rates):
+            return _rental(listing, price, view)
+    price = free[0].on_demand_usd(view.rates, payable) if free else None
+    return None if price is None else _rental(free[0], price, view)
+
+
+def _rental(listing: Listing, price: Price, view: View) -> _Rental:
+    score = selection.weigh(view.rates.to_usd(price), listing)
+    return _Rental(server=listing.server, price=price, score=score)
 
 
 def _looking_for_spot(

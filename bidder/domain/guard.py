@@ -34,8 +34,6 @@ Stop = tuple[Reason, dict[str, Fact]] | None
 _HOUR = timedelta(hours=1)
 # From then on each order of a creation is listed, also in an answer half a minute old.
 _TWIN_SHOWN = timedelta(seconds=100)
-# A new order must be able to run this long from the balance, or it ends before it is of use.
-_LEAST_RUN = Decimal(1) / Decimal(24)
 
 
 def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Decision:
@@ -272,14 +270,9 @@ def _churn(server: ServerId, view: View, policy: Policy, now: datetime, *, kept:
 
 
 def _balance(price: Price, view: View, policy: Policy) -> Stop:
-    wallet = view.wallets.get(price.currency)
-    if wallet is None or wallet.balance is None:
+    if view.purse(policy.rails).carries(price):
         return None
-    kept = next((m.amount for m in policy.rails.min_balance if m.currency == price.currency), Decimal(0))
-    least = kept + price.amount * _LEAST_RUN
-    if wallet.balance.amount < least:
-        return Reason.NO_BALANCE, {"balance": str(wallet.balance)}
-    return None
+    return Reason.NO_BALANCE, {"balance": str(view.wallets[price.currency].balance)}
 
 
 def _over_budget(price: Price, replaces: Price | None, view: View, policy: Policy) -> Stop:

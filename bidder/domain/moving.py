@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from bidder.domain import answers, churn, guard, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
@@ -17,7 +18,7 @@ from bidder.domain.ids import ServerId
 from bidder.domain.money import Price
 from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
-from bidder.domain.selection import Found, NeedsBook, SearchResult
+from bidder.domain.selection import Found, NeedsBook, NothingFits, SearchResult
 from bidder.domain.strategies import common, track
 from bidder.domain.view import View
 from bidder.errors import StrategyFailed
@@ -243,12 +244,14 @@ def search(
 ) -> SearchResult:
     """Return the best server for a target now, or whose book must be read to know.
 
-    With ``below``, only servers that may cost less than this, in weighted USD per GPU-day.
+    With ``below``, only servers that may cost less than this, in weighted USD per GPU-day. Where no
+    wallet carries any, the rails are to tell so of the best one.
     """
     candidates = view.shortlists.get(target.name, ())
     if below is not None:
         candidates = tuple(candidate for candidate in candidates if candidate.score < below)
-    return selection.best_server(
+    search_with = partial(
+        selection.best_server,
         candidates,
         view.books,
         target,
@@ -261,6 +264,8 @@ def search(
         above_on_demand=policy.rails.allow_above_on_demand,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
     )
+    found = search_with(purse=view.purse(policy.rails))
+    return search_with() if isinstance(found, NothingFits) and found.unpaid else found
 
 
 def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:

@@ -8,6 +8,7 @@ from bidder.domain.ids import OrderId
 from bidder.domain.market import Book, Listing, Offer
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import Target
+from bidder.domain.purse import Purse
 
 # Rates were seen to wander by some tenths of a percent within the ten minutes of a lowering's clock.
 _RATE_MARGIN = Decimal("0.003")
@@ -19,7 +20,8 @@ class Quote:
 
     ``needed`` is the smallest sufficient bid: above the best rival, at least the floor.
     ``ceiling`` is the target's, for this server in this currency; ``cap`` is the price above which
-    no bid may go: the ceiling, or the on-demand price where that is lower.
+    no bid may go: the ceiling, or the on-demand price where that is lower. ``carried`` tells whether
+    the wallet could pay it for a while.
     """
 
     needed: Price
@@ -28,6 +30,7 @@ class Quote:
     floor: Price
     usd: Decimal
     rival: Offer | None
+    carried: bool = True
 
 
 def quote(
@@ -40,11 +43,12 @@ def quote(
     gpus: int,
     margin_ticks: int = 1,
     own: frozenset[OrderId] = frozenset(),
+    purse: Purse | None = None,
 ) -> Quote | None:
     """Return the cheapest sufficient bid over the currencies; None where it cannot be known.
 
-    It may be above the ceiling: the caller decides. Raises NoRate when a rival's bid cannot be
-    valued.
+    With a ``purse``, a currency that carries its bid goes before any that does not. The bid may be
+    above the ceiling: the caller decides. Raises NoRate when a rival's bid cannot be valued.
     """
     rival = book.best_rival(rates, own)
     best: Quote | None = None
@@ -59,7 +63,8 @@ def quote(
         needed = above(rival, currency, rates, ticks=margin_ticks)
         needed = floor if needed is None or needed < floor else needed
         usd = rates.to_usd(needed)
-        if best is None or usd < best.usd:
+        carried = purse is None or purse.carries(needed)
+        if best is None or (not carried, usd) < (not best.carried, best.usd):
             ceiling = target.ceiling.for_server(gpus, currency, rates)
             best = Quote(
                 needed=needed,
@@ -68,6 +73,7 @@ def quote(
                 floor=floor,
                 usd=usd,
                 rival=rival,
+                carried=carried,
             )
     return best
 

@@ -15,6 +15,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Book, Listing, Marketplace, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Requirements, Target
+from bidder.domain.purse import Purse
 from bidder.domain.quotes import Quote, on_demand_cap, quote
 from bidder.domain.view import BookSeen, Candidate
 
@@ -223,10 +224,14 @@ class NeedsBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NothingFits:
-    """No server can be won below the ceiling; ``cheapest`` is the nearest miss, if any."""
+    """No server can be won below the ceiling; ``cheapest`` is the nearest miss, if any.
+
+    ``unpaid`` tells that some were passed over because no wallet carries them.
+    """
 
     considered: int
     cheapest: Quote | None = None
+    unpaid: bool = False
     no_rate: bool = False
 
 
@@ -249,15 +254,18 @@ def best_server(
     fresh_after: datetime,
     above_on_demand: bool,
     surcharge: Mapping[ServerId, Decimal] | None = None,
+    purse: Purse | None = None,
 ) -> SearchResult:
     """Return the best server to bid on, or the one whose book must be read to know.
 
     ``unfit`` servers are passed over; a book is fresh when its read started after ``fresh_after``.
     ``surcharge`` is what some servers cost beyond their price, never less than nothing, per GPU-day.
+    With a ``purse``, what no wallet carries is passed over.
     """
     extra = surcharge or {}
     best: tuple[Decimal, Candidate, Quote] | None = None
     nearest: Quote | None = None
+    unpaid = False
     considered = 0
     for candidate in candidates:
         server = candidate.listing.server
@@ -266,11 +274,15 @@ def best_server(
         if best is not None and candidate.score >= best[0]:
             break
         considered += 1
+        if not _could_pay(candidate.listing, currencies, purse):
+            unpaid = True
+            continue
         known = books.get(server)
         if known is None or now - known.at > _REMEMBERED:
             return NeedsBook(server=server)
-        quoted = _quote_if_open(candidate.listing, known.book, target, rates, currencies, own)
-        if quoted is None:
+        quoted = _quote_if_open(candidate.listing, known.book, target, rates, currencies, own, purse)
+        if quoted is None or not quoted.carried:
+            unpaid = unpaid or quoted is not None
             continue
         if not above_on_demand:
             cap = on_demand_cap(candidate.listing, quoted.ceiling, rates, currencies)
@@ -282,11 +294,19 @@ def best_server(
         if best is None or score < best[0]:
             best = (score, candidate, quoted)
     if best is None:
-        return NothingFits(considered=considered, cheapest=nearest)
+        return NothingFits(considered=considered, cheapest=nearest, unpaid=unpaid)
     score, chosen, quoted = best
     if books[chosen.listing.server].at < fresh_after:
         return NeedsBook(server=chosen.listing.server)
     return Found(listing=chosen.listing, quote=quoted, score=score)
+
+
+def _could_pay(listing: Listing, currencies: frozenset[Currency], purse: Purse | None) -> bool:
+    """Return whether some wallet may carry this server; where no floor is listed, the book tells."""
+    floors = [floor for currency, floor in listing.spot_floor.items() if currency in currencies]
+    if purse is None or not floors:
+        return True
+    return any(listing.takes(floor.currency) and purse.carries(floor) for floor in floors)
 
 
 def _quote_if_open(
@@ -296,6 +316,7 @@ def _quote_if_open(
     rates: Rates,
     currencies: frozenset[Currency],
     own: frozenset[OrderId],
+    purse: Purse | None,
 ) -> Quote | None:
     if not (book.exists and book.public and book.online):
         return None
@@ -311,4 +332,5 @@ def _quote_if_open(
         gpus=listing.specs.gpu_count,
         margin_ticks=target.margin_ticks,
         own=own,
+        purse=purse,
     )

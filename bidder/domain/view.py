@@ -16,9 +16,10 @@ from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.pacing import Multiplier
-from bidder.domain.policy import AdaptiveParams, Target
+from bidder.domain.policy import AdaptiveParams, Rails, Target
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 from bidder.domain.probe import Pulse, Replaced
+from bidder.domain.purse import Purse
 from bidder.domain.stances import USUAL, School, Stance
 from bidder.domain.work import Work
 
@@ -227,6 +228,10 @@ class View:
     def own_ids(self) -> frozenset[OrderId]:
         """Return the ids of all live orders of the account."""
         return frozenset(self.holdings)
+
+    def purse(self, rails: Rails) -> Purse:
+        """Return what the wallets carry beside what the owner's rails keep in them."""
+        return Purse(wallets=self.wallets, kept=rails.min_balance)
 
     def holdings_of(self, target: str) -> tuple[Holding, ...]:
         """Return the live orders of a target, oldest first."""

@@ -341,6 +341,12 @@ class Referee(Watcher, Observer):
         tally = next(each for each in self._tallies if each.target.name == target)
         return frozenset(tally.attainable)
 
+    def attainable_in(self, target: str, server: int) -> frozenset[str]:
+        """Return the currencies in which the target can have this server below its ceiling now."""
+        tally = next(each for each in self._tallies if each.target.name == target)
+        stall, rates = tally.matching[server], self._market.rates
+        return frozenset(tally.target.attainable_in(stall, highest_rival_usd(stall, rates), rates))
+
     def cheapest_usd(self, target: str, *, apart_from: Collection[int] = ()) -> Decimal | None:
         """Return the least, in USD per day, that a server costs that the target can have now.
 

@@ -4,7 +4,7 @@ The referee reads the same wishes as the player but matches servers by its own c
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -111,9 +111,15 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         That is: it is open to bids (our own rental does not count against us) and in some currency
         that both sides accept the ceiling covers the floor and is above the best rival bid.
         """
+        return any(True for _ in self.attainable_in(stall, rival_usd, rates))
+
+    def attainable_in(
+        self, stall: Stall, rival_usd: Decimal | None, rates: Mapping[str, Decimal]
+    ) -> Iterator[str]:
+        """Yield the currencies in which this server could be had now under the ceiling."""
         strangers = stall.rented and stall.tenant is None
         if strangers or not stall.online or stall.visibility != "public" or stall.hosted_by_us:
-            return False
+            return
         gpus = stall.listing.gpu()[0]
         for currency, floor in stall.floor.items():
             if floor <= 0 or currency not in rates or not self.pays_in(currency):
@@ -124,8 +130,7 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             if ceiling is None or ceiling < floor:
                 continue
             if rival_usd is None or ceiling * rates[currency] > rival_usd:
-                return True
-        return False
+                yield currency
 
 
 def targets_from(values: Any) -> tuple[RefereeTarget, ...]:

@@ -1,0 +1,31 @@
+"""What the wallets carry: in which currencies a new order would run for long enough to be of use.
+
+A bid's price is named in one currency for good, and one wallet pays for it. So a wallet that is empty
+must not keep a target from a server that another wallet could pay for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from bidder.domain.market import Wallet
+from bidder.domain.money import Currency, Money, Price
+
+# Of a day: a new order must be able to run this long from the balance, or it ends before it is of use.
+_LEAST_RUN = Decimal(1) / Decimal(24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purse:
+    """The balances as last read, and what of each is to stay (``min_balance``)."""
+
+    wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
+    kept: tuple[Money, ...] = ()
+
+    def carries(self, price: Price) -> bool:
+        """Return whether an order at this price could run for an hour; unknown balances carry all."""
+        wallet = self.wallets.get(price.currency)
+        if wallet is None or wallet.balance is None:
+            return True
+        stays = next((m.amount for m in self.kept if m.currency == price.currency), Decimal(0))
+        return wallet.balance.amount >= stays + price.amount * _LEAST_RUN

@@ -1,0 +1,169 @@
+"""Wallets that run dry: another one that carries a server pays for it, and the rails tell of none."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from builders import (
+    NOW,
+    btc,
+    clore,
+    make_book,
+    make_listing,
+    make_policy,
+    make_target,
+    make_view,
+    prices,
+    rival,
+    seen,
+    usd,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.domain.test_deadline import SCARCE, job
+
+from bidder.domain import deadlines, planning
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
+from bidder.domain.market import Wallet
+from bidder.domain.money import Currency, Money, Price
+from bidder.domain.policy import Policy, Rails
+from bidder.domain.purse import Purse
+from bidder.domain.view import BookSeen, View
+
+COINS = (Currency.BTC, Currency.CLORE)
+# A day in bitcoin is one dollar, and in CLORE two.
+ONE_IN_BTC, TWO_IN_CLORE = btc("0.00002"), clore("100")
+AN_HOUR_IN_BTC = ONE_IN_BTC.amount / 24
+
+
+def wallets(bitcoin: object = "1", coins: object = "30000") -> dict[Currency, Wallet]:
+    """Return a wallet of each coin."""
+    return {
+        coin: Wallet(currency=coin, balance=Money.parse(str(amount), coin))
+        for coin, amount in zip(COINS, (bitcoin, coins), strict=True)
+    }
+
+
+def book(server: int, *floors: Price) -> BookSeen:
+    """Return an empty book with these floors, just read."""
+    return seen(replace(make_book(server=server), floor=prices(*floors)))
+
+
+def market(
+    purse: dict[Currency, Wallet], *servers: tuple[int, tuple[Price, ...]], rails: Rails | None = None
+) -> tuple[View, Policy]:
+    """Return servers that ask for these prices, and a target that pays in both coins."""
+    policy = make_policy(make_target(currencies=COINS), rails=rails or Rails())
+    listings = [make_listing(server, floor=floors) for server, floors in servers]
+    books = [book(server, *floors) for server, floors in servers]
+    return make_view(policy, *listings, books=books, wallets=purse), policy
+
+
+def bid(purse: dict[Currency, Wallet], rails: Rails | None = None) -> Decision:
+    """Return what becomes of an empty slot where one server takes both coins."""
+    view, policy = market(purse, (202, (ONE_IN_BTC, TWO_IN_CLORE)), rails=rails)
+    (decision,) = planning.plan(view, policy, NOW)
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("bitcoin", "expected"),
+    [
+        ("1", ONE_IN_BTC),
+        ("0.0000009", ONE_IN_BTC),
+        ("0.0000008", TWO_IN_CLORE),
+        ("0", TWO_IN_CLORE),
+    ],
+)
+def test_the_cheapest_currency_pays_whose_wallet_carries_an_hour(bitcoin: str, expected: Price) -> None:
+    """0.00002 BTC a day are 0.00000083 an hour."""
+    decision = bid(wallets(bitcoin))
+
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price == expected
+
+
+def test_what_the_owner_keeps_carries_nothing() -> None:
+    """A whole bitcoin that is to stay pays for no server."""
+    decision = bid(wallets("1"), Rails(min_balance=(Money.parse("1", Currency(str(Currency.BTC))),)))
+
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price == TWO_IN_CLORE
+
+
+def test_a_server_that_no_wallet_carries_makes_way_for_one_that_is_carried() -> None:
+    """The cheaper host takes only bitcoin; its book need not even be read."""
+    view, policy = market(wallets("0"), (202, (ONE_IN_BTC,)), (303, (TWO_IN_CLORE,)))
+    unread = replace(view, books={server: b for server, b in view.books.items() if server == 303})
+
+    for each in (view, unread):
+        (decision,) = planning.plan(each, policy, NOW)
+        assert isinstance(decision.action, PlaceBid)
+        assert (decision.action.server, decision.action.price) == (303, TWO_IN_CLORE)
+
+
+def test_a_rival_may_make_a_server_dearer_than_a_wallet_carries() -> None:
+    """The floor would be carried for an hour, what beats the rival would not."""
+    floors = (ONE_IN_BTC, clore("150"))
+    view, policy = market(wallets(AN_HOUR_IN_BTC * 2), (202, floors))
+    contested = seen(replace(make_book(rival(usd("2.5")), server=202), floor=prices(*floors)))
+    view = replace(view, books={contested.book.server: contested})
+
+    (decision,) = planning.plan(view, policy, NOW)
+
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price.currency is Currency.CLORE
+
+
+def test_where_no_wallet_carries_any_server_that_is_said() -> None:
+    """The reason is the wallet's, and the balance is named."""
+    decision = bid(wallets("0", "1"))
+
+    assert decision.action is None
+    assert decision.reason is Reason.NO_BALANCE
+    assert decision.facts["balance"] == str(Money.parse("0", Currency.BTC))
+
+
+def test_no_price_above_the_ceiling_is_paid_from_the_fuller_wallet() -> None:
+    """Carried, but 300 CLORE are six dollars, and five are allowed."""
+    view, policy = market(wallets("0"), (202, (ONE_IN_BTC, clore("300"))))
+
+    (decision,) = planning.plan(view, policy, NOW)
+
+    assert decision.action is None
+
+
+def test_a_job_rents_on_demand_from_the_wallet_that_carries_it() -> None:
+    """The safety net must not hang on the emptier wallet."""
+    target = job(SCARCE, currencies=COINS)
+    policy = make_policy(target)
+    asked = (btc("0.0002"), clore("550"))
+    listing = make_listing(202, floor=btc("0.001"), on_demand=asked)
+
+    def rented(purse: dict[Currency, Wallet]) -> Decision:
+        view = make_view(policy, listing, wallets=purse)
+        decisions = planning.plan(deadlines.looked(view, policy, NOW), policy, NOW)
+        return next(d for d in decisions if d.reason in {Reason.DEADLINE, Reason.NO_BALANCE})
+
+    for purse, expected in ((wallets(), asked[0]), (wallets("0"), asked[1])):
+        action = rented(purse).action
+        assert isinstance(action, RentOnDemand)
+        assert action.price == expected
+    assert rented(wallets("0", "0")).reason is Reason.NO_BALANCE
+
+
+@given(
+    balance=st.decimals("0", "1000", places=6),
+    kept=st.decimals("0", "1000", places=6),
+    price=st.decimals("0", "24000", places=4),
+)
+def test_what_is_carried_leaves_what_is_kept(balance: Decimal, kept: Decimal, price: Decimal) -> None:
+    """An hour at a carried price never eats into what is to stay; one at a larger price might."""
+    purse = Purse(
+        wallets={Currency.USD: Wallet(currency=Currency.USD, balance=Money(balance, Currency.USD))},
+        kept=(Money(kept, Currency.USD),),
+    )
+    left = (balance - kept) * 24
+    carried = purse.carries(Price(price, Currency.USD))
+    if abs(left - price) > Decimal("1e-12"):
+        assert carried == (left > price)
