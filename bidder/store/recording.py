@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
@@ -28,8 +29,10 @@ CONFIRM_EVERY = timedelta(minutes=5)
 # Between two reads further apart than this, nobody knows what the book was.
 GAP = timedelta(minutes=10)
 
-# Orders come and go for years; what is forgotten here is looked up again in the database.
-_REMEMBERED = 2_000
+# Orders come and go for years; what is forgotten here, longest unchanged first, is looked up again in
+# the database. Few enough to be full within days: from then on memory grows no more.
+_REMEMBERED = 600
+_SERVERS_REMEMBERED = 4_000
 
 # Built once: making a statement costs as much as running it.
 _INSERT_DECISION = insert(tables.decisions)
@@ -47,6 +50,8 @@ _STATE = update(tables.account_state).where(tables.account_state.c.account == bi
 
 Subject = tuple[str | None, int | None, int | None]
 Said = tuple[Any, ...]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
@@ -63,9 +68,24 @@ class Latest:
 
     def copy(self) -> "Latest":
         """Return one that may be changed without changing this."""
-        if len(self.said) + len(self.books) > _REMEMBERED:
-            return replace(self, said={}, books={}, servers={})
-        return replace(self, said=dict(self.said), books=dict(self.books), servers=dict(self.servers))
+        return replace(
+            self,
+            said=_youngest(self.said, _REMEMBERED),
+            books=_youngest(self.books, _REMEMBERED),
+            servers=_youngest(self.servers, _SERVERS_REMEMBERED),
+        )
+
+
+def _youngest(known: dict[_Key, _Value], most: int) -> dict[_Key, _Value]:
+    """Return a copy; of too many entries the half that was put in last."""
+    if len(known) <= most:
+        return dict(known)
+    return dict(islice(known.items(), len(known) - most // 2, None))
+
+
+def _put(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    known.pop(key, None)
+    known[key] = value
 
 
 def write(
@@ -140,7 +160,7 @@ def _write_decision(
         latest.said[subject] = _last_said(connection, account, subject, mode)
     if latest.said[subject] == said:
         return
-    latest.said[subject] = said
+    _put(latest.said, subject, said)
     price, previous = decision.price, decision.previous_price
     kept = decision.evidence
     inserted = connection.execute(
@@ -205,10 +225,10 @@ def _write_book(connection: Connection, account: str, book: BookRecord, latest: 
         else:
             same = False  # nobody looked for so long that it may have been otherwise meanwhile
         if same:
-            latest.books[book.server] = stored
+            _put(latest.books, book.server, stored)
             return
     connection.execute(_INSERT_BOOK, rows.book_values(account, stored))
-    latest.books[book.server] = stored
+    _put(latest.books, book.server, stored)
 
 
 def _hold_until(connection: Connection, account: str, book: BookRecord, until: datetime) -> None:
@@ -228,7 +248,7 @@ def _write_servers(connection: Connection, account: str, record: PassRecord, lat
             "seen_at": record.at,
         }
         rows.upsert(connection, tables.servers, values)
-        latest.servers[server.server] = server
+        _put(latest.servers, server.server, server)
 
 
 def _write_rates(

@@ -350,6 +350,22 @@ def test_failed_pass_leaves_no_false_memory(store: Store, queries: Queries) -> N
     assert len(queries.decisions()) == 1
 
 
+def test_what_was_long_forgotten_is_still_not_written_twice(store: Store, engine: Engine) -> None:
+    """Of thousands of orders and servers only the latest are kept in mind; the rest is looked up."""
+
+    def record(number: int, *about: int) -> None:
+        decisions = tuple(make_decision(order=OrderId(each)) for each in about)
+        store.record_pass(
+            make_pass(number, number, decisions=decisions, books=tuple(map(make_book, about)))
+        )
+
+    for number in range(15):
+        record(number, *range(number * 100, number * 100 + 100))
+    record(20, 0, 700, 1499)
+
+    assert (count(engine, "decisions"), count(engine, "books")) == (1500, 1500)
+
+
 def test_explain_finds_the_decision_before_the_order(store: Store, queries: Queries) -> None:
     """The decisions of an order begin with the one that created it, with its facts."""
     bid = make_decision(reason="empty_slot", action=IntentKind.PLACE, order=None, previous_price=None)
