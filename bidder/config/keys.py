@@ -61,7 +61,7 @@ _RAILS = (
     Key("rails.max_creations_per_hour", "orders per hour", "`30`", "new orders, of the whole account; each costs a creation fee"),
     Key("rails.max_creations_per_server_hour", "orders per hour", "`4`", "new orders on one server"),
     Key("rails.min_runway", "duration", "`24h`", "warn when a balance lasts less long than this at the current bids"),
-    Key("rails.min_balance", "section", NONE, "money that must stay in a wallet; nothing new is ordered below it"),
+    Key("rails.min_balance", "section", NONE, "money that must stay in a wallet; nothing new is ordered below it, nor while the balance is not known"),
     Key("rails.min_balance.<currency>", "amount", NONE, "balance that must stay in this currency's wallet"),
     Key("rails.allow_above_on_demand", "true or false", "`false`", "whether a spot bid may reach the server's on-demand price"),
 )  # fmt: skip

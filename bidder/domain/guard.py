@@ -270,9 +270,13 @@ def _churn(server: ServerId, view: View, policy: Policy, now: datetime, *, kept:
 
 
 def _balance(price: Price, view: View, policy: Policy) -> Stop:
-    if view.purse(policy.rails).carries(price):
+    purse = view.purse(policy.rails)
+    if purse.carries(price):
         return None
-    return Reason.NO_BALANCE, {"balance": str(view.wallets[price.currency].balance)}
+    balance = purse.balance(price.currency)
+    if balance is None:
+        return Reason.NO_BALANCE, {"unknown_balance": price.currency.short}
+    return Reason.NO_BALANCE, {"balance": str(balance)}
 
 
 def _over_budget(price: Price, replaces: Price | None, view: View, policy: Policy) -> Stop:

@@ -23,9 +23,18 @@ class Purse:
     kept: tuple[Money, ...] = ()
 
     def carries(self, price: Price) -> bool:
-        """Return whether an order at this price could run for an hour; unknown balances carry all."""
-        wallet = self.wallets.get(price.currency)
-        if wallet is None or wallet.balance is None:
-            return True
-        stays = next((m.amount for m in self.kept if m.currency == price.currency), Decimal(0))
-        return wallet.balance.amount >= stays + price.amount * _LEAST_RUN
+        """Return whether an order at this price could run for an hour.
+
+        A balance that is not known carries all, unless something of it is to stay: what nobody can
+        count cannot be kept.
+        """
+        stays = next((m.amount for m in self.kept if m.currency == price.currency), None)
+        balance = self.balance(price.currency)
+        if balance is None:
+            return stays is None
+        return balance.amount >= (stays or 0) + price.amount * _LEAST_RUN
+
+    def balance(self, currency: Currency) -> Money | None:
+        """Return the balance as last read; None where it is not known."""
+        wallet = self.wallets.get(currency)
+        return None if wallet is None else wallet.balance

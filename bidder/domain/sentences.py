@@ -121,7 +121,13 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         "The bid would have reached what the host asks on demand",
         ("that is {on_demand}", "that is {cap}"),
     ),
-    Reason.NO_BALANCE: ("The wallet did not carry it", ("it holds {balance}",)),
+    Reason.NO_BALANCE: (
+        "The wallet did not carry it",
+        (
+            "it holds {balance}",
+            "something is to stay in it, and how much {unknown_balance} it holds is not known",
+        ),
+    ),
     Reason.CHURN: (
         "There had been too many new orders lately",
         (

@@ -337,9 +337,21 @@ def test_a_balance_must_carry_an_hour_beyond_what_the_owner_keeps() -> None:
     )
     view, _ = usual(keeping, wallets=wallet("1.0999"))
     assert stop_of(place(usd("2.4")), view, keeping)[0] is Reason.NO_BALANCE
-    for enough in ("1.1001", None):
-        view, _ = usual(keeping, wallets=wallet(enough))
-        assert judged(place(usd("2.4")), view, keeping).action is not None
+    view, _ = usual(keeping, wallets=wallet("1.1001"))
+    assert judged(place(usd("2.4")), view, keeping).action is not None
+
+
+def test_of_a_balance_that_is_not_known_nothing_can_be_kept() -> None:
+    """Where nothing is to stay the exchange decides; else one bad answer ends the rail."""
+    keeping = make_policy(
+        make_target(want=2), rails=Rails(min_balance=(Money.parse("1", Currency.USD),))
+    )
+    for unknown in (wallet(None), {}):
+        view, _ = usual(keeping, wallets=unknown)
+        assert stop_of(place(usd("2.4")), view, keeping)[0] is Reason.NO_BALANCE
+        spending = make_policy(make_target(want=2))
+        view, _ = usual(spending, wallets=unknown)
+        assert judged(place(usd("2.4")), view, spending).action is not None
 
 
 def test_the_daily_limit_counts_every_live_bid_and_every_open_request() -> None:
