@@ -41,6 +41,8 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     action = decision.action
     if action is None:
         return decision
+    if view.rates_settle_at() is not None and decision.reason not in _WHATEVER_RATES:
+        return _until_rates_settle(decision, action.server, view)
     stopped: Stop
     match action:
         case Withdraw():
@@ -69,8 +71,32 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     )
 
 
+def _until_rates_settle(decision: Decision, server: ServerId, view: View) -> Decision:
+    """Return the hold while a rate that has just jumped may be a mistake of the exchange's.
+
+    A false rate in one answer makes each ceiling in that coin many times too high, and a bid that was
+    raised to it comes down one step in ten minutes.
+    """
+    at = view.rates_jumped_at
+    return replace(
+        decision,
+        action=None,
+        reason=Reason.STALE,
+        urgency=0,
+        wants_book=server,
+        due=view.rates_settle_at(),
+        facts={
+            **decision.facts,
+            "rates_jumped_at": None if at is None else at.isoformat(timespec="seconds"),
+            "wanted_to": decision.reason.value,
+        },
+    )
+
+
 # Commands of the owner are carried out whatever the rails say.
 _COMMANDED = frozenset({Reason.ORDERED, Reason.SHUTDOWN})
+# What does not wait until rates that have jumped are known to be right.
+_WHATEVER_RATES = _COMMANDED | {Reason.UNATTENDED, Reason.BUDGET_SPENT, Reason.JOB_DONE}
 
 
 def _paused(view: View) -> Stop:

@@ -105,7 +105,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         "No server on the marketplace fits below the ceiling",
         ("{on_demand_ceiling} on demand",),
     ),
-    Reason.STALE: ("What was known was too old to act on, so the market was looked at first", ()),
+    Reason.STALE: (
+        "What was known was too old to act on, so the market was looked at first",
+        ("an exchange rate had jumped at {rates_jumped_at}, maybe by mistake",),
+    ),
     Reason.NO_RATE: ("An exchange rate was missing", ("none is known for {currency}",)),
     Reason.IN_DOUBT: ("An earlier request's outcome was not known yet", ()),
     Reason.FROZEN: (

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.costs import Cost, Spent
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import Intent
+from bidder.domain.intents import STALENESS, Intent
 from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
@@ -142,7 +142,8 @@ class View:
     ``pulses`` are what the probes of running orders show, ``replaced`` the orders given up for dead
     within a day. ``closing`` are the ``unbooked`` orders as they were last seen, ``spent`` is by target
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
-    are those of the budgets, by ``budgets.Limit.key``.
+    are those of the budgets, by ``budgets.Limit.key``. ``rates_at`` is when this process was last told
+    the ``rates``, ``rates_jumped_at`` when one of them was last another one altogether.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -158,6 +159,8 @@ class View:
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     wallets_at: datetime | None = None
     rates: Rates = Rates()
+    rates_at: datetime | None = None
+    rates_jumped_at: datetime | None = None
     listed_at_rates: Rates = Rates()
     intents: tuple[Intent, ...] = ()
     rules: ClockRules = ClockRules()
@@ -228,6 +231,16 @@ class View:
     def own_ids(self) -> frozenset[OrderId]:
         """Return the ids of all live orders of the account."""
         return frozenset(self.holdings)
+
+    def rates_settle_at(self) -> datetime | None:
+        """Return from when on a read would show that rates which jumped are right; None if one has.
+
+        Answers may be old, so that a false one may come again for a while.
+        """
+        if self.rates_jumped_at is None:
+            return None
+        settled = self.rates_jumped_at + STALENESS
+        return None if self.rates_at is not None and self.rates_at >= settled else settled
 
     def purse(self, rails: Rails) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""

@@ -4,16 +4,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from bidder.domain import selection, stances
 from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
+from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Policy
 from bidder.domain.view import BookSeen, Holding, View
 from bidder.domain.work import Work
 
 # A change of a rate by more than this makes the shortlists anew.
 _RATE_DRIFT = Decimal("0.01")
+# No rate moves so far from one read to the next, within minutes: it may be a mistake.
+_RATE_JUMP = Decimal("1.5")
 
 
 def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[View, tuple[Holding, ...]]:
@@ -48,7 +52,7 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
             answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads),
         },
         candidate_read_at=view.candidate_read_at if held_here else at,
-        rates=answer.rates.over(view.rates),
+        **_told(view, answer.rates, at),
     )
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
@@ -67,6 +71,23 @@ def _started(holding: Holding, policy: Policy) -> Work:
     if target is None or (holding.active is None and holding.outbid_since is None):
         return holding.work  # new, or the daemon is: its start has been counted
     return holding.work.started(target.restart)
+
+
+def _told(view: View, told: Rates, at: datetime) -> dict[str, Any]:
+    """Return what a read changes of the rates; one that names none but the dollar's changes nothing."""
+    if told.usd_per_unit.keys() <= {Currency.USD}:
+        return {}
+    known = view.rates.usd_per_unit if view.rates_at is not None else {}
+    jumped = any(
+        not 1 / _RATE_JUMP < new / known[currency] < _RATE_JUMP
+        for currency, new in told.usd_per_unit.items()
+        if currency in known
+    )
+    return {
+        "rates": told.over(view.rates),
+        "rates_at": at,
+        "rates_jumped_at": at if jumped else view.rates_jumped_at,
+    }
 
 
 def _rates_moved(before: View, after: View) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from builders import (
     NOW,
     ORDER,
@@ -106,6 +107,34 @@ def test_the_rates_of_a_book_become_the_newest() -> None:
     view, _ = fold.book(start(), book, POLICY, at=at(1))
     assert view.rates.to_usd(btc("1")) == 60_000
     assert view.rates.knows(Currency.CLORE)
+
+
+@pytest.mark.parametrize("factor", ["0.01", "0.6", "1.6", "100"])
+def test_a_rate_that_jumped_is_believed_once_a_later_read_says_the_same(factor: str) -> None:
+    """Answers may be half a minute old: a false one can come twice."""
+
+    def told(bitcoin: Decimal, second: float, before: View) -> View:
+        book = make_book(rates=Rates({Currency.BTC: bitcoin}))
+        return fold.book(before, book, POLICY, at=at(second))[0]
+
+    usual, odd = Decimal(50_000), Decimal(50_000) * Decimal(factor)
+    view = told(usual, 1, start())
+    assert view.rates_settle_at() is None
+    view = told(odd, 2, view)
+    assert view.rates_settle_at() == at(2 + 45)
+    silent, _ = fold.book(view, make_book(), POLICY, at=at(60))
+    assert silent.rates_settle_at() == at(2 + 45)
+    assert told(odd, 46, view).rates_settle_at() == at(2 + 45)
+    assert told(odd, 47, view).rates_settle_at() is None
+    assert told(usual, 47, view).rates_settle_at() == at(47 + 45)
+
+
+def test_a_rate_may_move_by_a_little_and_is_believed_at_first() -> None:
+    """A third up or down is no jump, and what was known before the start may be a month old."""
+    view, _ = fold.book(start(), make_book(rates=Rates({Currency.BTC: Decimal(9)})), POLICY, at=at(1))
+    for second, rate in enumerate((Decimal(12), Decimal(9), Decimal("6.1")), start=2):
+        view, _ = fold.book(view, make_book(rates=Rates({Currency.BTC: rate})), POLICY, at=at(second))
+        assert view.rates_settle_at() is None
 
 
 def test_a_rate_that_moved_makes_the_shortlist_anew() -> None:

@@ -420,3 +420,33 @@ def test_after_a_gap_in_memory_a_creation_waits_until_each_order_must_have_been_
     assert stopped(read=-201)
     assert not stopped(read=-200)
     assert stopped(read=-201, holdings=()), "the first order may just not be listed yet"
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (place(usd("1")), Reason.EMPTY_SLOT),
+        (reprice(usd("3")), Reason.OUTBID),
+        (reprice(usd("1")), Reason.MARK_DOWN),
+        (withdraw(), Reason.ABOVE_CEILING),
+        (withdraw(), Reason.MOVE),
+    ],
+)
+def test_while_a_rate_may_be_a_mistake_nothing_rests_on_it(action: Action, reason: Reason) -> None:
+    """It waits for the read that shows whether it is one, and asks for the book once that can be."""
+    policy = make_policy(make_target(want=2))
+    view, _ = usual(policy, holdings=[make_holding()])
+    jumped = replace(view, rates_at=NOW, rates_jumped_at=NOW)
+    assert judged(action, view, policy, reason).action is not None
+    held = judged(action, jumped, policy, reason)
+    assert (held.action, held.reason) == (None, Reason.STALE)
+    assert (held.wants_book, held.due) == (action.server, at(45))
+    assert judged(action, replace(jumped, rates_at=at(45)), policy, reason).action is not None
+
+
+@pytest.mark.parametrize("reason", [Reason.ORDERED, Reason.SHUTDOWN, Reason.BUDGET_SPENT])
+def test_what_the_owner_commands_waits_for_no_rate(reason: Reason) -> None:
+    """Nor does an order whose budget is spent."""
+    view, policy = usual(holdings=[make_holding()])
+    jumped = replace(view, rates_at=NOW, rates_jumped_at=NOW)
+    assert judged(withdraw(), jumped, policy, reason).action is not None
