@@ -258,8 +258,8 @@ def _all_shown_at(server: ServerId, view: View, now: datetime) -> datetime | Non
 
 
 def _above_ceiling(server: ServerId, price: Price, limit: Ceiling, view: View) -> Stop:
-    listing = view.marketplace.listings.get(server)
-    gpus = 1 if listing is None else listing.specs.gpu_count
+    held = (h.work.gpus for h in view.holdings.values() if h.order.server == server)
+    gpus = view.gpus_of(server) or max(held, default=1)
     try:
         ceiling = limit.for_server(gpus, price.currency, view.rates)
     except NoRate:

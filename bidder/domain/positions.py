@@ -57,9 +57,16 @@ class Position:
         """Return whether the book is recent enough to act on."""
         return self.book_at is not None and now - self.book_at <= within
 
+    @property
+    def outdated(self) -> bool:
+        """Return whether the book shows our offer as it stood before our last change of its price."""
+        if self.offer is None or self.book_at is None or self.offer.price == self.holding.order.price:
+            return False
+        return self.holding.outdates(self.book_at)
+
     def worth(self) -> Price | None:
         """Return what a day of running is worth here, in the order's currency; None without a rate."""
-        gpus = 1 if self.listing is None else self.listing.specs.gpu_count
+        gpus = self.holding.work.gpus if self.listing is None else self.listing.specs.gpu_count
         try:
             return self.target.worth.for_server(gpus, self.price.currency, self.rates)
         except NoRate:
@@ -86,7 +93,7 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     rates = view.rates if book is None else book.rates.over(view.rates)
     currency = order.price.currency
     limit = target.limit(on_demand=order.kind is OrderKind.ON_DEMAND)
-    ceiling, cap = _limits(currency, listing, target, limit, view, policy)
+    ceiling, cap = _limits(holding, listing, target, limit, view, policy)
     rival = floor = needed = None
     if book is not None and book.valued(rates):
         rival = book.best_rival(rates, view.holdings)
@@ -122,23 +129,24 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
 
 
 def _limits(
-    currency: Currency,
+    holding: Holding,
     listing: Listing | None,
     target: Target,
     limit: Ceiling,
     view: View,
     policy: Policy,
 ) -> tuple[Price | None, Price | None]:
-    """Return ceiling and cap in ``currency``; None where they cannot be said."""
-    if listing is None and limit.per is Per.GPU:
-        # Not on the marketplace just now: how many GPUs it has is not known.
-        return None, None
-    gpus = 1 if listing is None else listing.specs.gpu_count
+    """Return ceiling and cap in the order's currency; None where they cannot be said."""
+    price, currency = holding.order.price, holding.order.price.currency
+    # A host may hide a server while we rent it: then it has the GPUs that it had.
+    gpus = holding.work.gpus if listing is None else listing.specs.gpu_count
     try:
         # The newest rates, not the book's: the ceiling is a promise about now.
         ceiling = limit.for_server(gpus, currency, view.rates)
     except NoRate:
         return None, None
+    if listing is None and limit.per is Per.GPU and gpus == 1 and price > ceiling:
+        return None, None  # it has one GPU, or was never listed since we know of it and has more
     if policy.rails.allow_above_on_demand:
         return ceiling, ceiling
     payable = selection.payable(target, view.wallets) | {currency}
@@ -147,7 +155,7 @@ def _limits(
 
 def _standing(holding: Holding, offer: Offer | None, seen: BookSeen | None) -> Price:
     price = holding.order.price
-    if offer is None or seen is None or seen.at <= holding.last_seen_at:
+    if offer is None or seen is None or seen.at <= holding.last_seen_at or holding.outdates(seen.at):
         return price
     return offer.price if offer.price.currency == price.currency else price
 

@@ -17,7 +17,7 @@ from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Rates
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import AdaptiveParams, Rails, Target
-from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
+from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, StepSample
 from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.purse import Purse
 from bidder.domain.stances import USUAL, School, Stance
@@ -58,6 +58,11 @@ class Holding:
     def runs(self) -> bool:
         """Return whether it is known to run, and so to cost money."""
         return self.order.kind is OrderKind.ON_DEMAND or bool(self.active)
+
+    def outdates(self, read_at: datetime) -> bool:
+        """Return whether a read that started then may not know yet of our last change of the price."""
+        ours = (at for event, at in self.clock.events() if event is not ClockEvent.CREATION)
+        return any(read_at - at < STALENESS for at in ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
         if holding.first_seen_at > at and holding.active is not None:
             continue
         offer = answer.offer_of(holding.order.order)
+        if offer is not None and offer.price != holding.order.price and holding.outdates(at):
+            continue  # it shows how things stood before our last change of the price
         active = offer is not None and offer.active
         if holding.ours and offer is not None and not offer.active:
             outbid_reads = 1 + (0 if before is None else before.outbid_reads)

@@ -344,12 +344,9 @@ def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Pol
 
 
 def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
-    events = known.clock.events()
     # An answer older than our last change of the price, and it may be as old as lists get, does not know
     # the new price: a rail that went by the old one would let too much be bid.
-    ours = (at for event, at in events if event is not ClockEvent.CREATION)
-    outdated = any(read.started_at - at < STALENESS for at in ours)
-    price = known.order.price if outdated else order.price
+    price = known.order.price if known.outdates(read.started_at) else order.price
     spend = order.spend
     if spend.currency == known.order.spend.currency and spend < known.order.spend:
         spend = known.order.spend  # what is spent does not come back; the answer is stale

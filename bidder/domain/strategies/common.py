@@ -19,6 +19,8 @@ URGENT_PLACE = 60
 LOST_AFTER = timedelta(seconds=20)
 # An order whose offer has been gone from the book this long can never win again.
 _ORPHANED_AFTER = timedelta(minutes=3)
+# So often a book is read that does not know of our last change of the price yet.
+_LOOKS_AGAIN = timedelta(seconds=3)
 # How far to push past an active rival whose bid is below ours, where ticks are not enough.
 _PUSH = Decimal("1.005")
 # Above its ceiling by more than this, a bid is withdrawn instead of walked down.
@@ -130,6 +132,7 @@ def ways_down(position: Position, needed: Price, now: datetime) -> tuple[float, 
 
 def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None:
     """Return the decision for a bid that cannot be judged now; None where it can."""
+    holding = position.holding
     if position.book is None or not position.fresh(now, policy.pace.book_stale_after):
         # An outbid offer that a raise could win back is read before its turn.
         winnable = (
@@ -156,9 +159,14 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
         return hold(position, Reason.NO_RATE, currency=position.price.currency.short)
     if not position.book.valued(position.rates):
         return hold(position, Reason.NO_RATE)
+    if position.outdated and position.book_at is not None:
+        # Who acted on it would answer a rival that our last raise has beaten.
+        again = position.book_at + _LOOKS_AGAIN
+        return hold(position, Reason.CONFIRMING, due=again, wants_book=True, urgency=URGENT_REGAIN)
     if position.offer is None:
         # In our orders but not in the book: vanished, or one of the two answers is late.
-        gone_since = position.holding.outbid_since or now
+        # What is billed runs, whatever the book says.
+        gone_since = max(each for each in (holding.outbid_since or now, holding.cost.at) if each)
         if now - gone_since > _ORPHANED_AFTER:
             return act(
                 position,
