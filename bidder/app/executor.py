@@ -6,7 +6,7 @@ of the safety argument: ``NotSent`` and ``Refused`` close the intent, anything e
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from bidder.app.report import Acted, Result
@@ -35,6 +35,10 @@ from bidder.errors import (
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Over
 from bidder.store.store import Store
+
+# A decision rests on books of this minute. Writing it down may wait for a lock, or the machine may be
+# suspended meanwhile.
+_WRITTEN_WITHIN = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class Executor:
         self, decision: Decision, action: Action, intent: Intent, view: View, sent_at: datetime
     ) -> tuple[View, Acted]:
         try:
+            if self.clock.now() - intent.opened_at > _WRITTEN_WITHIN:
+                raise NotSent("writing it down took too long", endpoint=intent.kind.value)
             await self._send(action)
         except NotSent as exc:
             self.store.end_intent(intent, IntentState.NOT_SENT, at=self.clock.now(), note=str(exc))

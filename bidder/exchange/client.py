@@ -63,6 +63,11 @@ class CallReport:
     lead_seconds: float | None = None
 
 
+# What changes something rests on what was known when it was asked for. The machine may have been
+# suspended while it waited for its turn.
+_HELD_BACK_AT_MOST = timedelta(seconds=30)
+
+
 class ExchangeClient:
     """Speaks the marketplace's HTTP API for one account."""
 
@@ -170,7 +175,8 @@ class ExchangeClient:
     async def _post(self, endpoint: str, body: Mapping[str, Any], *, creation: bool = False) -> None:
         if self._read_only:
             raise NotSent("paper mode sends nothing that changes anything", endpoint=endpoint)
-        await self._call("POST", endpoint, body=requests.encode(body), creation=creation)
+        by = self._clock.now() + _HELD_BACK_AT_MOST
+        await self._call("POST", endpoint, body=requests.encode(body), creation=creation, by=by)
 
     async def _call(
         self,
@@ -180,10 +186,14 @@ class ExchangeClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         creation: bool = False,
+        by: datetime | None = None,
     ) -> bytes:
         async with self.limiter.slot(creation=creation) as slot:
             outcome, self._lead = "ok", None
             try:
+                if by is not None and self._clock.now() > by:
+                    slot.never_left()
+                    raise NotSent("it was held back for too long", endpoint=endpoint)
                 return await self._exchange(method, endpoint, slot, query, body)
             except ExchangeError as exc:
                 outcome = type(exc).__name__
