@@ -6,6 +6,7 @@
       BadInput                     the owner can mend it; exit code 2
         ConfigError                  file, line, key, value, remedy
         StoreUnusable                the database cannot be used as it is
+          StoreUnavailable             at present: no server, no room, a bad read; code 1
           StoreAbsent                  there is none yet
           StoreOutdated                it is empty or of an older schema
         PlaceTaken                   another program listens there; it may be gone in a moment: code 1
@@ -85,11 +86,14 @@ class ConfigError(BadInput):
 
 
 class StoreUnusable(BadInput):
-    """The database cannot be used as it is: newer schema, read-only, corrupt or unreachable."""
+    """The database cannot be used as it is: newer schema, read-only, corrupt or unavailable."""
 
 
-class StoreUnreachable(StoreUnusable):
-    """The database's server does not answer at present; the same may work in a moment."""
+class StoreUnavailable(StoreUnusable):
+    """The database cannot be used at present: its server is away, its disk is full or fails.
+
+    The same may work in a moment.
+    """
 
 
 class StoreAbsent(StoreUnusable):

@@ -17,7 +17,7 @@ from bidder.errors import (
     NotSent,
     PlaceTaken,
     RateLimited,
-    StoreUnreachable,
+    StoreUnavailable,
     Unreachable,
 )
 
@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
 # The first that fits decides.
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     # Not for good: systemd and Docker start the daemon again.
-    (StoreUnreachable, ExitCode.FAILED),
+    (StoreUnavailable, ExitCode.FAILED),
     (PlaceTaken, ExitCode.FAILED),
     (BadInput, ExitCode.BAD_INPUT),
     (InvalidToken, ExitCode.TOKEN_REFUSED),

@@ -17,7 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
 
-from bidder.errors import BadInput, BidderError, StoreBusy, StoreFailed, StoreUnusable
+from bidder.errors import BadInput, BidderError, StoreBusy, StoreFailed, StoreUnavailable, StoreUnusable
+from bidder.store.passing import system_may_recover
 
 BUSY_TIMEOUT_SECONDS = 5.0
 WRITING = "bidder_writing"
@@ -146,6 +147,10 @@ def check_path(file: Path) -> None:
         if not file.parent.is_dir():
             raise StoreUnusable(f"{file}: the folder {file.parent} does not exist; create it first")
     except (OSError, ValueError) as exc:
+        if system_may_recover(exc):
+            raise StoreUnavailable(
+                f"{file}: cannot be used at present: {_one_line(exc)}; look at its disk (dmesg)"
+            ) from exc
         raise StoreUnusable(f"{file}: cannot be used: {_one_line(exc)}; name another file") from exc
 
 

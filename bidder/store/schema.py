@@ -20,10 +20,11 @@ from bidder.errors import (
     StoreBusy,
     StoreFailed,
     StoreOutdated,
-    StoreUnreachable,
+    StoreUnavailable,
     StoreUnusable,
 )
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
+from bidder.store.passing import server_may_be_back, sqlite_remedy
 from bidder.store.rights import require_rights
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
@@ -50,6 +51,7 @@ def upgrade(engine: Engine) -> None:
 
     Raises:
         StoreUnusable: the database cannot be used as it is; nothing in it was changed.
+        StoreUnavailable: it cannot at present; the same may work in a moment.
         StoreBusy: another process kept it locked.
     """
     with _closed_on_failure(engine):
@@ -61,7 +63,7 @@ def upgrade(engine: Engine) -> None:
                 if _revision(connection) != HEAD:
                     _run_migrations(connection)
         except SQLAlchemyError as exc:
-            raise _unusable(engine, failure(exc, engine)) from exc
+            raise _unusable(engine, failure(exc, engine), exc) from exc
 
 
 def require_current(engine: Engine) -> None:
@@ -115,7 +117,7 @@ def _current(engine: Engine) -> bool:
     except StoreBusy:
         raise
     except StoreFailed as exc:
-        raise _unusable(engine, exc) from exc
+        raise _unusable(engine, exc, exc.__cause__) from exc
     if foreign:
         raise StoreUnusable(f"{place(engine)}: {_FOREIGN}")
     if revision is not None and revision not in KNOWN:
@@ -164,7 +166,7 @@ def _look_at(file: Path) -> None:
     except sqlite3.OperationalError as exc:
         if "locked" in str(exc) or "busy" in str(exc):
             raise StoreBusy(f"{file}: another process holds the database: {exc}") from exc
-        raise StoreUnusable(f"{file}: cannot be read: {exc}; check its rights and its disk") from exc
+        raise _unusable_file(str(file), str(exc)) from exc
     except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
         # Where a broken page is taken for the schema, what should be text need not be any.
         raise _corrupt(file, str(exc)) from exc
@@ -182,6 +184,8 @@ def _plain_revision(plain: sqlite3.Connection) -> str | None:
 def _check_pages(plain: sqlite3.Connection, file: Path) -> None:
     verdict = plain.execute("PRAGMA quick_check(1)").fetchone()
     if verdict is None or verdict[0] != "ok":
+        if verdict is not None and sqlite_remedy(str(verdict[0])) is not None:
+            raise _unusable_file(str(file), str(verdict[0]))
         raise _corrupt(file, "no verdict" if verdict is None else str(verdict[0]))
 
 
@@ -195,26 +199,25 @@ def _corrupt(file: Path, problem: str) -> StoreUnusable:
     )
 
 
-_FOR_A_WHILE = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection")
-
-
-def _unusable(engine: Engine, exc: Exception) -> Exception:
+def _unusable(engine: Engine, exc: Exception, cause: BaseException | None) -> Exception:
     if isinstance(exc, StoreBusy):
         return exc
     problem = str(exc).removeprefix(f"{place(engine)}: ")
-    remedy = (
-        "check the file, its rights and the free space"
-        if sqlite_file(engine) is not None
-        else "check that the server runs and that the URL, user and password are right"
-    )
-    kind = StoreUnreachable if sqlite_file(engine) is None and _is_away(problem) else StoreUnusable
+    if engine.dialect.name == "sqlite":
+        return _unusable_file(place(engine), problem)
+    kind = StoreUnavailable if server_may_be_back(problem, cause) else StoreUnusable
+    remedy = "check that the server runs and has room, and that the URL, user and password are right"
     return kind(f"{place(engine)}: cannot be used: {problem}; {remedy}")
 
 
-def _is_away(problem: str) -> bool:
-    """Return whether nobody answered, or a server that cannot serve yet: it may in a moment."""
-    refused = "FATAL" in problem  # so a server says no to a user, a password or a database
-    return "connection" in problem and (not refused or any(each in problem for each in _FOR_A_WHILE))
+def _unusable_file(where: str, problem: str) -> StoreUnusable:
+    detail = " ".join(problem.split())[:200]
+    passing = sqlite_remedy(problem)
+    if passing is not None:
+        return StoreUnavailable(f"{where}: cannot be used at present: {detail}; {passing}")
+    return StoreUnusable(
+        f"{where}: cannot be used: {detail}; check the file, its rights and the free space"
+    )
 
 
 @contextmanager

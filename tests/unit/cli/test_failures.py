@@ -251,6 +251,7 @@ def test_without_a_token_the_message_says_where_to_put_one(
     [
         (errors.ConfigError("no", file="f"), 2),
         (errors.StoreUnusable("no"), 2),
+        (errors.StoreUnavailable("no"), 1),
         (errors.InvalidToken(), 3),
         (errors.LeaseHeld("no"), 4),
         (errors.LeaseLost("no"), 4),
