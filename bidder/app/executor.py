@@ -18,6 +18,7 @@ from bidder.domain.view import View
 from bidder.errors import (
     CurrencyNotAllowed,
     InDoubt,
+    InvalidEndpoint,
     InvalidRequest,
     InvalidToken,
     LoweredTooSoon,
@@ -182,7 +183,7 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
         # Most likely it has ended; the next read of our orders tells.
         return fold.set_back(view, _text(refusal), now=now, minutes=1, order=action.order)
     if isinstance(action, RentOnDemand) and not isinstance(
-        refusal, CurrencyNotAllowed | NotEnoughBalance | InvalidRequest
+        refusal, CurrencyNotAllowed | NotEnoughBalance | InvalidRequest | InvalidEndpoint
     ):
         # Taken, or its price has gone up: the next reads of the marketplace tell. A job that is short
         # of time may have no other server.
@@ -193,9 +194,13 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
         case CurrencyNotAllowed():
             return fold.set_back(view, _text(refusal), now=now, minutes=24 * 60, server=action.server)
         case NotEnoughBalance():
-            return fold.set_back(view, _text(refusal), now=now, minutes=10)
+            # Another wallet may hold enough, for this target or the next one.
+            currency = action.price.currency
+            return fold.set_back(view, _text(refusal), now=now, minutes=10, currency=currency)
         case InvalidRequest():
             # The same launch would be refused everywhere: do not try it on every server in turn.
+            return fold.set_back(view, _text(refusal), now=now, minutes=10, target=action.target)
+        case InvalidEndpoint():
             return fold.set_back(view, _text(refusal), now=now, minutes=10)
     return fold.set_back(view, _text(refusal), now=now, minutes=30, server=action.server)
 

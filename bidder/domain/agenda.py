@@ -235,7 +235,11 @@ def _periodic(view: View, decisions: tuple[Decision, ...], policy: Policy) -> It
     if view.wallets_at is None:
         yield Wish(read=ReadWallets(), at=_EPOCH, rank=98)
     else:
-        yield Wish(read=ReadWallets(), at=view.wallets_at + pace.wallets_every, rank=79)
+        read_at = view.wallets_at
+        # A wallet that held too little is not what its balance says, or the balance has changed.
+        said = any(s.currency is not None and s.at is not None and s.at > read_at for s in view.setbacks)
+        at = read_at if said else read_at + pace.wallets_every
+        yield Wish(read=ReadWallets(), at=at, rank=79)
     if view.marketplace_at is None:
         yield Wish(read=ReadMarketplace(), at=_EPOCH, rank=97)
         return

@@ -226,9 +226,9 @@ def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> _Ren
 
     Where they carry none, the cheapest all the same: the rails tell why it is not to be had.
     """
-    if any(s.account_wide and now < s.until for s in view.setbacks):
+    if moving.kept_from_creating(target, view, now) is not None:
         return None
-    taken, purse = moving.taken(view, policy, now), view.purse(policy.rails)
+    taken, purse = moving.taken(view, policy, now), view.purse(policy.rails, now)
     payable, limit = selection.payable(target, view.wallets), target.limit(on_demand=True)
     listed = (each.listing for each in view.rentals.get(target.name, ()))
     free = [listing for listing in listed if listing.server not in taken]

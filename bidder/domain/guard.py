@@ -59,6 +59,12 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         return decision
     reason, facts = stopped
     asks = reason is Reason.STALE
+    due = decision.due
+    if asks:
+        due = _all_shown_at(action.server, view, now)
+    elif reason is Reason.REFUSED and not isinstance(action, Withdraw):
+        refused = view.currency_refused(action.price.currency, now)
+        due = None if refused is None else refused.until
     return replace(
         decision,
         action=None,
@@ -66,7 +72,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         urgency=0,
         wants_book=None,
         wants_orders=asks,
-        due=_all_shown_at(action.server, view, now) if asks else decision.due,
+        due=due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
 
@@ -171,7 +177,7 @@ def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: 
         or _churn(action.server, view, policy, now, kept=kept)
         or _forgotten(view)
         or _twin(action.server, view, now)
-        or _balance(action.price, view, policy)
+        or _balance(action.price, view, policy, now)
         or _over_budget(action.price, None, view, policy)
         or _unattended(action, view, policy, now)
         or affording.begins(action, view, policy, now)
@@ -295,10 +301,13 @@ def _churn(server: ServerId, view: View, policy: Policy, now: datetime, *, kept:
     return None
 
 
-def _balance(price: Price, view: View, policy: Policy) -> Stop:
-    purse = view.purse(policy.rails)
+def _balance(price: Price, view: View, policy: Policy, now: datetime) -> Stop:
+    purse = view.purse(policy.rails, now)
     if purse.carries(price):
         return None
+    refused = view.currency_refused(price.currency, now)
+    if refused is not None:
+        return Reason.REFUSED, {"refusal": refused.reason, "currency": price.currency.short}
     balance = purse.balance(price.currency)
     if balance is None:
         return Reason.NO_BALANCE, {"unknown_balance": price.currency.short}

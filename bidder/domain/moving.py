@@ -20,7 +20,7 @@ from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target,
 from bidder.domain.positions import Position
 from bidder.domain.selection import Found, NeedsBook, NothingFits, SearchResult
 from bidder.domain.strategies import common, track
-from bidder.domain.view import View
+from bidder.domain.view import Setback, View
 from bidder.errors import StrategyFailed
 
 _HOUR = timedelta(hours=1)
@@ -181,9 +181,9 @@ def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datet
 
 def could_place(found: Found, here: Position, view: View, policy: Policy, now: datetime) -> bool:
     """Return whether the new order would be placed once this one is gone."""
-    if any(s.account_wide and now < s.until for s in view.setbacks):
-        return False
     target = here.target
+    if kept_from_creating(target, view, now) is not None:
+        return False
     price = opening(found, target, view, now)
     if price is None:
         return False
@@ -231,7 +231,9 @@ def _could_recreate(here: Position, view: View, policy: Policy, now: datetime) -
         target, view.without_holding(here.holding.order.order), policy, now
     ):
         return False
-    if any(now < s.until and (s.account_wide or s.server == server) for s in view.setbacks):
+    if kept_from_creating(target, view, now) is not None:
+        return False
+    if any(now < s.until and s.server == server for s in view.setbacks):
         return False
     action = PlaceBid(server=server, price=needed, target=target.name, launch=target.launch)
     placing = Decision(target=target.name, reason=Reason.RECREATE, action=action)
@@ -264,7 +266,7 @@ def search(
         above_on_demand=policy.rails.allow_above_on_demand,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
     )
-    found = search_with(purse=view.purse(policy.rails))
+    found = search_with(purse=view.purse(policy.rails, now))
     return search_with() if isinstance(found, NothingFits) and found.unpaid else found
 
 
@@ -287,6 +289,21 @@ def _not_worth_fighting(target: Target, view: View, now: datetime) -> set[Server
         if value is not None and usd >= value:
             found.add(server)
     return found
+
+
+def kept_from_creating(target: Target, view: View, now: datetime) -> Setback | None:
+    """Return the refusal of late that lets a target create nothing; None where none does.
+
+    One that speaks of a wallet counts where the target may pay from no other one.
+    """
+    found = view.creating_refused(target.name, now)
+    if found is not None or not view.setbacks:
+        return found
+    wallets = [view.currency_refused(each, now) for each in selection.payable(target, view.wallets)]
+    refused = [each for each in wallets if each is not None]
+    if not refused or len(refused) < len(wallets):
+        return None
+    return min(refused, key=lambda each: each.until)
 
 
 def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:

@@ -249,13 +249,13 @@ def _fill(
     """Return the decision about one empty slot; the others follow in later passes."""
     facts: dict[str, Fact] = {"empty_slots": empty}
     base = Decision(target=target.name, reason=Reason.NO_CANDIDATE, facts=facts)
-    account_wide = next((s for s in view.setbacks if s.account_wide and now < s.until), None)
-    if account_wide is not None:
+    refused = moving.kept_from_creating(target, view, now)
+    if refused is not None:
         return replace(
             base,
             reason=Reason.REFUSED,
-            due=account_wide.until,
-            facts={**facts, "refusal": account_wide.reason},
+            due=refused.until,
+            facts={**facts, "refusal": refused.reason},
         )
     if view.marketplace_at is None:
         return replace(base, reason=Reason.STALE)

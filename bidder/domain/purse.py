@@ -17,10 +17,14 @@ _LEAST_RUN = Decimal(1) / Decimal(24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purse:
-    """The balances as last read, and what of each is to stay (``min_balance``)."""
+    """The balances as last read, and what of each is to stay (``min_balance``).
+
+    From the ``refused`` ones the exchange would not pay lately, whatever the balance says.
+    """
 
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     kept: tuple[Money, ...] = ()
+    refused: frozenset[Currency] = frozenset()
 
     def carries(self, price: Price) -> bool:
         """Return whether an order at this price could run for an hour.
@@ -28,6 +32,8 @@ class Purse:
         A balance that is not known carries all, unless something of it is to stay: what nobody can
         count cannot be kept.
         """
+        if price.currency in self.refused:
+            return False
         stays = next((m.amount for m in self.kept if m.currency == price.currency), None)
         balance = self.balance(price.currency)
         if balance is None:

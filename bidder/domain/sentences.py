@@ -144,7 +144,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.ORDER_LIMIT: ("The account may not have more orders", ("{live} of {limit} are live",)),
     Reason.PAUSED: ("Trading was paused", ()),
-    Reason.REFUSED: ("The exchange had refused this shortly before", ("it said: {refusal}",)),
+    Reason.REFUSED: (
+        "The exchange had refused this shortly before",
+        ("it said: {refusal}", "nothing is paid in {currency} meanwhile"),
+    ),
     Reason.STRATEGY_FAILED: (
         "Your own strategy gave no answer that can be used",
         ("{strategy}: {problem}",),

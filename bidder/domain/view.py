@@ -91,19 +91,23 @@ class Setback:
     """A refusal that rules something out until a moment.
 
     It speaks of one order's price (``order``), of creating on one server (``server``), of paying
-    with one currency (``currency``), or, with none of them, of creating anything at all.
+    with one currency (``currency``), of what one target launches (``target``), or, with none of them,
+    of creating anything at all. ``at`` is when the exchange said so.
     """
 
     until: datetime
     reason: str
+    at: datetime | None = None
     server: ServerId | None = None
     order: OrderId | None = None
     currency: Currency | None = None
+    target: str | None = None
 
     @property
     def account_wide(self) -> bool:
         """Return whether it rules out every creation."""
-        return self.server is None and self.order is None and self.currency is None
+        about = (self.server, self.order, self.currency, self.target)
+        return all(each is None for each in about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,9 +251,24 @@ class View:
         settled = self.rates_jumped_at + STALENESS
         return None if self.rates_at is not None and self.rates_at >= settled else settled
 
-    def purse(self, rails: Rails) -> Purse:
+    def purse(self, rails: Rails, now: datetime) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""
-        return Purse(wallets=self.wallets, kept=rails.min_balance)
+        refused = (s.currency for s in self.setbacks if now < s.until)
+        return Purse(
+            wallets=self.wallets,
+            kept=rails.min_balance,
+            refused=frozenset(currency for currency in refused if currency is not None),
+        )
+
+    def creating_refused(self, target: str, now: datetime) -> Setback | None:
+        """Return the refusal that lets this target create nothing, whatever it pays with; or None."""
+        found = (s for s in self.setbacks if now < s.until and (s.account_wide or s.target == target))
+        return max(found, key=lambda s: s.until, default=None)
+
+    def currency_refused(self, currency: Currency, now: datetime) -> Setback | None:
+        """Return the refusal that keeps us from paying with this currency; None where none does."""
+        found = (s for s in self.setbacks if now < s.until and s.currency == currency)
+        return max(found, key=lambda s: s.until, default=None)
 
     def holdings_of(self, target: str) -> tuple[Holding, ...]:
         """Return the live orders of a target, oldest first."""

@@ -160,15 +160,18 @@ def set_back(
     server: ServerId | None = None,
     order: OrderId | None = None,
     currency: Currency | None = None,
+    target: str | None = None,
 ) -> View:
     """Fold a refusal that rules something out for a while."""
     current = tuple(s for s in view.setbacks if now < s.until)
     setback = Setback(
         until=now + timedelta(minutes=minutes),
         reason=reason,
+        at=now,
         server=server,
         order=order,
         currency=currency,
+        target=target,
     )
     return replace(view, setbacks=(*current, setback))
 
