@@ -230,17 +230,24 @@ def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> _Ren
         return None
     taken, purse = moving.taken(view, policy, now), view.purse(policy.rails, now)
     payable, limit = selection.payable(target, view.wallets), target.limit(on_demand=True)
-    listed = (each.listing for each in view.rentals.get(target.name, ()))
-    free = [listing for listing in listed if listing.server not in taken]
-    for listing in free:
+    free = [each for each in view.rentals.get(target.name, ()) if each.listing.server not in taken]
+    best: _Rental | None = None
+    for candidate in free:
+        if best is not None and candidate.score >= best.score:
+            break  # no wallet at all would pay less for any that follows
+        listing = candidate.listing
         carried = payable - {c for c, price in listing.on_demand.items() if not purse.carries(price)}
         price = listing.on_demand_usd(view.rates, carried)
         if price is None or not view.rates.knows(limit.price.currency):
             continue
-        if price <= limit.for_server(listing.specs.gpu_count, price.currency, view.rates):
-            return _rental(listing, price, view)
-    price = free[0].on_demand_usd(view.rates, payable) if free else None
-    return None if price is None else _rental(free[0], price, view)
+        if price > limit.for_server(listing.specs.gpu_count, price.currency, view.rates):
+            continue
+        rental = _rental(listing, price, view)
+        best = rental if best is None or rental.score < best.score else best
+    if best is not None or not free:
+        return best
+    price = free[0].listing.on_demand_usd(view.rates, payable)
+    return None if price is None else _rental(free[0].listing, price, view)
 
 
 def _rental(listing: Listing, price: Price, view: View) -> _Rental:

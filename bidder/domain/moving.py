@@ -249,12 +249,9 @@ def search(
     With ``below``, only servers that may cost less than this, in weighted USD per GPU-day. Where no
     wallet carries any, the rails are to tell so of the best one.
     """
-    candidates = view.shortlists.get(target.name, ())
-    if below is not None:
-        candidates = tuple(candidate for candidate in candidates if candidate.score < below)
     search_with = partial(
         selection.best_server,
-        candidates,
+        view.shortlists.get(target.name, ()),
         view.books,
         target,
         view.rates,
@@ -264,6 +261,7 @@ def search(
         now=now,
         fresh_after=now - policy.pace.book_stale_after,
         above_on_demand=policy.rails.allow_above_on_demand,
+        below=below,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
     )
     found = search_with(purse=view.purse(policy.rails, now))

@@ -6,7 +6,8 @@ one known. Rejected: reading every candidate's book first, which at one request 
 date before it ends.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -255,28 +256,30 @@ def best_server(
     above_on_demand: bool,
     surcharge: Mapping[ServerId, Decimal] | None = None,
     purse: Purse | None = None,
+    below: Decimal | None = None,
 ) -> SearchResult:
     """Return the best server to bid on, or the one whose book must be read to know.
 
     ``unfit`` servers are passed over; a book is fresh when its read started after ``fresh_after``.
     ``surcharge`` is what some servers cost beyond their price, never less than nothing, per GPU-day.
-    With a ``purse``, what no wallet carries is passed over.
+    With a ``purse``, what no wallet carries is passed over; with ``below``, what costs no less than
+    this, in weighted USD per GPU-day. The ``candidates`` are sorted by their scores.
     """
     extra = surcharge or {}
     best: tuple[Decimal, Candidate, Quote] | None = None
     nearest: Quote | None = None
     unpaid = False
     considered = 0
-    for candidate in candidates:
-        server = candidate.listing.server
-        if server in unfit:
-            continue
-        if best is not None and candidate.score >= best[0]:
+    fit = (candidate for candidate in candidates if candidate.listing.server not in unfit)
+    for carried, candidate in _cheapest_carried_first(fit, currencies, rates, purse):
+        least = candidate.score if carried is None else carried
+        if (best is not None and least >= best[0]) or (below is not None and least >= below):
             break
         considered += 1
-        if not _could_pay(candidate.listing, currencies, purse):
+        if carried is None:
             unpaid = True
             continue
+        server = candidate.listing.server
         known = books.get(server)
         if known is None or now - known.at > _REMEMBERED:
             return NeedsBook(server=server)
@@ -301,12 +304,52 @@ def best_server(
     return Found(listing=chosen.listing, quote=quoted, score=score)
 
 
-def _could_pay(listing: Listing, currencies: frozenset[Currency], purse: Purse | None) -> bool:
-    """Return whether some wallet may carry this server; where no floor is listed, the book tells."""
-    floors = [floor for currency, floor in listing.spot_floor.items() if currency in currencies]
-    if purse is None or not floors:
-        return True
-    return any(listing.takes(floor.currency) and purse.carries(floor) for floor in floors)
+def _cheapest_carried_first(
+    candidates: Iterable[Candidate],
+    currencies: frozenset[Currency],
+    rates: Rates,
+    purse: Purse | None,
+) -> Iterator[tuple[Decimal | None, Candidate]]:
+    """Yield each candidate with the least it can cost from a wallet that carries it, cheapest first.
+
+    None, in the place of its score, for one that no wallet carries. Who has all wallets full walks
+    the list as it is; no more of it is looked at than the next one takes.
+    """
+    held_back: list[tuple[Decimal, ServerId, Candidate]] = []
+    for candidate in candidates:
+        while held_back and held_back[0][0] <= candidate.score:
+            least, _, earlier = heapq.heappop(held_back)
+            yield least, earlier
+        carried = _least_carried(candidate, currencies, rates, purse)
+        if carried is None or carried <= candidate.score:
+            yield carried, candidate
+        else:
+            heapq.heappush(held_back, (carried, candidate.listing.server, candidate))
+    while held_back:
+        least, _, earlier = heapq.heappop(held_back)
+        yield least, earlier
+
+
+def _least_carried(
+    candidate: Candidate, currencies: frozenset[Currency], rates: Rates, purse: Purse | None
+) -> Decimal | None:
+    """Return the least that a server can cost from a wallet that carries it; None where none does.
+
+    That is its score where each of them does, and where no floor is listed or no rate is known: then
+    its book tells.
+    """
+    listing = candidate.listing
+    if purse is None:
+        return candidate.score
+    floors = [f for c, f in listing.spot_floor.items() if c in currencies and listing.takes(c)]
+    carried = [floor for floor in floors if purse.carries(floor)]
+    if len(carried) == len(floors):
+        return candidate.score
+    if not carried:
+        return None
+    if not all(rates.knows(floor.currency) for floor in carried):
+        return candidate.score
+    return max(candidate.score, weigh(min(map(rates.to_usd, carried)), listing))
 
 
 def _quote_if_open(

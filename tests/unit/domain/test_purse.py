@@ -1,11 +1,13 @@
 """Wallets that run dry: another one that carries a server pays for it, and the rails tell of none."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from builders import (
     NOW,
+    RATES,
     btc,
     clore,
     make_book,
@@ -22,12 +24,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.domain.test_deadline import SCARCE, job
 
-from bidder.domain import deadlines, planning
+from bidder.domain import deadlines, moving, planning, quotes
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import Policy, Rails
 from bidder.domain.purse import Purse
+from bidder.domain.selection import Found, NeedsBook
 from bidder.domain.view import BookSeen, View
 
 COINS = (Currency.BTC, Currency.CLORE)
@@ -167,3 +170,95 @@ def test_what_is_carried_leaves_what_is_kept(balance: Decimal, kept: Decimal, pr
     carried = purse.carries(Price(price, Currency.USD))
     if abs(left - price) > Decimal("1e-12"):
         assert carried == (left > price)
+
+
+def test_a_job_rents_the_cheapest_server_that_is_carried() -> None:
+    """The list is sorted by what the dry wallet would pay."""
+    target = job(SCARCE, currencies=COINS)
+    policy = make_policy(target)
+    asked = {202: (btc("0.00002"), clore("550")), 303: (btc("0.00003"), clore("110"))}
+    listings = [make_listing(s, floor=btc("0.001"), on_demand=both) for s, both in asked.items()]
+    view = make_view(policy, *listings, wallets=wallets("0"))
+
+    decisions = planning.plan(deadlines.looked(view, policy, NOW), policy, NOW)
+
+    (action,) = [d.action for d in decisions if isinstance(d.action, RentOnDemand)]
+    assert (action.server, action.price) == (303, clore("110"))
+
+
+def reads_until_bid(
+    view: View, policy: Policy, floors: Mapping[int, tuple[Price, ...]]
+) -> tuple[int, int]:
+    """Return how many books are read before a bid, and on which server that is."""
+    for reads in range(len(floors) + 1):
+        (decision,) = planning.plan(view, policy, NOW)
+        if isinstance(decision.action, PlaceBid):
+            return reads, decision.action.server
+        server = decision.wants_book
+        assert server is not None
+        view = replace(view, books={**view.books, server: book(server, *floors[server])})
+    raise AssertionError("all books are read, and there is no bid")
+
+
+def test_what_a_dry_wallet_would_pay_leads_to_no_book() -> None:
+    """Each of a hundred servers would be cheap in bitcoin; in CLORE the last one is."""
+    floors = {1000 + n: (btc(f"0.0000{2000 + n}"), clore(str(200 - n))) for n in range(100)}
+    policy = make_policy(make_target(currencies=COINS))
+    listings = [make_listing(server, floor=both) for server, both in floors.items()]
+
+    for purse, server in ((wallets(), 1000), (wallets("0"), 1099)):
+        view = make_view(policy, *listings, wallets=purse)
+        assert reads_until_bid(view, policy, floors) == (1, server)
+
+
+@given(
+    servers=st.lists(
+        st.tuples(st.integers(1, 60), st.integers(1, 60), st.integers(0, 60), st.booleans()),
+        min_size=1,
+        max_size=8,
+    ),
+    bitcoin=st.integers(0, 80),
+    coins=st.integers(0, 80),
+)
+def test_the_search_finds_the_cheapest_server_of_all_that_are_carried(
+    servers: list[tuple[int, int, int, bool]], bitcoin: int, coins: int
+) -> None:
+    """Also where rivals bid, and whatever order the dry wallets would make of the servers."""
+    tenth = Decimal("0.1")
+    balances = {Currency.BTC: bitcoin * tenth, Currency.CLORE: coins * tenth}
+    held = wallets(*(RATES.from_usd(usd / 24, coin).amount for coin, usd in balances.items()))
+    policy = make_policy(make_target(currencies=COINS, ceiling=usd("100")))
+    floors, books, carried = {}, [], {}
+    for number, (in_btc, in_clore, bids, rivalled) in enumerate(servers, 201):
+        both = tuple(
+            RATES.from_usd(dollars * tenth, coin)
+            for dollars, coin in zip((in_btc, in_clore), COINS, strict=True)
+        )
+        floors[number] = both
+        offers = [rival(usd(str(bids * tenth)))] if rivalled and bids else []
+        books.append(seen(replace(make_book(*offers, server=number), floor=prices(*both))))
+        quoted = quotes.quote(
+            None,
+            books[-1].book,
+            policy.targets[0],
+            RATES,
+            COINS,
+            gpus=1,
+            purse=Purse(wallets=held),
+        )
+        if quoted is not None and quoted.carried:
+            carried[number] = quoted.usd
+    listings = [make_listing(s, floor=both, on_demand=usd("500")) for s, both in floors.items()]
+    view = make_view(policy, *listings, wallets=held)
+    by_server = {each.book.server: each for each in books}
+
+    found = moving.search(policy.targets[0], view, policy, NOW)
+    while isinstance(found, NeedsBook):
+        assert found.server not in view.books
+        view = replace(view, books={**view.books, found.server: by_server[found.server]})
+        found = moving.search(policy.targets[0], view, policy, NOW)
+
+    if carried:
+        assert isinstance(found, Found)
+        assert found.quote.carried
+        assert found.quote.usd == min(carried.values())
