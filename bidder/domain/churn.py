@@ -22,6 +22,7 @@ from bidder.domain.market import Listing
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
+from bidder.domain.purse import Purse
 from bidder.domain.stances import walk_cost
 from bidder.domain.view import View
 from bidder.errors import NoRate
@@ -71,11 +72,17 @@ class Change:
         }
 
 
-def change(here: Position, found: selection.Found, view: View, now: datetime) -> Change | None:
-    """Return what leaving this server for another would come to; None where it cannot be valued."""
+def change(
+    here: Position, found: selection.Found, view: View, now: datetime, *, purse: Purse
+) -> Change | None:
+    """Return what leaving this server for another would come to; None where it cannot be valued.
+
+    Nothing is saved from when on the wallet that would pay there is empty.
+    """
     target, there = here.target, found.listing
-    lasts = span(here, now)
-    stay = staying(here, view, now)
+    old = here.holding.order.price if here.holding.runs else None
+    lasts = purse.lasting(found.quote.needed, span(here, now), instead_of=old)
+    stay = staying(here, view, now, until=lasts)
     value = gpu_value(target, there, view)
     if stay is None or value is None:
         return None
@@ -108,12 +115,17 @@ def lasting(here: Position, view: View, now: datetime) -> Decimal | None:
     return selection.weigh(view.rates.to_usd(price), here.listing) + war
 
 
-def staying(here: Position, view: View, now: datetime) -> Decimal | None:
-    """Return what a bid costs until the horizon: what it comes down to, and the walk down there."""
+def staying(
+    here: Position, view: View, now: datetime, *, until: timedelta | None = None
+) -> Decimal | None:
+    """Return what a bid costs for so long: what it comes down to, and the walk down there.
+
+    Without ``until``, up to the horizon.
+    """
     rate = lasting(here, view, now)
     if rate is None or here.listing is None:
         return None
-    days = share_of_day(span(here, now))
+    days = share_of_day(span(here, now) if until is None else until)
     return rate * days + _walk_usd(here, view, days, now) / max(1, here.listing.specs.gpu_count)
 
 

@@ -108,7 +108,7 @@ def _left(verdict: Decision, here: Position, view: View, policy: Policy, now: da
         if raised is not None and result.quote.rival is not None and here.listing is not None:
             # Nobody knows whether the one there answers as well: from one fight into another is no gain.
             raised = selection.weigh(price, here.listing)
-        if raised is None or not _pays(result, raised, here, view, now):
+        if raised is None or not _pays(result, raised, here, view, policy, now):
             return verdict
     elif verdict.action is not None:
         return verdict
@@ -165,14 +165,19 @@ def _worth(here: Position, view: View, usd: Decimal, now: datetime) -> Decimal |
     return selection.weigh(usd, here.listing) + war
 
 
-def _pays(found: Found, staying: Decimal, here: Position, view: View, now: datetime) -> bool:
+def _pays(
+    found: Found, staying: Decimal, here: Position, view: View, policy: Policy, now: datetime
+) -> bool:
     """Return whether a new order there is cheaper by the owner's margin than ``staying`` here.
 
-    The creation fee is spread over the time until this order would end anyway, a day at most.
+    The creation fee is spread over the time until this order would end anyway, or the wallet that
+    would pay there is empty, a day at most.
     """
     if not isinstance(here.target.bidding, MOVERS):
         return False
-    left = max(min(here.holding.order.ends_at - now, _DAY), timedelta(minutes=1))
+    most = min(here.holding.order.ends_at - now, _DAY)
+    lasts = view.purse(policy.rails, now).lasting(found.quote.needed, most)
+    left = max(lasts, timedelta(minutes=1))
     days = Decimal(int(left.total_seconds())) / 86400
     gpus = max(1, found.listing.specs.gpu_count)
     there = found.score + view.creation_fee_usd / days / gpus

@@ -46,7 +46,7 @@ def kept_or_moved(
         )
     if not isinstance(result, Found) or _tried(result, here, view, now):
         return verdict
-    found = churn.change(here, result, view, now)
+    found = churn.change(here, result, view, now, purse=view.purse(policy.rails, now))
     if found is None or not found.pays(here.target.moving.saving):
         return verdict
     if not moving.could_place(result, here, view, policy, now):

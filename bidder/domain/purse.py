@@ -6,8 +6,10 @@ must not keep a target from a server that another wallet could pay for.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
+from bidder.domain.costs import share_of_day
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
 
@@ -19,11 +21,14 @@ _LEAST_RUN = Decimal(1) / Decimal(24)
 class Purse:
     """The balances as last read, and what of each is to stay (``min_balance``).
 
-    From the ``refused`` ones the exchange would not pay lately, whatever the balance says.
+    ``drawn`` is what the orders that run have taken of each since then, ``spending`` what they take
+    per day. From the ``refused`` ones the exchange would not pay lately, whatever the balance says.
     """
 
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     kept: tuple[Money, ...] = ()
+    drawn: Mapping[Currency, Decimal] = field(default_factory=dict)
+    spending: Mapping[Currency, Decimal] = field(default_factory=dict)
     refused: frozenset[Currency] = frozenset()
 
     def carries(self, price: Price) -> bool:
@@ -34,11 +39,34 @@ class Purse:
         """
         if price.currency in self.refused:
             return False
-        stays = next((m.amount for m in self.kept if m.currency == price.currency), None)
-        balance = self.balance(price.currency)
+        left = self._left(price.currency)
+        if left is None:
+            return all(each.currency != price.currency for each in self.kept)
+        return left >= price.amount * _LEAST_RUN
+
+    def lasting(self, price: Price, most: timedelta, *, instead_of: Price | None = None) -> timedelta:
+        """Return how long an order at this price could run beside those that run, at most ``most``.
+
+        ``instead_of`` is the bid of one that runs and would end. Of a balance that is not known nobody
+        can say when it ends: that is ``most``.
+        """
+        left = self._left(price.currency)
+        if left is None:
+            return most
+        per_day = self.spending.get(price.currency, Decimal(0)) + price.amount
+        if instead_of is not None and instead_of.currency == price.currency:
+            per_day -= instead_of.amount
+        if left >= per_day * share_of_day(most):
+            return most
+        return max(timedelta(days=float(left / per_day)), timedelta(0))
+
+    def _left(self, currency: Currency) -> Decimal | None:
+        """Return what may be spent; None where the balance is not known."""
+        balance = self.balance(currency)
         if balance is None:
-            return stays is None
-        return balance.amount >= (stays or 0) + price.amount * _LEAST_RUN
+            return None
+        stays = sum((each.amount for each in self.kept if each.currency == currency), Decimal(0))
+        return balance.amount - stays - self.drawn.get(currency, Decimal(0))
 
     def balance(self, currency: Currency) -> Money | None:
         """Return the balance as last read; None where it is not known."""

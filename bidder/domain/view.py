@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain.costs import Cost, Spent
+from bidder.domain.costs import Cost, Spent, share_of_day
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import STALENESS, Intent
 from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
-from bidder.domain.money import Currency, Rates
+from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import AdaptiveParams, Rails, Target
 from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, StepSample
@@ -254,11 +254,26 @@ class View:
     def purse(self, rails: Rails, now: datetime) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""
         refused = (s.currency for s in self.setbacks if now < s.until)
+        drawn: dict[Currency, Decimal] = {}
+        spending: dict[Currency, Decimal] = {}
+        for price, since in self._running():
+            known = spending.get(price.currency, Decimal(0))
+            spending[price.currency] = known + price.amount
+            taken = price.amount * share_of_day(max(now - since, timedelta(0)))
+            drawn[price.currency] = drawn.get(price.currency, Decimal(0)) + taken
         return Purse(
             wallets=self.wallets,
             kept=rails.min_balance,
+            drawn=drawn,
+            spending=spending,
             refused=frozenset(currency for currency in refused if currency is not None),
         )
+
+    def _running(self) -> Iterable[tuple[Price, datetime]]:
+        """Yield the bid of each order that runs, and since when the balances do not show its cost."""
+        for holding in self.holdings.values():
+            if self.wallets_at is not None and holding.runs:
+                yield holding.order.price, max(self.wallets_at, holding.first_seen_at)
 
     def creating_refused(self, target: str, now: datetime) -> Setback | None:
         """Return the refusal that lets this target create nothing, whatever it pays with; or None."""

@@ -331,13 +331,13 @@ def wallet(amount: str | None) -> dict[Currency, Wallet]:
 
 
 def test_a_balance_must_carry_an_hour_beyond_what_the_owner_keeps() -> None:
-    """2.40 USD per day is ten cents an hour."""
+    """2.40 USD per day is ten cents an hour; nothing was drawn since the balance was read just now."""
     keeping = make_policy(
         make_target(want=2), rails=Rails(min_balance=(Money.parse("1", Currency.USD),))
     )
-    view, _ = usual(keeping, wallets=wallet("1.0999"))
+    view, _ = usual(keeping, wallets=wallet("1.0999"), wallets_at=NOW)
     assert stop_of(place(usd("2.4")), view, keeping)[0] is Reason.NO_BALANCE
-    view, _ = usual(keeping, wallets=wallet("1.1001"))
+    view, _ = usual(keeping, wallets=wallet("1.1001"), wallets_at=NOW)
     assert judged(place(usd("2.4")), view, keeping).action is not None
 
 

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from builders import (
     NOW,
     RATES,
+    at,
     btc,
     clore,
     make_book,
+    make_holding,
     make_listing,
+    make_order,
     make_policy,
     make_target,
     make_view,
+    mine,
     prices,
     rival,
     seen,
@@ -25,13 +30,14 @@ from hypothesis import strategies as st
 from unit.domain.test_deadline import SCARCE, job
 
 from bidder.domain import deadlines, moving, planning, quotes
-from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand
+from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice
+from bidder.domain.costs import share_of_day
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
-from bidder.domain.policy import Policy, Rails
+from bidder.domain.policy import Moving, Policy, Rails, TrackParams
 from bidder.domain.purse import Purse
 from bidder.domain.selection import Found, NeedsBook
-from bidder.domain.view import BookSeen, View
+from bidder.domain.view import BookSeen, Holding, View
 
 COINS = (Currency.BTC, Currency.CLORE)
 # A day in bitcoin is one dollar, and in CLORE two.
@@ -262,3 +268,115 @@ def test_the_search_finds_the_cheapest_server_of_all_that_are_carried(
         assert isinstance(found, Found)
         assert found.quote.carried
         assert found.quote.usd == min(carried.values())
+
+
+# 0.000026 BTC a day, a dollar thirty, instead of a hundred CLORE, two dollars.
+CHEAP_IN_BTC = btc("0.000026")
+
+
+def running(
+    bitcoin: str, *beside: Holding, overlap: bool = True, active: bool = True, fee: str = "0.005"
+) -> list[Decision]:
+    """Return what becomes of a bid in CLORE, two dollars a day, beside a cheaper server for bitcoin."""
+    moves = Moving(running=True, overlap=overlap)
+    eager = TrackParams(raise_wait=timedelta(0), confirm=False)
+    target = make_target(currencies=COINS, moving=moves, params=eager)
+    policy = make_policy(target, make_target("beside", currencies=COINS))
+    price = clore("100") if active else clore("60")
+    order = make_order(7, server=101, price=price, created_at=at(-7200), mrl=timedelta(days=30))
+    since = None if active else at(-600)
+    holding = make_holding(order=order, first_seen_at=at(-7200), active=active, outbid_since=since)
+    there = (CHEAP_IN_BTC, clore("105"))
+    rivals = () if active else (rival(clore("99.99"), active=True),)
+    here = make_book(mine(price, active=active), *rivals, floor=clore("60"))
+    here = replace(here, floor=prices(clore("100") if active else clore("60")))
+    view = make_view(
+        policy,
+        make_listing(101, floor=clore("60")),
+        make_listing(202, floor=there),
+        holdings=[holding, *beside],
+        books=[seen(here, outbid_reads=0 if active else 2), book(202, *there)],
+        wallets=wallets(bitcoin),
+        creation_fee_usd=Decimal(fee),
+    )
+    return [d for d in planning.plan(view, policy, NOW) if d.target == target.name]
+
+
+def moves_of(decisions: list[Decision]) -> list[Decision]:
+    """Return the moves among them."""
+    return [d for d in decisions if d.reason is Reason.MOVE and d.action is not None]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize(
+    ("bitcoin", "hours"), [("0.0000011", None), ("0.0000026", 2.4), ("0.000013", 12), ("1", 24)]
+)
+def test_a_move_saves_only_until_the_new_wallet_is_empty(
+    bitcoin: str, hours: float | None, overlap: bool
+) -> None:
+    """Within the hour that the first one lasts, three cents do not pay for the change."""
+    found = moves_of(running(bitcoin, overlap=overlap))
+
+    assert [d.facts["horizon_hours"] for d in found] == ([] if hours is None else [hours])
+
+
+def test_a_move_counts_the_orders_that_draw_from_the_same_wallet() -> None:
+    """Nine times as much leaves it beside the new order, which lasts a tenth of the time."""
+    other = make_order(9, server=303, price=btc("0.000234"), created_at=at(-30))
+    beside = make_holding(order=other, target="beside", first_seen_at=at(-30))
+
+    (alone,) = moves_of(running("0.000026"))
+    (crowded,) = moves_of(running("0.000026", beside))
+
+    assert (alone.facts["horizon_hours"], crowded.facts["horizon_hours"]) == (24, 2.4)
+
+
+def test_an_order_that_lost_its_server_leaves_for_no_wallet_that_is_empty_before_its_fee_pays() -> None:
+    """A raise to two dollars wins it back, and five cents for an hour are more than that."""
+    (raised,) = running("0.0000011", active=False, fee="0.05")
+
+    assert isinstance(raised.action, Reprice)
+    assert moves_of(running("1", active=False, fee="0.05"))
+
+
+@pytest.mark.parametrize(("read_ago", "carried"), [(0, True), (600, False), (7200, False)])
+def test_what_running_orders_have_drawn_since_the_balance_was_read_is_gone(
+    read_ago: float, carried: bool
+) -> None:
+    """An hour and a minute of the price, less ten minutes of it."""
+    balance = TWO_IN_CLORE.amount * Decimal(61) / Decimal(1440)
+    order = make_holding(order=make_order(9, price=TWO_IN_CLORE), first_seen_at=at(-900))
+    policy = make_policy()
+    view = make_view(policy, holdings=[order], wallets=wallets("1", balance), wallets_at=at(-read_ago))
+
+    assert view.purse(policy.rails, NOW).carries(TWO_IN_CLORE) is carried
+    idle = view.with_holding(replace(order, active=False))
+    assert idle.purse(policy.rails, NOW).carries(TWO_IN_CLORE)
+
+
+@given(
+    balance=st.decimals("0", "1000", places=6),
+    price=st.decimals("0.0001", "24000", places=4),
+    beside=st.decimals("0", "24000", places=4),
+    kept=st.decimals("0", "1000", places=6),
+    most=st.timedeltas(timedelta(0), timedelta(days=30)),
+)
+def test_a_wallet_lasts_until_the_orders_have_drawn_what_may_be_spent(
+    balance: Decimal, price: Decimal, beside: Decimal, kept: Decimal, most: timedelta
+) -> None:
+    """And no longer than was asked, nor less than no time."""
+    purse = Purse(
+        wallets={Currency.USD: Wallet(currency=Currency.USD, balance=Money(balance, Currency.USD))},
+        kept=(Money(kept, Currency.USD),),
+        spending={Currency.USD: beside},
+    )
+    new = Price(price, Currency.USD)
+
+    lasts = purse.lasting(new, most)
+
+    assert timedelta(0) <= lasts <= most
+    drawn = (price + beside) * share_of_day(lasts)
+    assert drawn <= max(balance - kept, Decimal(0)) + (price + beside) * Decimal("1e-10")
+    if lasts < most:
+        assert drawn >= balance - kept - (price + beside) * Decimal("1e-10")
+    assert purse.lasting(new, most, instead_of=Price(beside, Currency.USD)) >= lasts
