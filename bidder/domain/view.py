@@ -66,16 +66,26 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFloor:
+    """The least price that a refusal named, in one currency; until when it is believed."""
+
+    price: Price
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookSeen:
     """The latest read of a server's book.
 
     ``outbid_reads`` counts the reads in a row, this one included, in which our offer stood there
-    but did not run: two must agree before a raise.
+    but did not run: two must agree before a raise. The ``book``'s floors are not below the ``named``
+    ones.
     """
 
     book: Book
     at: datetime
     outbid_reads: int = 0
+    named: tuple[NamedFloor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Policy
-from bidder.domain.view import BookSeen, Holding, View
+from bidder.domain.view import BookSeen, Holding, NamedFloor, View
 from bidder.domain.work import Work
 
 # A change of a rate by more than this makes the shortlists anew.
@@ -23,6 +23,8 @@ _RATE_JUMP = Decimal("1.5")
 def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[View, tuple[Holding, ...]]:
     """Fold one read of a server's book; also return the holdings it changed."""
     before = view.books.get(answer.server)
+    named = () if before is None else tuple(each for each in before.named if at < each.until)
+    answer = _not_below(answer, named)
     outbid_reads = 0
     changed = []
     held = dict(view.holdings)
@@ -51,7 +53,7 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
         holdings=held,
         books={
             **view.books,
-            answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads),
+            answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads, named=named),
         },
         candidate_read_at=view.candidate_read_at if held_here else at,
         **_told(view, answer.rates, at),
@@ -59,6 +61,16 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
     return schooling.after_book(folded, answer, policy, at=at), tuple(changed)
+
+
+def _not_below(answer: Book, named: tuple[NamedFloor, ...]) -> Book:
+    """Return the book with the floors that the exchange enforces where it shows lower ones."""
+    enforced = {
+        each.price.currency: each.price
+        for each in named
+        if (shown := answer.floor.get(each.price.currency)) is not None and shown < each.price
+    }
+    return replace(answer, floor={**answer.floor, **enforced}) if enforced else answer
 
 
 def _won_by_itself(holding: Holding) -> bool:

@@ -13,7 +13,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.money import Currency, Price
 from bidder.domain.price_rules import ClockEvent
-from bidder.domain.view import Created, Raised, Setback, View
+from bidder.domain.view import Created, NamedFloor, Raised, Setback, View
 
 # How long creations and raises are remembered: longer than any window that counts them.
 _KEPT = timedelta(hours=24)
@@ -146,8 +146,14 @@ def floor_raised(
     if seen is None or min_price is None or min_price <= price.amount:
         ours = next((h.order.order for h in view.holdings.values() if h.order.server == server), None)
         return set_back(view, "too_low_price", now=now, minutes=5, server=server, order=ours)
-    floor = {**seen.book.floor, price.currency: Price(min_price, price.currency)}
-    corrected = replace(seen, book=replace(seen.book, floor=floor))
+    least = Price(min_price, price.currency)
+    others = tuple(each for each in seen.named if each.price.currency != price.currency)
+    corrected = replace(
+        seen,
+        book=replace(seen.book, floor={**seen.book.floor, price.currency: least}),
+        # The next book may show the lower one again, and the same would be refused each second.
+        named=(*others, NamedFloor(price=least, until=now + price_rules.LOWERING_PAUSE)),
+    )
     return replace(view, books={**view.books, server: corrected})
 
 

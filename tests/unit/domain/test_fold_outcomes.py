@@ -12,6 +12,7 @@ from builders import (
     SERVER,
     TARGET,
     at,
+    btc,
     clore,
     make_book,
     make_holding,
@@ -32,7 +33,7 @@ from bidder.domain import fold, planning
 from bidder.domain.actions import PlaceBid, Reason, Reprice
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
-from bidder.domain.money import Price
+from bidder.domain.money import Currency, Price
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import Holding, View
 
@@ -183,6 +184,35 @@ def test_a_floor_that_rose_between_read_and_creation_is_priced_again() -> None:
     dear = fold.floor_raised(view, ServerId(202), usd("1"), min_price=Decimal("5.1"), now=NOW)
     (decision,) = planning.plan(dear, policy, NOW)
     assert decision.reason is Reason.TOO_EXPENSIVE
+
+
+def test_a_floor_that_is_enforced_above_the_one_shown_is_not_run_against_again_and_again() -> None:
+    """Each book shows a lower one; another try comes ten minutes later, a raise whenever it is due."""
+    book = make_book(mine(usd("1.2"), active=True))
+    view = lowering_view(holding=make_holding(price=usd("1.2")))
+    refused = 0
+    for second in range(1200):
+        now = at(second)
+        view = replace(view, orders_at=now, completed_at=now, marketplace_at=now)
+        if isinstance(decided(view, POLICY, now).action, Reprice):
+            refused += 1
+            view = fold.floor_raised(view, HERE, usd("1"), min_price=Decimal("1.2"), now=now)
+        else:
+            view, _ = fold.book(view, book, POLICY, at=now)
+    assert refused == 2
+
+    lost = make_book(mine(usd("1.2")), rival(usd("1.5"), active=True))
+    for second in (1200, 1220, 1240):
+        view, _ = fold.book(view, lost, POLICY, at=at(second))
+    assert repriced(decided(view, POLICY, at(1240))) > usd("1.5")
+
+
+def test_a_floor_that_was_named_does_not_hide_a_higher_one() -> None:
+    """Nor does it stand for a currency in which the server is not offered any more."""
+    view = fold.floor_raised(lowering_view(), HERE, usd("1"), min_price=Decimal("1.2"), now=NOW)
+    for shown, expected in ((usd("1.3"), usd("1.3")), (usd("1.1"), usd("1.2")), (btc("1"), None)):
+        view, _ = fold.book(view, make_book(floor=shown), POLICY, at=at(1))
+        assert view.books[HERE].book.floor.get(Currency.USD) == expected
 
 
 @pytest.mark.parametrize("named", [None, Decimal("0.5"), Decimal(1)])
