@@ -151,7 +151,7 @@ def _slots(target: Target, view: View, policy: Policy, now: datetime) -> _Slots:
         new=tuple(new),
         renting=kinds.count(IntentKind.RENT),
         placing=kinds.count(IntentKind.PLACE),
-        strange=len(unexplained(target, view, policy.mode)),
+        strange=len(unexplained(target, view, policy.mode)) + len(view.returning(target.name)),
     )
 
 

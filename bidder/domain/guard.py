@@ -218,6 +218,7 @@ def _enough(
     moving = target.overlaps and len(held) == target.want and all(h.active for h in held)
     most = target.want + (1 if changing or moving or (target.renewal.overlap and ending) else 0)
     live = len(held) + len(unexplained(target, view, policy.mode)) + pending
+    live += len(view.returning(target.name))
     if live < most:
         return None
     return Reason.RAIL, {"rail": "want", "want": target.want, "live": live}

@@ -79,6 +79,8 @@ def _for_target(
     creating = _creating(open_here)
     decisions = [_waiting(intent_server, target, view) for intent_server in creating]
     decisions.extend(_unexplained(holding, target) for holding in strange)
+    returning = view.returning(target.name)
+    decisions.extend(_returning(holding, target) for holding in returning)
     if isinstance(target.params, DeadlineParams):
         decisions.extend(_for_job(target, target.params, account, view, policy, now))
         return decisions
@@ -90,7 +92,7 @@ def _for_target(
     decisions.extend(portfolio.one_at_a_time(about, target, view, policy, now))
     # Never more than one over ``want``, and that one only while an old order runs out.
     allowed = target.want + (1 if ending and target.renewal.overlap else 0) - len(held) - len(creating)
-    allowed -= len(strange)
+    allowed -= len(strange) + len(returning)
     empty = min(target.want - counted - len(creating), allowed)
     if empty > 0:
         renewing = bool(ending) and target.renewal.overlap
@@ -139,6 +141,12 @@ def _unexplained(holding: Holding, target: Target) -> Decision:
         server=order.server,
         facts={"unexplained_order": order.order, "price": str(order.price)},
     )
+
+
+def _returning(holding: Holding, target: Target) -> Decision:
+    order = holding.order
+    facts: dict[str, Fact] = {"listed_again": order.order, "price": str(order.price)}
+    return Decision(target=target.name, reason=Reason.IN_DOUBT, server=order.server, facts=facts)
 
 
 def _surplus(

@@ -234,6 +234,15 @@ class View:
                 computed[holding.target] = before + holding.work.gpu_time
         return replace(self, computed=computed)
 
+    def having_returned(self, *back: Holding) -> "View":
+        """Return the view without what these orders added when they were taken for ended."""
+        computed = dict(self.computed)
+        for holding in back:
+            if holding.target is not None:
+                before = computed.get(holding.target, timedelta(0))
+                computed[holding.target] = max(before - holding.work.gpu_time, timedelta(0))
+        return replace(self, computed=computed) if back else self
+
     def having_booked(self, *over: Holding, at: datetime) -> "View":
         """Return the view with what these orders have cost added to their targets'."""
         spent = dict(self.spent)
@@ -305,6 +314,19 @@ class View:
         for holding in self.holdings.values():
             found.setdefault(holding.target, []).append(holding)
         return {target: _oldest_first(held) for target, held in found.items()}
+
+    def returning(self, target: str) -> tuple[Holding, ...]:
+        """Return the target's orders that were taken for ended and are listed as running all the same.
+
+        A late answer does not explain it, and whether it is so a read or two will tell: until then each
+        of them counts as running.
+        """
+        found = (self.closing[order] for order in self.revenants if order in self.closing)
+        return tuple(h for h in found if h.target == target and self._listed_after_its_end(h))
+
+    def _listed_after_its_end(self, holding: Holding) -> bool:
+        read_at, ended_at = self.orders_at, holding.ended_at
+        return read_at is not None and ended_at is not None and read_at - ended_at >= STALENESS
 
     def intent_on(self, server: ServerId) -> Intent | None:
         """Return the unfinished intent on a server, if there is one."""

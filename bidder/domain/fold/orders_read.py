@@ -59,7 +59,9 @@ def orders(
 ) -> OrdersFolded:
     """Fold one read of our orders and its verdicts on the open intents."""
     listed = {order.order: order for order in read.answer.orders}
-    settled = _Settling(held=dict(view.holdings), intents=[], adopted=[], ended=[], touched=set())
+    settled = _Settling(
+        held=dict(view.holdings), intents=[], adopted=[], ended=[], returned=[], touched=set()
+    )
     _settle(settled, verdicts, listed, view, policy, read, now)
     _take_listed(settled, listed, view, policy, read, now)
     _take_missing(settled, listed, read, now)
@@ -84,12 +86,13 @@ def orders(
         order_limit=read.answer.limit if read.answer.limit is not None else view.order_limit,
         ended={o: s for o, s in gone.items() if o not in forgotten},
         unlisted_since={o: since for o, since in unlisted.items() if o not in forgotten},
-        unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten,
+        unbooked=(view.unbooked | unbooked) - {order.order for order in booked} - forgotten - set(held),
         creation_fee_usd=bills.creation_fee(view, listed.values()),
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
         closing={o: h for o, h in closing.items() if o not in closed},
-    ).having_ended(*ended)
+    )
+    folded = folded.having_returned(*settled.returned).having_ended(*ended)
     final = (*(h for h in ended if h.order.expired), *closed.values())
     folded = folded.having_booked(*final, at=now) if final else folded
     return OrdersFolded(
@@ -133,6 +136,7 @@ class _Settling:
     intents: list[Intent]
     adopted: list[Holding]
     ended: list[Holding]
+    returned: list[Holding]  # as they were when they were taken for ended
     touched: set[OrderId]
 
 
@@ -176,7 +180,14 @@ def _take_listed(
         known = held.get(order_id)
         if known is None:
             over = order_id in view.ended and not _is_back(order_id, view, read)
-            if not order.expired and not over:
+            before = view.closing.get(order_id)
+            if not order.expired and not over and before is not None and before.ours:
+                held[order_id] = _returned(
+                    before, _recognised(before.order, order, images), view, read, now
+                )
+                so_far.returned.append(before)
+                so_far.touched.add(order_id)
+            elif not order.expired and not over:
                 target = _adopting_target(order, so_far, view, policy) if policy.adopt else None
                 held[order_id] = _strangers(order, target, view, read, now)
                 so_far.touched.add(order_id)
@@ -311,6 +322,22 @@ def _strangers(
         cost=Cost() if before is None else before.cost,
     )
     return replace(holding, cost=bills.cost_of(before or holding, order, view, now))
+
+
+def _returned(before: Holding, order: OwnOrder, view: View, read: OrdersRead, now: datetime) -> Holding:
+    """Return the holding of an order of ours that was taken for ended and runs all the same.
+
+    It is its target's, as before: as nobody's it would be paid for beside its successor, unattended.
+    """
+    known = replace(before, ended_at=None, active=None, outbid_since=None, active_since=None)
+    updated = _updated(known, order, read)
+    return replace(
+        updated,
+        # Nobody has watched it meanwhile: it may just have been lowered.
+        clock=replace(updated.clock, opens_at=now + LOWERING_PAUSE),
+        work=bills.more_work(known, updated, view),
+        cost=bills.cost_of(known, order, view, now),
+    )
 
 
 def _recognised(before: OwnOrder, order: OwnOrder, images: frozenset[str]) -> OwnOrder:

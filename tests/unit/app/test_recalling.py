@@ -3,9 +3,21 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from builders import NOW, ORDER, SERVER, at, make_holding, make_intent, make_policy
+from builders import (
+    NOW,
+    ORDER,
+    SERVER,
+    TARGET,
+    at,
+    make_holding,
+    make_intent,
+    make_order,
+    make_policy,
+    read_orders,
+)
 
 from bidder.app.recalling import recalled
+from bidder.domain import fold
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
 from bidder.domain.policy import Mode
@@ -99,3 +111,16 @@ def test_a_crash_within_the_wait_does_not_end_it() -> None:
     assert recalled(memory, POLICY, NOW).recalled_at == at(-10)
     ahead = Memory(last_pass_at=at(-5), recalled_at=at(3600))
     assert recalled(ahead, POLICY, NOW).recalled_at == NOW
+
+
+def test_an_order_that_was_taken_for_ended_before_a_restart_is_its_targets_when_it_is_back() -> None:
+    """What is on disk knows whose it was."""
+    gone = make_holding(ended_at=at(-30))
+    memory = Memory(
+        ended={ORDER: SERVER}, unbooked=frozenset({ORDER}), closing={ORDER: gone}, last_pass_at=at(-1)
+    )
+    view = recalled(memory, POLICY, NOW)
+    for seconds in (10, 111):
+        read = read_orders(make_order(), started=seconds)
+        view = fold.orders(view, read, (), POLICY, at(seconds + 1)).view
+    assert view.holdings[ORDER].target == TARGET

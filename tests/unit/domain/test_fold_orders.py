@@ -12,29 +12,34 @@ from builders import (
     ORDER,
     TARGET,
     at,
+    make_book,
     make_holding,
     make_intent,
     make_listing,
+    make_market,
     make_order,
     make_policy,
     make_target,
     make_view,
     read_orders,
+    seen,
     usd,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.domain import fold, intents
+from bidder.domain import fold, guard, intents, planning
+from bidder.domain.actions import Decision, PlaceBid, Reason
 from bidder.domain.fold import OrdersFolded
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState, OrdersRead
 from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Policy
-from bidder.domain.price_rules import ClockRules, LoweringClock, next_lowering_at
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import View
+from bidder.domain.work import Work
 
 POLICY = make_policy(make_target(want=2))
 GRACE = timedelta(seconds=120)
@@ -221,6 +226,67 @@ def test_an_ended_order_that_goes_on_running_comes_back_as_nobodys() -> None:
     view = folded(view, read_orders(make_order(), started=121)).view
     assert view.holdings[ORDER].target is None
     assert view.ended == {}
+
+
+def vanished(**changes: Any) -> View:
+    """Return a view in which our order 7 was left out of our orders for so long that it is over."""
+    view = holding_view(**changes)
+    for started in (5, 10, 106):
+        view = folded(view, read_orders(started=started)).view
+    assert ORDER in view.ended
+    return view
+
+
+def test_an_order_that_was_left_out_for_too_long_is_its_targets_again() -> None:
+    """It is ours by its number: as a stranger's it would run unattended, beside its successor."""
+    view = folded(vanished(), read_orders(make_order(), started=130)).view
+    assert view.holdings == {}
+    result = folded(view, read_orders(make_order(), started=231))
+    back = result.view.holdings[ORDER]
+    assert back.target == TARGET
+    assert (back.ended_at, back.missing_since, back.missing_reads) == (None, None, 0)
+    assert back.clock.opens_at == at(232) + LOWERING_PAUSE
+    assert result.changed == (back,)
+    assert not result.view.ended
+    assert not result.view.closing
+    assert not result.view.unbooked
+
+
+def test_what_an_order_has_computed_is_counted_once_though_it_was_taken_for_ended() -> None:
+    """Its target's sum loses what it still brings itself."""
+    worked = Work(gpus=1, computed=timedelta(hours=3))
+    view = vanished(work=worked)
+    assert view.computed == {TARGET: timedelta(hours=3)}
+    view = folded(view, read_orders(make_order(), started=130)).view
+    view = folded(view, read_orders(make_order(), started=231)).view
+    assert view.computed == {TARGET: timedelta(0)}
+    assert view.holdings[ORDER].work == worked
+
+
+def test_an_order_that_is_listed_again_takes_up_its_slot_at_once() -> None:
+    """Until it is known to be back no successor of it is ordered."""
+    one = make_policy(make_target(want=1))
+    gone = fold.marketplace(vanished(), make_market(make_listing(102)), one, at=at(129))
+    gone = replace(gone, books={ServerId(102): seen(make_book(server=102), when=at(130))})
+    assert [type(d.action) for d in planning.plan(gone, one, at(131))] == [PlaceBid]
+    again = folded(gone, read_orders(make_order(), started=130), one).view
+    (waits,) = planning.plan(again, one, at(131))
+    assert (waits.action, waits.reason, waits.server) == (None, Reason.IN_DOUBT, 101)
+    assert waits.facts["listed_again"] == ORDER
+    bid = PlaceBid(server=ServerId(102), price=usd("1"), target=TARGET, launch=LAUNCH)
+    asked = Decision(target=TARGET, reason=Reason.EMPTY_SLOT, action=bid, server=ServerId(102))
+    assert guard.apply(asked, again, one, at(131)).facts["rail"] == "want"
+    assert guard.apply(asked, gone, one, at(131)).action == bid
+
+
+def test_a_late_answer_after_a_cancellation_takes_up_no_slot() -> None:
+    """Within half a minute the list may be older than that."""
+    view = fold.withdrawn(holding_view(), ORDER, at(0))
+    soon = folded(view, read_orders(make_order(), started=40)).view
+    assert soon.returning(TARGET) == ()
+    late = folded(view, read_orders(make_order(), started=46)).view
+    assert [h.order.order for h in late.returning(TARGET)] == [ORDER]
+    assert late.returning("another") == ()
 
 
 def test_an_order_that_is_not_listed_is_gone_when_nothing_else_can_explain_it() -> None:

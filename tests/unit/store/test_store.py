@@ -127,6 +127,15 @@ def test_order_that_reappears_is_live_again(store: Store, queries: Queries) -> N
     assert [record.end_cause for record in queries.orders()] == [None]
 
 
+def test_an_ended_order_is_its_targets_until_its_bill_is_final(store: Store, engine: Engine) -> None:
+    """Should it turn out to run after all, also after a restart it is known whose it is."""
+    store.save_holdings([make_holding()], at=NOW)
+    store.settle((), (), at=at(9), over=[Over(order=OrderId(7), at=at(9), cause="vanished")])
+
+    closing = Store(engine, ACCOUNT).load(at(10)).closing
+    assert closing == {7: replace(make_holding(), ended_at=at(9))}
+
+
 def test_intent_is_there_when_open_intent_returns(store: Store, engine: Engine) -> None:
     """What is about to be sent is read back exactly by another process's store."""
     intent = place(store)
