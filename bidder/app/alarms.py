@@ -96,6 +96,11 @@ def causes(
                     f", order {decision.facts['unexplained_order']} looks like one of its own, but"
                     " nothing here explains it; set `adopt: true`, or cancel it"
                 )
+            if frozen and "cancelled_at" in decision.facts:
+                text += (
+                    f", order {decision.order} runs on although it was cancelled"
+                    f" {decision.facts['times']} times; cancel it by hand"
+                )
             if failed:
                 text += (
                     f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"

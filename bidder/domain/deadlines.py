@@ -140,7 +140,8 @@ def looked(view: View, policy: Policy, now: datetime) -> View:
 
 
 def _slots(target: Target, view: View, policy: Policy, now: datetime) -> _Slots:
-    held = view.holdings_of(target.name)
+    every = view.holdings_of(target.name)
+    held = [h for h in every if h.order.order not in view.cancelled]
     spot = [h for h in held if h.order.kind is OrderKind.SPOT]
     new = [h for h in spot if h.active is None and now - h.first_seen_at < _NEW]
     kinds = [intent.kind for intent in view.intents if intent.target == target.name]
@@ -151,7 +152,10 @@ def _slots(target: Target, view: View, policy: Policy, now: datetime) -> _Slots:
         new=tuple(new),
         renting=kinds.count(IntentKind.RENT),
         placing=kinds.count(IntentKind.PLACE),
-        strange=len(unexplained(target, view, policy.mode)) + len(view.returning(target.name)),
+        strange=len(unexplained(target, view, policy.mode))
+        + len(view.returning(target.name))
+        + len(every)
+        - len(held),
     )
 
 

@@ -102,7 +102,12 @@ def _until_rates_settle(decision: Decision, server: ServerId, view: View) -> Dec
 # Commands of the owner are carried out whatever the rails say.
 _COMMANDED = frozenset({Reason.ORDERED, Reason.SHUTDOWN})
 # What does not wait until rates that have jumped are known to be right.
-_WHATEVER_RATES = _COMMANDED | {Reason.UNATTENDED, Reason.BUDGET_SPENT, Reason.JOB_DONE}
+_WHATEVER_RATES = _COMMANDED | {
+    Reason.UNATTENDED,
+    Reason.BUDGET_SPENT,
+    Reason.JOB_DONE,
+    Reason.STILL_ALIVE,
+}
 
 
 def _paused(view: View) -> Stop:
@@ -121,8 +126,13 @@ def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
     if holding is None or not holding.ours or holding.target != action.target:
         return Reason.RAIL, {"rail": "not_our_order"}
     # Also while trading is paused no bid stays at a price that the owner forbade, nor unattended, nor
-    # once its budget is spent.
-    unasked = {Reason.ABOVE_CEILING, Reason.UNATTENDED, Reason.BUDGET_SPENT}
+    # once its budget is spent, nor after it was cancelled.
+    unasked = {
+        Reason.ABOVE_CEILING,
+        Reason.UNATTENDED,
+        Reason.BUDGET_SPENT,
+        Reason.STILL_ALIVE,
+    }
     return None if reason in unasked else _paused(view)
 
 

@@ -32,7 +32,7 @@ from bidder.domain.quotes import Quote
 from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, own
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import Holding, View
+from bidder.domain.view import Cancelled, Holding, View
 from bidder.domain.workloads import Dead
 from bidder.errors import StrategyFailed
 
@@ -84,10 +84,11 @@ def _for_target(
     if isinstance(target.params, DeadlineParams):
         decisions.extend(_for_job(target, target.params, account, view, policy, now))
         return decisions
-    ending = tuple(h for h in held if target.renewal.due(h.order.ends_at, now))
+    kept = tuple(h for h in held if h.order.order not in view.cancelled)
+    ending = tuple(h for h in kept if target.renewal.due(h.order.ends_at, now))
     # With an overlap the successor is sought while the old order still runs.
-    counted = len(held) - (len(ending) if target.renewal.overlap else 0)
-    surplus = _surplus(held, counted - target.want, target, account.dead, view, policy, now)
+    counted = len(kept) - (len(ending) if target.renewal.overlap else 0)
+    surplus = _surplus(kept, counted - target.want, target, account.dead, view, policy, now)
     about = [_for_holding(h, target, account, view, policy, now, surplus) for h in held]
     decisions.extend(portfolio.one_at_a_time(about, target, view, policy, now))
     # Never more than one over ``want``, and that one only while an old order runs out.
@@ -192,6 +193,9 @@ def _for_holding(
         return replace(base, reason=Reason.FROZEN if frozen else Reason.IN_DOUBT)
     if holding.missing_reads:
         return replace(base, wants_orders=True, facts={"missing_from_orders": holding.missing_reads})
+    cancelled = view.cancelled.get(order.order)
+    if cancelled is not None:
+        return _cancelled_again(base, cancelled, holding, now)
     if order.server in account.crowded:
         # A request that the wire delivered twice, or a person's order: nobody can say which may go.
         others = (h.order.order for h in view.holdings.values() if h.order.server == order.server)
@@ -229,6 +233,27 @@ def _for_holding(
     decided = moving.leave_or_stay(verdict, here, view, policy, now)
     decided = portfolio.kept_or_moved(decided, here, view, policy, now)
     return replace(affording.told(decided, paced, account.budgets), asked=asked)
+
+
+# So often a cancellation that comes to nothing is sent again before a person is told.
+_TRIES_UNTOLD = 2
+
+
+def _cancelled_again(base: Decision, before: Cancelled, holding: Holding, now: datetime) -> Decision:
+    """Return the next cancellation of an order that was cancelled and runs on, or the wait for it."""
+    order = holding.order
+    facts: dict[str, Fact] = {
+        "cancelled_at": before.at.isoformat(timespec="seconds"),
+        "times": before.times,
+    }
+    if now < before.again_at:
+        vain = before.times > _TRIES_UNTOLD
+        reason = Reason.FROZEN if vain else Reason.IN_DOUBT
+        return replace(base, reason=reason, due=before.again_at, facts=facts)
+    action = Withdraw(order=order.order, server=order.server, target=base.target)
+    return replace(
+        base, reason=Reason.STILL_ALIVE, action=action, urgency=common.URGENT_LEAVE, facts=facts
+    )
 
 
 def _crowded(view: View) -> frozenset[ServerId]:

@@ -41,6 +41,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         ("the bid needed is {needed}",),
     ),
     Reason.SURPLUS: ("There were more orders than wanted and this one was the most dispensable", ()),
+    Reason.STILL_ALIVE: (
+        "The exchange had accepted its cancellation and let it run all the same",
+        ("it was cancelled at {cancelled_at}", "{times} times so far"),
+    ),
     Reason.SERVER_LOST: (
         "The server was lost for good: rented on demand, offline or gone",
         ("server {to_server} takes {to_bid} per day",),

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.costs import Cost, Spent, share_of_day
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import STALENESS, Intent
+from bidder.domain.intents import LEFT_OUT, STALENESS, Intent
 from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Price, Rates
@@ -22,6 +22,9 @@ from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.purse import Purse
 from bidder.domain.stances import USUAL, School, Stance
 from bidder.domain.work import Work
+
+# An order that runs on however often it is cancelled is a person's to end, and is tried at leisure.
+_LONGEST_UNTIL_CANCELLED_AGAIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,23 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """How often the exchange has said that one order is cancelled, and when it did so last."""
+
+    at: datetime
+    times: int = 1
+
+    def again(self, at: datetime) -> "Cancelled":
+        """Return the record after one more cancellation."""
+        return replace(self, at=at, times=self.times + 1)
+
+    @property
+    def again_at(self) -> datetime:
+        """Return when an order that runs on is worth the next try: each wait is twice the last one."""
+        return self.at + min(LEFT_OUT * (1 << min(self.times - 1, 10)), _LONGEST_UNTIL_CANCELLED_AGAIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
     """One raise of ours, and the rival that made it necessary; a run of them is a war.
 
@@ -161,8 +181,9 @@ class View:
     ``pulses`` are what the probes of running orders show, ``replaced`` the orders given up for dead
     within a day. ``closing`` are the ``unbooked`` orders as they were last seen, ``spent`` is by target
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
-    are those of the budgets, by ``budgets.Limit.key``. ``rates_at`` is when this process was last told
-    the ``rates``, ``rates_jumped_at`` when one of them was last another one altogether.
+    are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
+    said to be cancelled and that may yet turn out to run on. ``rates_at`` is when this process was last
+    told the ``rates``, ``rates_jumped_at`` when one of them was last another one altogether.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -204,6 +225,7 @@ class View:
     closing: Mapping[OrderId, Holding] = field(default_factory=dict)
     spent: Mapping[str, Spent] = field(default_factory=dict)
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
+    cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
 
     def stance_of(
         self, target: Target, server: ServerId, now: datetime, *, standing: bool = False
@@ -319,12 +341,20 @@ class View:
         """Return the target's orders that were taken for ended and are listed as running all the same.
 
         A late answer does not explain it, and whether it is so a read or two will tell: until then each
-        of them counts as running.
+        of them counts as running. So does one that has run on after it was cancelled before, until our
+        orders list it no more.
         """
-        found = (self.closing[order] for order in self.revenants if order in self.closing)
-        return tuple(h for h in found if h.target == target and self._listed_after_its_end(h))
+        found = (h for h in self.closing.values() if h.target == target)
+        return tuple(h for h in found if self._listed_after_its_end(h) or self._cancelled_in_vain(h))
+
+    def _cancelled_in_vain(self, holding: Holding) -> bool:
+        order = holding.order.order
+        known = self.cancelled.get(order)
+        return known is not None and known.times > 1 and order not in self.unlisted_since
 
     def _listed_after_its_end(self, holding: Holding) -> bool:
+        if holding.order.order not in self.revenants:
+            return False
         read_at, ended_at = self.orders_at, holding.ended_at
         return read_at is not None and ended_at is not None and read_at - ended_at >= STALENESS
 

@@ -1,5 +1,6 @@
 """Reading back what a daemon must know again when it starts."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from bidder.domain.money import Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.probe import Replaced
-from bidder.domain.view import Created, Raised
+from bidder.domain.view import Cancelled, Created, Raised
 from bidder.store import pulses, recording, rows, tables
 from bidder.store.records import Memory
 
@@ -74,6 +75,7 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         last_pass_at=known.get("last_pass_at"),
         last_pass_id=known.get("last_pass_id") or 0,
         recalled_at=known.get("recalled_at"),
+        cancelled=_cancelled(connection, account, mode, (*live, *over), since=now - _ENDED_LOOK_BACK),
     )
 
 
@@ -125,6 +127,31 @@ def _creations(
         intents.c.opened_at > since,
     )
     return tuple(Created(server=ServerId(row.server_id), at=row.opened_at) for row in found)
+
+
+def _cancelled(
+    connection: Connection, account: str, mode: Mode, orders: Iterable[Row[Any]], *, since: datetime
+) -> dict[OrderId, Cancelled]:
+    """Return how often each of these orders was cancelled whose end is not certain."""
+    intents = tables.intents
+    found = connection.execute(
+        select(intents.c.order_id, func.count(), func.max(intents.c.closed_at))
+        .where(
+            intents.c.account == account,
+            intents.c.mode == mode.value,
+            intents.c.kind == IntentKind.WITHDRAW.value,
+            intents.c.state == IntentState.DONE.value,
+            intents.c.accepted,
+            intents.c.closed_at > since,
+        )
+        .group_by(intents.c.order_id)
+    )
+    uncertain = {row.order_id for row in orders if not row.expired}
+    return {
+        OrderId(order): Cancelled(at=at, times=times)
+        for order, times, at in found
+        if order in uncertain and at is not None
+    }
 
 
 def _raises(connection: Connection, account: str, mode: Mode, *, since: datetime) -> tuple[Raised, ...]:

@@ -21,7 +21,7 @@ from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules, StepSample
 from bidder.domain.probe import Pulse, Replaced
-from bidder.domain.view import Created, Holding, Raised
+from bidder.domain.view import Cancelled, Created, Holding, Raised
 from bidder.errors import NoRate
 
 
@@ -45,7 +45,8 @@ class Memory:
 
     ``ended`` are orders that were over by then, with their servers; of the ``unbooked`` ones the
     exchange's final word on the spend is still missing. ``computed`` is, by target, what its ended
-    orders have computed, in GPU-time. ``closing``, ``spent`` and ``multipliers`` are as in a ``View``.
+    orders have computed, in GPU-time. ``closing``, ``spent``, ``multipliers`` and ``cancelled`` are as
+    in a ``View``.
     """
 
     holdings: tuple[Holding, ...] = ()
@@ -72,6 +73,7 @@ class Memory:
     last_pass_at: datetime | None = None
     last_pass_id: int = 0
     recalled_at: datetime | None = None
+    cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,7 @@ def orders(
     closing = {o: h for o, h in view.closing.items() if o not in held}
     closing.update({h.order.order: h for h in ended if not h.order.expired})
     closed = _closed(closing, booked, forgotten, view, now)
+    closing = {o: h for o, h in closing.items() if o not in closed}
     folded = replace(
         view,
         holdings=held,
@@ -90,7 +91,8 @@ def orders(
         creation_fee_usd=bills.creation_fee(view, listed.values()),
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
-        closing={o: h for o, h in closing.items() if o not in closed},
+        closing=closing,
+        cancelled={o: each for o, each in view.cancelled.items() if o in held or o in closing},
     )
     folded = folded.having_returned(*settled.returned).having_ended(*ended)
     final = (*(h for h in ended if h.order.expired), *closed.values())

@@ -3,6 +3,7 @@
 A refusal is the exchange's own word on its rules, so it corrects what we believed at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.money import Currency, Price
 from bidder.domain.price_rules import ClockEvent
-from bidder.domain.view import Created, NamedFloor, Raised, Setback, View
+from bidder.domain.view import Cancelled, Created, NamedFloor, Raised, Setback, View
 
 # How long creations and raises are remembered: longer than any window that counts them.
 _KEPT = timedelta(hours=24)
@@ -83,7 +84,10 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
 
 
 def withdrawn(view: View, order: OrderId, now: datetime | None = None) -> View:
-    """Fold an accepted cancellation: the order is over, its final spend still to be read."""
+    """Fold an accepted cancellation: the order is over, its final spend still to be read.
+
+    Without ``now`` it cannot turn out to run on.
+    """
     holding = view.holdings.get(order)
     if holding is None:
         return view
@@ -92,7 +96,15 @@ def withdrawn(view: View, order: OrderId, now: datetime | None = None) -> View:
         ended={**view.ended, order: holding.order.server},
         unbooked=view.unbooked | {order},
         closing={**view.closing, order: replace(holding, ended_at=now)},
+        cancelled={**view.cancelled, **_cancelled(view, order, now)},
     ).having_ended(holding)
+
+
+def _cancelled(view: View, order: OrderId, now: datetime | None) -> Mapping[OrderId, Cancelled]:
+    if now is None:
+        return {}
+    before = view.cancelled.get(order)
+    return {order: Cancelled(at=now) if before is None else before.again(now)}
 
 
 def lowered_too_soon(view: View, action: Reprice, *, wait_seconds: float | None, now: datetime) -> View:

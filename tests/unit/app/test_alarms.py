@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from builders import at, make_policy
+from builders import ORDER, SERVER, at, make_policy
 
 from bidder.app import alarms
-from bidder.domain.actions import Decision, Reason
+from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.view import View
 
 POLICY = make_policy()  # an obstacle is told after ten minutes
@@ -57,3 +57,12 @@ def test_an_outage_is_told_once_and_not_again_for_each_target() -> None:
         watch, tell = alarms.watch(watch, present, POLICY, at(minute * 60))
         found += [(minute, alarm.key) for alarm in tell]
     assert found == [(10, "unreachable"), *((40, f"t{number}:stale") for number in range(50))]
+
+
+def test_of_an_order_that_cannot_be_cancelled_a_person_is_told_at_once() -> None:
+    """Which one it is, and that it takes a hand."""
+    facts: dict[str, Fact] = {"cancelled_at": at(0).isoformat(), "times": 3}
+    waits = Decision(target="a", reason=Reason.FROZEN, server=SERVER, order=ORDER, facts=facts)
+    (alarm,) = alarms.causes(EMPTY, [waits], POLICY, unreachable=False)
+    assert alarm.at_once
+    assert alarm.text.endswith("order 7 runs on although it was cancelled 3 times; cancel it by hand")

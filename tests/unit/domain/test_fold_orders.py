@@ -1,5 +1,6 @@
 """What a read of our orders teaches: what lives, what ended, what is ours, and since when."""
 
+import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,7 +30,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import fold, guard, intents, planning
-from bidder.domain.actions import Decision, PlaceBid, Reason
+from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
 from bidder.domain.fold import OrdersFolded
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState, OrdersRead
@@ -38,7 +39,7 @@ from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import View
+from bidder.domain.view import Cancelled, View
 from bidder.domain.work import Work
 
 POLICY = make_policy(make_target(want=2))
@@ -339,6 +340,64 @@ def test_the_final_spend_is_booked_when_the_ended_order_is_listed() -> None:
     assert result.booked == (final,)
     assert result.view.unbooked == frozenset()
     assert folded(result.view, read_orders(final, started=10)).booked == ()
+
+
+# --- cancelled, and not
+
+
+def test_an_order_that_was_cancelled_and_runs_on_is_cancelled_again() -> None:
+    """It has a successor, which stays; also while trading is paused."""
+    one = make_policy(make_target(want=1))
+    view = fold.withdrawn(holding_view(), ORDER, at(0))
+    view = view.with_holding(make_holding(8, server=102, first_seen_at=at(10), last_seen_at=at(200)))
+    both = (make_order(), make_order(8, server=102))
+    for started in (60, 161):
+        view = folded(view, read_orders(*both, started=started), one).view
+    assert view.holdings[ORDER].target == TARGET
+    for paused in (False, True):
+        found = planning.plan(replace(view, paused=paused), one, at(162))
+        assert found[0].action == Withdraw(order=ORDER, server=ServerId(101), target=TARGET)
+        assert found[0].reason is Reason.STILL_ALIVE
+        assert [d.action for d in found[1:]] == [None]
+
+
+def test_a_cancellation_that_comes_to_nothing_is_sent_again_ever_more_seldom() -> None:
+    """A person is told after some tries; and until it is listed no more its slot is taken."""
+    one = make_policy(make_target(want=1))
+    view, tried, told, seconds = holding_view(), list[int](), False, 0
+    view = fold.withdrawn(view, ORDER, at(0))
+    while seconds < 6 * 3600:
+        seconds += 20
+        view = folded(view, read_orders(make_order(), started=seconds), one).view
+        for decision in planning.plan(view, one, at(seconds + 1)):
+            told = told or decision.reason is Reason.FROZEN
+            if decision.action is not None:
+                assert decision.reason is Reason.STILL_ALIVE
+                tried.append(seconds)
+                view = fold.withdrawn(view, ORDER, at(seconds + 1))
+    waits = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert told
+    assert waits == sorted(waits)
+    assert 100 < waits[0] < 300
+    assert waits[-1] in range(3600, 3700)
+
+
+def test_a_slot_is_free_once_an_order_that_was_cancelled_twice_is_listed_no_more() -> None:
+    """Not at once: the exchange's word was wrong before."""
+    view = fold.withdrawn(holding_view(), ORDER, at(0))
+    for started in (60, 161):
+        view = folded(view, read_orders(make_order(), started=started)).view
+    view = fold.withdrawn(view, ORDER, at(162))
+    assert [h.order.order for h in view.returning(TARGET)] == [ORDER]
+    assert folded(view, read_orders(started=170)).view.returning(TARGET) == ()
+
+
+def test_of_a_cancelled_order_nothing_is_remembered_once_it_is_over() -> None:
+    """Its final bill is read, and the tries are forgotten."""
+    view = fold.withdrawn(holding_view(), ORDER, at(0))
+    assert view.cancelled == {ORDER: Cancelled(at=at(0))}
+    view = folded(view, read_orders(make_order(expired=True), started=60)).view
+    assert view.cancelled == {}
 
 
 # --- how long an ended order is remembered

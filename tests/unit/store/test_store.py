@@ -1,7 +1,7 @@
 """The store keeps what it is given, and nothing twice."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,12 +22,12 @@ from store_values import (
 
 from bidder.domain.actions import Decision, PlaceBid, Reason
 from bidder.domain.ids import AccountName, OrderId, ServerId
-from bidder.domain.intents import IntentKind, IntentState, Settled, Verdict
+from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.policy import Launch, Retention
 from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, StepSample
-from bidder.domain.view import Created, Raised
+from bidder.domain.view import Cancelled, Created, Raised
 from bidder.errors import IntentOpen, StoreFailed
 from bidder.store import tables
 from bidder.store.commands import post_request, withdraw_request
@@ -43,6 +43,20 @@ def count(engine: Engine, table: str) -> int:
         return connection.execute(
             select(func.count()).select_from(tables.metadata.tables[table])
         ).scalar_one()
+
+
+def withdraw(store: Store, *, at: datetime) -> Intent:
+    """Write down the cancellation of order 7."""
+    return store.open_intent(
+        kind=IntentKind.WITHDRAW,
+        server=make_holding().order.server,
+        target="a",
+        order=OrderId(7),
+        price=None,
+        previous_price=None,
+        known_orders=frozenset({OrderId(7)}),
+        at=at,
+    )
 
 
 def test_empty_store_remembers_nothing(store: Store) -> None:
@@ -134,6 +148,29 @@ def test_an_ended_order_is_its_targets_until_its_bill_is_final(store: Store, eng
 
     closing = Store(engine, ACCOUNT).load(at(10)).closing
     assert closing == {7: replace(make_holding(), ended_at=at(9))}
+
+
+def test_an_accepted_cancellation_is_remembered_until_its_order_is_over(
+    store: Store, engine: Engine
+) -> None:
+    """Should it run on, also after a restart it is known that it was to go, and how often."""
+    store.save_holdings([make_holding()], at=NOW)
+    for later in (1, 2):
+        intent = withdraw(store, at=at(later))
+        over = [Over(order=OrderId(7), at=at(later), cause="withdrawn")]
+        store.end_intent(intent, IntentState.DONE, at=at(later), over=over)
+    assert Store(engine, ACCOUNT).load(at(3)).cancelled == {7: Cancelled(at=at(2), times=2)}
+
+    store.settle((), (), at=at(9), finals=[replace(make_holding().order, expired=True)])
+    assert Store(engine, ACCOUNT).load(at(10)).cancelled == {}
+
+
+def test_a_cancellation_in_doubt_is_no_accepted_one(store: Store, engine: Engine) -> None:
+    """It may not have come through: what becomes of its order is decided anew."""
+    store.save_holdings([make_holding()], at=NOW)
+    intent = withdraw(store, at=at(1))
+    store.settle([Verdict(intent=intent, settled=Settled.CONFIRMED)], (), at=at(200))
+    assert Store(engine, ACCOUNT).load(at(201)).cancelled == {}
 
 
 def test_intent_is_there_when_open_intent_returns(store: Store, engine: Engine) -> None:
