@@ -70,6 +70,10 @@ def _fold_orders(
     read: Read, view: View, policy: Policy, orders_read: OrdersRead, now: datetime
 ) -> tuple[View, Observed]:
     verdicts = intents.settle(view.intents, orders_read, grace=policy.pace.settle_grace)
+    explained = {h.order.order for h in view.holdings.values() if h.ours} | view.ended.keys()
+    explained.update(order for verdict in verdicts for order in verdict.orders)
+    images: dict[str | None, str] = {target.name: target.launch.image for target in policy.targets}
+    verdicts += intents.late(view.lost, orders_read, explained=explained, images=images)
     folded = fold.orders(view, orders_read, verdicts, policy, now)
     return budgets.looked(folded.view, policy, now), Observed(
         read=read,

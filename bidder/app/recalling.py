@@ -57,6 +57,7 @@ def recalled(
         order_limit=memory.order_limit,
         recalled_at=_recalled_at(memory, policy, now, unbroken=unbroken),
         begun_anew=last is None,
+        lost=memory.lost,
         cancelled={o: replace(each, at=min(each.at, now)) for o, each in memory.cancelled.items()},
         paused=memory.paused,
     )

@@ -82,7 +82,7 @@ _PACE = (
     Key("pace.wallets_every", "duration", "`10m`", "reading the balances"),
     Key("pace.book_stale_after", "duration", "`10s`", "age at which a server's bids are read again before acting on them"),
     Key("pace.alarm_after", "duration", "`10m`", "how long nothing may be decided before that is said loudly"),
-    Key("pace.settle_grace", "duration", "`2m`", "how long an order whose creation got no clear answer may take to show up before it is given up for lost and ordered again; below 100 seconds there is a warning, because lists were seen to lag by that much"),
+    Key("pace.settle_grace", "duration", "`2m`", "how long an order whose creation got no clear answer may take to show up before it is given up for lost and ordered again, one that was accepted at least `10m`; below 100 seconds there is a warning, because lists were seen to lag by that much"),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ so a creation stays open until its order is seen. A read proves nothing about a 
 *started* after the request ended, because an answer may be older than it looks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,12 @@ STALENESS = timedelta(seconds=45)
 LEFT_OUT = timedelta(seconds=100)
 # So many reads that could have shown a creation's order must come before the one that ends the wait.
 EMPTY_READS = 2
+# A creation that the exchange accepted most likely made an order, however late that is listed: given up
+# too early, a second one would be ordered beside it. But one that never comes must not keep its slot
+# empty for hours, and an order that comes later still is known by what was asked for.
+ACCEPTED_GRACE = timedelta(minutes=10)
+# So long a creation that came to nothing is remembered, in case its order is listed after all.
+LOST_REMEMBERED = timedelta(days=1)
 # How far the exchange's clock may lie from ours before ``ct`` tells one order from another.
 _CLOCK_SKEW = timedelta(minutes=10)
 
@@ -113,7 +119,11 @@ class Intent:
         """
         if self.empty_since is None:
             return None
-        return max(self.over_since() + grace, self.empty_since + LEFT_OUT)
+        return max(self.grace_ends(grace), self.empty_since + LEFT_OUT)
+
+    def grace_ends(self, grace: timedelta) -> datetime:
+        """Return until when a creation's order may still turn up; later where it was accepted."""
+        return self.over_since() + (max(grace, ACCEPTED_GRACE) if self.accepted else grace)
 
     def over_since(self) -> datetime:
         """Return since when it can no longer be on its way, as far as we know."""
@@ -153,8 +163,9 @@ class OrdersRead:
 def settle(intents: Iterable[Intent], read: OrdersRead, *, grace: timedelta) -> tuple[Verdict, ...]:
     """Return a verdict on each open or ambiguous intent from one read of our orders.
 
-    ``grace`` is how long after its end a creation may still turn up: it covers the request's own
-    execution, the exchange's lateness in listing an order, and the staleness of an answer.
+    ``grace`` is how long after its end a creation in doubt may still turn up: it covers the request's
+    own execution, the exchange's lateness in listing an order, and the staleness of an answer. One that
+    was accepted is given ``ACCEPTED_GRACE`` at least.
     """
     by_id = {order.order: order for order in read.answer.orders}
     claimed: set[OrderId] = set()
@@ -183,6 +194,43 @@ def fits(intent: Intent, order: OwnOrder) -> bool:
         and order.kind is intent.order_kind
         and (intent.price is None or order.price.currency == intent.price.currency)
     )
+
+
+def late(
+    lost: Iterable[Intent],
+    read: OrdersRead,
+    *,
+    explained: Container[OrderId],
+    images: Mapping[str | None, str],
+) -> tuple[Verdict, ...]:
+    """Return which lost creations have made an order after all, by a read of our orders.
+
+    ``explained`` are the orders of which it is known what they are, ``images`` what each target
+    launches. A person may have ordered on that very server, so it must be all that was asked for: the
+    image, the kind, the price, and the time of the request. Where several orders are, none is ours for
+    certain.
+    """
+    asked = tuple(lost)
+    free = [o for o in read.answer.orders if not o.expired and o.order not in explained]
+    verdicts = []
+    for order in free if asked else ():
+        makers = [intent for intent in asked if _just_so(intent, order, images)]
+        twins = [o for o in free if o is not order and any(_just_so(i, o, images) for i in makers)]
+        if makers and not twins and len({intent.target for intent in makers}) == 1:
+            maker = max(makers, key=lambda intent: intent.opened_at)
+            verdicts.append(Verdict(intent=maker, settled=Settled.ADOPTED, orders=(order.order,)))
+    return tuple(verdicts)
+
+
+def _just_so(intent: Intent, order: OwnOrder, images: Mapping[str | None, str]) -> bool:
+    """Return whether an order is what a creation asked for, to the image, the price and the time."""
+    if intent.price is None or not fits(intent, order) or order.image != images.get(intent.target):
+        return False
+    # On demand the price asked for is a limit.
+    rents = intent.kind is IntentKind.RENT
+    priced = order.price <= intent.price if rents else order.price == intent.price
+    began, over = intent.opened_at - _CLOCK_SKEW, intent.over_since() + _CLOCK_SKEW
+    return priced and began <= order.created_at <= over
 
 
 def _in_time(intent: Intent, orders: list[OwnOrder]) -> list[OwnOrder]:

@@ -182,7 +182,8 @@ class View:
     within a day. ``closing`` are the ``unbooked`` orders as they were last seen, ``spent`` is by target
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
-    said to be cancelled and that may yet turn out to run on. ``rates_at`` is when this process was last
+    said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
+    of which no order was seen to come. ``rates_at`` is when this process was last
     told the ``rates``, ``rates_jumped_at`` when one of them was last another one altogether.
     """
 
@@ -226,6 +227,7 @@ class View:
     spent: Mapping[str, Spent] = field(default_factory=dict)
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
     cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
+    lost: tuple[Intent, ...] = ()
 
     def stance_of(
         self, target: Target, server: ServerId, now: datetime, *, standing: bool = False

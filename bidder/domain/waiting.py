@@ -41,7 +41,7 @@ def waits_for(intent: Intent, live: Iterable[OwnOrder], *, grace: timedelta) -> 
         return Wait(awaited=Awaited.PERSON, given_up_at=None, reads=0, orders=fitting)
     if intent.creates:
         left = max(0, EMPTY_READS - intent.empty_reads)
-        earliest = intent.lost_at(grace) or intent.over_since() + grace
+        earliest = intent.lost_at(grace) or intent.grace_ends(grace)
         return Wait(awaited=Awaited.ORDER, given_up_at=earliest, reads=left + 1)
     # One that the list leaves out may be back within the minute.
     listed = any(order.order == intent.order for order in live)

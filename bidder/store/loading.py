@@ -10,7 +10,7 @@ from bidder.domain import budgets
 from bidder.domain.actions import Reason
 from bidder.domain.costs import Period, Spent
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import IntentKind, IntentState
+from bidder.domain.intents import LOST_REMEMBERED, IntentKind, IntentState
 from bidder.domain.money import Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
@@ -47,6 +47,15 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         intents.c.state.in_(tables.UNFINISHED),
     )
     known = {} if state is None else dict(state._mapping)  # noqa: SLF001 - public, named so that no column hides it
+    lost = _all(
+        connection,
+        intents,
+        account,
+        intents.c.mode == mode.value,
+        intents.c.kind.in_(_CREATING),
+        intents.c.state == IntentState.LOST.value,
+        intents.c.opened_at > now - LOST_REMEMBERED,
+    )
     return Memory(
         holdings=tuple(rows.holding_of(row) for row in live),
         intents=tuple(rows.intent_of(row) for row in unfinished),
@@ -75,6 +84,7 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         last_pass_at=known.get("last_pass_at"),
         last_pass_id=known.get("last_pass_id") or 0,
         recalled_at=known.get("recalled_at"),
+        lost=tuple(rows.intent_of(row) for row in lost),
         cancelled=_cancelled(connection, account, mode, (*live, *over), since=now - _ENDED_LOOK_BACK),
     )
 

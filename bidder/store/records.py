@@ -45,8 +45,8 @@ class Memory:
 
     ``ended`` are orders that were over by then, with their servers; of the ``unbooked`` ones the
     exchange's final word on the spend is still missing. ``computed`` is, by target, what its ended
-    orders have computed, in GPU-time. ``closing``, ``spent``, ``multipliers`` and ``cancelled`` are as
-    in a ``View``.
+    orders have computed, in GPU-time. ``closing``, ``spent``, ``multipliers``, ``cancelled`` and
+    ``lost`` are as in a ``View``.
     """
 
     holdings: tuple[Holding, ...] = ()
@@ -74,6 +74,7 @@ class Memory:
     last_pass_id: int = 0
     recalled_at: datetime | None = None
     cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
+    lost: tuple[Intent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,7 +202,10 @@ class Store:
         with self._saving(holdings, at, over=over) as connection:
             for verdict in verdicts:
                 intent, note = _settled(verdict)
-                self._update_intent(connection, intent, at=at, note=note)
+                # The order of one that was given up for lost may turn up after all.
+                lost = verdict.intent.state is IntentState.LOST
+                before = (IntentState.LOST.value,) if lost else tables.UNFINISHED
+                self._update_intent(connection, intent, at=at, note=note, before=before)
                 if intent.state.value in tables.UNFINISHED:
                     unfinished.append(intent)
             for final in finals:
@@ -304,7 +307,15 @@ class Store:
         for each in ended:
             self._stored.pop(each.order, None)
 
-    def _update_intent(self, connection: Connection, intent: Intent, *, at: datetime, note: str) -> None:
+    def _update_intent(
+        self,
+        connection: Connection,
+        intent: Intent,
+        *,
+        at: datetime,
+        note: str,
+        before: tuple[str, ...] = tables.UNFINISHED,
+    ) -> None:
         table = tables.intents
         open_still = intent.state.value in tables.UNFINISHED
         values: dict[str, Any] = {
@@ -322,7 +333,7 @@ class Store:
             .where(
                 table.c.id == intent.id,
                 table.c.account == self._account,
-                table.c.state.in_(tables.UNFINISHED),
+                table.c.state.in_(before),
             )
             .values(values)
         )

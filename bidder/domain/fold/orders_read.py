@@ -15,6 +15,7 @@ from bidder.domain.fold import bills
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import (
     LEFT_OUT,
+    LOST_REMEMBERED,
     STALENESS,
     Intent,
     IntentKind,
@@ -57,7 +58,8 @@ class OrdersFolded:
 def orders(
     view: View, read: OrdersRead, verdicts: Iterable[Verdict], policy: Policy, now: datetime
 ) -> OrdersFolded:
-    """Fold one read of our orders and its verdicts on the open intents."""
+    """Fold one read of our orders and its verdicts on the open intents, and on the lost ones."""
+    verdicts = tuple(verdicts)
     listed = {order.order: order for order in read.answer.orders}
     settled = _Settling(
         held=dict(view.holdings), intents=[], adopted=[], ended=[], returned=[], touched=set()
@@ -92,6 +94,7 @@ def orders(
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
         closing=closing,
+        lost=_lost(view, verdicts, now),
         cancelled={o: each for o, each in view.cancelled.items() if o in held or o in closing},
     )
     folded = folded.having_returned(*settled.returned).having_ended(*ended)
@@ -122,6 +125,18 @@ def _closed(
             over = min(known.ended_at or now, now)
             found[final.order] = replace(known, cost=bills.cost_of(known, final, view, over))
     return found
+
+
+def _lost(view: View, verdicts: Iterable[Verdict], now: datetime) -> tuple[Intent, ...]:
+    """Return the creations that have come to nothing, as it seems, for as long as that may change."""
+    recent = {i.id: i for i in view.lost if now - i.over_since() < LOST_REMEMBERED}
+    for verdict in verdicts:
+        intent = verdict.intent
+        if verdict.settled is Settled.ADOPTED:
+            recent.pop(intent.id, None)
+        elif verdict.settled is Settled.LOST:
+            recent[intent.id] = replace(intent, state=IntentState.LOST)
+    return tuple(recent.values())
 
 
 def _first_use(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> bool:

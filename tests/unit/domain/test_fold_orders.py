@@ -96,10 +96,31 @@ def test_two_fitting_orders_freeze_the_server() -> None:
 
 def test_empty_reads_are_counted_until_the_creation_is_lost() -> None:
     """Three complete reads, far enough apart, and the grace; then its server is free again."""
-    view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),))
+    view = make_view(POLICY, make_listing(), intents=(make_intent(),))
     for started, left in ((50, 1), (100, 1), (149, 1), (151, 0)):
         view = folded(view, read_orders(started=started)).view
         assert len(view.intents) == left
+
+
+def test_a_creation_that_is_lost_is_remembered_for_a_day() -> None:
+    """Its order may be listed after all; then it is remembered no more."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(),))
+    for started in (50, 100, 151):
+        view = folded(view, read_orders(started=started)).view
+    assert [(i.id, i.state) for i in view.lost] == [(1, IntentState.LOST)]
+    assert folded(view, read_orders(started=86_000)).view.lost == view.lost
+    assert folded(view, read_orders(started=86_500)).view.lost == ()
+
+    read = read_orders(make_order(8, created_at=at(0), image=LAUNCH.image), started=170)
+    stranger = folded(view, read).view
+    assert stranger.holdings[OrderId(8)].target is None
+    images: dict[str | None, str] = {TARGET: LAUNCH.image}
+    for before in (view, stranger):
+        verdicts = intents.late(view.lost, read, explained=frozenset(), images=images)
+        result = fold.orders(before, read, verdicts, POLICY, at(171))
+        assert result.view.holdings[OrderId(8)].target == TARGET
+        assert [h.order.order for h in result.adopted] == [8]
+        assert result.view.lost == ()
 
 
 def test_an_order_that_no_intent_explains_is_a_persons() -> None:

@@ -1,15 +1,17 @@
 """What our orders prove about a request whose answer is missing, and what they do not."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import ORDER, at, btc, make_intent, make_order, read_orders, usd
+from builders import LAUNCH, ORDER, TARGET, at, btc, make_intent, make_order, read_orders, usd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import intents
+from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, IntentKind, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 
@@ -119,6 +121,88 @@ def test_a_creation_is_lost_only_after_the_grace_and_three_complete_reads() -> N
         verdict = settled(intent, read)
         assert verdict.settled is Settled.UNKNOWN
         assert verdict.counts_as_empty
+
+
+def test_an_accepted_creation_is_given_up_later_than_one_in_doubt() -> None:
+    """An order most likely came of it; but one that never comes must not keep its slot for hours."""
+    accepted = make_intent(accepted=True, empty_reads=5, empty_since=at(2))
+    assert settled(accepted, read_orders(started=599)).settled is Settled.UNKNOWN
+    assert settled(accepted, read_orders(started=601)).settled is Settled.LOST
+    longer = intents.settle([accepted], read_orders(started=601), grace=timedelta(minutes=20))
+    assert longer[0].settled is Settled.UNKNOWN
+
+
+# --- listed after all
+
+IMAGES: dict[str | None, str] = {TARGET: LAUNCH.image}
+LOST = make_intent(accepted=True)
+
+
+def late(
+    *orders: OwnOrder, lost: tuple[Intent, ...] = (LOST,), ours: Iterable[int] = ()
+) -> list[tuple[int, str | None]]:
+    """Return which orders come of lost creations by a read an hour later, and whose they are."""
+    explained = frozenset(map(OrderId, ours))
+    read = read_orders(*orders, started=3600)
+    found = intents.late(lost, read, explained=explained, images=IMAGES)
+    assert all(verdict.settled is Settled.ADOPTED for verdict in found)
+    return [(verdict.orders[0], verdict.intent.target) for verdict in found]
+
+
+def made(number: int = 8, **changes: Any) -> OwnOrder:
+    """Return an order that is just as the lost creation asked for."""
+    return make_order(number, **{"image": LAUNCH.image, "created_at": at(0), **changes})
+
+
+def test_the_order_of_a_creation_that_was_given_up_is_its_targets() -> None:
+    """Listed an hour late, it is all that was asked for."""
+    assert late(made()) == [(8, TARGET)]
+    assert late(made(server=102)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": "somebody/elses"},
+        {"price": usd("2.01")},
+        {"price": btc("0.00004")},
+        {"kind": OrderKind.ON_DEMAND},
+        {"created_at": at(1300)},
+        {"created_at": at(-1300)},
+        {"expired": True},
+    ],
+)
+def test_an_order_that_differs_from_what_was_asked_for_stays_a_persons(change: dict[str, Any]) -> None:
+    """A person may have ordered on that very server."""
+    assert late(made(**change)) == []
+
+
+def test_what_is_known_already_came_of_no_lost_creation() -> None:
+    """Neither what is ours or over, nor what was there before the request."""
+    assert late(made(), ours=[8]) == []
+    assert late(made(), lost=(make_intent(known=[8]),)) == []
+
+
+def test_of_two_orders_that_a_lost_creation_could_have_made_neither_is_ours_for_certain() -> None:
+    """One of them may be a person's."""
+    assert late(made(8), made(9)) == []
+
+
+def test_of_two_lost_creations_of_one_target_either_may_have_made_the_order() -> None:
+    """It is that target's all the same; of two targets nobody could say whose it is."""
+    first, second = make_intent(), make_intent(id=2, opened_at=at(200), ended=201)
+    assert late(made(), lost=(first, second)) == [(8, TARGET)]
+    other = replace(second, target="another")
+    read = read_orders(made(), started=3600)
+    images = {**IMAGES, "another": LAUNCH.image}
+    assert intents.late((first, other), read, explained=frozenset(), images=images) == ()
+
+
+def test_on_demand_the_price_that_was_asked_for_is_a_limit() -> None:
+    """The host may have lowered it meanwhile."""
+    rent = make_intent(IntentKind.RENT)
+    assert late(made(kind=OrderKind.ON_DEMAND, price=usd("1.5")), lost=(rent,)) == [(8, TARGET)]
+    assert late(made(kind=OrderKind.ON_DEMAND, price=usd("2.5")), lost=(rent,)) == []
 
 
 def test_a_read_that_began_before_the_request_ended_proves_nothing() -> None:

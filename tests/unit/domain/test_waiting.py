@@ -1,5 +1,6 @@
 """What an unfinished intent waits for is what ``settle`` goes by, to the second."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -21,15 +22,17 @@ GRACE = timedelta(minutes=2)
     began=st.integers(0, 90),
     early=st.integers(1, 200),
     late=st.integers(0, 200),
+    accepted=st.booleans(),
 )
 def test_it_is_given_up_when_the_wait_says(
-    kind: IntentKind, answered: int | None, empty: int, began: int, early: int, late: int
+    kind: IntentKind, answered: int | None, empty: int, began: int, early: int, late: int, accepted: bool
 ) -> None:
     """A read that shows nothing of it proves that from the moment named, and never before."""
     ended_at = None if answered is None else NOW + timedelta(seconds=answered)
     order = None if kind in {IntentKind.PLACE, IntentKind.RENT} else OrderId(7)
     since = NOW + timedelta(seconds=began)
     intent = make_intent(kind, ended_at=ended_at, empty_reads=empty, empty_since=since, order=order)
+    intent = replace(intent, accepted=accepted)
     shown = () if intent.creates else (make_holding(7).order,)
     wait = waits_for(intent, shown, grace=GRACE)
     assert wait.given_up_at is not None

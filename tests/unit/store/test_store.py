@@ -173,6 +173,25 @@ def test_a_cancellation_in_doubt_is_no_accepted_one(store: Store, engine: Engine
     assert Store(engine, ACCOUNT).load(at(201)).cancelled == {}
 
 
+def test_a_lost_creation_is_remembered_for_a_day_and_its_order_may_turn_up(
+    store: Store, engine: Engine
+) -> None:
+    """Which order came of it is kept, and it is looked for no more; a change is no creation."""
+    intent = place(store)
+    store.settle([Verdict(intent=intent, settled=Settled.LOST)], (), at=at(200))
+    change = withdraw(store, at=at(300))
+    store.settle([Verdict(intent=change, settled=Settled.NOT_DONE)], (), at=at(400))
+    (lost,) = Store(engine, ACCOUNT).load(at(500)).lost
+    assert lost == replace(intent, state=IntentState.LOST)
+    assert Store(engine, ACCOUNT).load(at(90_000)).lost == ()
+
+    found = Verdict(intent=lost, settled=Settled.ADOPTED, orders=(OrderId(9),))
+    store.settle([found], [make_holding(9)], at=at(600))
+    assert Store(engine, ACCOUNT).load(at(700)).lost == ()
+    with pytest.raises(StoreFailed):
+        store.settle([found], (), at=at(800))
+
+
 def test_intent_is_there_when_open_intent_returns(store: Store, engine: Engine) -> None:
     """What is about to be sent is read back exactly by another process's store."""
     intent = place(store)
