@@ -20,6 +20,7 @@ from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, RentOnDemand
 from bidder.domain.budgets import Standing
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import OrderId
+from bidder.domain.intents import IntentState
 from bidder.domain.policy import Per, Policy, Target
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
@@ -182,16 +183,27 @@ def _ending(here: Standing, view: View, policy: Policy) -> dict[OrderId, Mapping
 
 
 def _dispensable(here: Standing, view: View, policy: Policy) -> list[Holding]:
-    """Return the orders that may be cancelled: idle ones, then the worst bargain, jobs' last."""
+    """Return the orders that can be cancelled: idle ones, then the worst bargain, jobs' last."""
     looked_after = {target.name for target in policy.targets if target.enabled}
     wanted = {here.limit.target} if here.limit.target is not None else looked_after
-    mine = [h for h in view.holdings.values() if h.target in wanted & looked_after]
+    mine = [
+        h
+        for h in view.holdings.values()
+        if h.target in wanted & looked_after and not _cannot_be_cancelled(h, view)
+    ]
 
     def rank(holding: Holding) -> tuple[bool, bool, Decimal]:
         nearness = budgets.nearness(holding, view, policy)
         return nearness == 0, holding.active is not False, -nearness
 
     return sorted(mine, key=rank)
+
+
+def _cannot_be_cancelled(holding: Holding, view: View) -> bool:
+    """Return whether a cancellation waits for a person, or has come to nothing before."""
+    intent = view.intent_on(holding.order.server)
+    frozen = intent is not None and intent.state is IntentState.AMBIGUOUS
+    return frozen or holding.order.order in view.cancelled
 
 
 def _facts(here: Standing) -> dict[str, Fact]:

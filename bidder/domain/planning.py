@@ -196,11 +196,13 @@ def _for_holding(
     cancelled = view.cancelled.get(order.order)
     if cancelled is not None:
         return _cancelled_again(base, cancelled, holding, now)
-    if order.server in account.crowded:
-        # A request that the wire delivered twice, or a person's order: nobody can say which may go.
-        others = (h.order.order for h in view.holdings.values() if h.order.server == order.server)
-        other = next(number for number in others if number != order.order)
-        return replace(base, reason=Reason.FROZEN, facts={"other_order": other})
+    others = _others(holding, view) if order.server in account.crowded else ()
+    # Of ours alone the one too many may go; a stranger's may be the twin that its target needs no more.
+    goes = order.order in account.budgets.ending or (
+        order.order in surplus and all(other.ours for other in others)
+    )
+    if others and not goes:
+        return _beside(others, base, holding, target, view, policy, now)
     setback = next((s for s in view.setbacks if s.order == order.order and now < s.until), None)
     if setback is not None:
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
@@ -254,6 +256,35 @@ def _cancelled_again(base: Decision, before: Cancelled, holding: Holding, now: d
     return replace(
         base, reason=Reason.STILL_ALIVE, action=action, urgency=common.URGENT_LEAVE, facts=facts
     )
+
+
+def _others(holding: Holding, view: View) -> tuple[Holding, ...]:
+    """Return the account's other live orders on this server."""
+    order = holding.order
+    here = (h for h in view.holdings.values() if h.order.server == order.server)
+    return tuple(h for h in here if h.order.order != order.order)
+
+
+def _beside(
+    others: tuple[Holding, ...],
+    base: Decision,
+    holding: Holding,
+    target: Target,
+    view: View,
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """Return the decision about an order that is not the account's only one on its server.
+
+    A request that the wire delivered twice, or a person's order: nobody can say which may go. But this
+    one is ours by its number, and above its ceiling it must not stay.
+    """
+    here = position(holding, target, view, policy, now)
+    if holding.order.kind is OrderKind.SPOT and here.fresh(now, policy.pace.book_stale_after):
+        forced = common.above_ceiling(here, None, now)
+        if forced is not None and forced.action is not None:
+            return forced
+    return replace(base, reason=Reason.FROZEN, facts={"other_order": others[0].order.order})
 
 
 def _crowded(view: View) -> frozenset[ServerId]:

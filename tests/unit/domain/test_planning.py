@@ -1,11 +1,14 @@
 """From targets to decisions: empty slots, surplus, renewal, and one answer for every order."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from builders import (
+    BID,
     NOW,
+    SERVER,
     TARGET,
     at,
     btc,
@@ -24,13 +27,15 @@ from builders import (
     usd,
 )
 
-from bidder.domain import fold, planning
+from bidder.domain import affording, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
+from bidder.domain.costs import Cost
+from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import FixedParams, Policy
-from bidder.domain.view import Holding, View
+from bidder.domain.policy import Budget, FixedParams, Policy
+from bidder.domain.view import Cancelled, Holding, View
 
 
 def free(*servers: int, floor: str = "1") -> dict[str, Any]:
@@ -311,3 +316,66 @@ def test_facts_are_plain_and_hold_no_secret() -> None:
         for fact in decision.facts.values():
             assert fact is None or isinstance(fact, str | int | float)
         assert secret not in repr(decision)
+
+
+# --- more than one order on a server
+
+
+def crowded(target: str | None, *, policy: Policy, other: int = 8, **changes: Any) -> View:
+    """Return a view with our order 7 and another order on its server, whose book shows both."""
+    book = make_book(mine(BID, active=True), mine(BID, number=other))
+    own = make_holding(7, **changes)
+    both = [own, make_holding(other, target=target, active=False)]
+    return make_view(policy, make_listing(), holdings=both, books=[seen(book)])
+
+
+def test_an_order_beside_another_waits_for_a_person() -> None:
+    """The other one may be a person's, or the twin of this one."""
+    policy = make_policy()
+    (frozen,) = planning.plan(crowded(None, policy=policy), policy, NOW)
+    assert (frozen.reason, frozen.facts["other_order"]) == (Reason.FROZEN, 8)
+
+
+def test_of_two_orders_of_ours_on_one_server_the_one_too_many_goes() -> None:
+    """Both are ours by their numbers: the one that does not run is given up."""
+    policy = make_policy()
+    goes, stays = planning.plan(crowded(TARGET, policy=policy), policy, NOW)
+    assert goes.reason is Reason.SURPLUS
+    assert goes.action == Withdraw(order=OrderId(8), server=SERVER, target=TARGET)
+    assert stays.reason is Reason.FROZEN
+
+
+def test_an_order_that_its_budget_cannot_carry_goes_from_beside_another() -> None:
+    """It is ours by its number: who pays for the other one does not matter."""
+    policy = make_policy(make_target(budget=Budget(usd_per_day=Decimal(1))))
+    spent = Cost(usd=Decimal("0.999"), counted=Decimal(1), at=at(-5))
+    (goes,) = planning.plan(crowded(None, policy=policy, cost=spent), policy, NOW)
+    assert goes.reason is Reason.BUDGET_SPENT
+    assert goes.action == Withdraw(order=OrderId(7), server=SERVER, target=TARGET)
+
+
+def test_an_order_above_its_ceiling_goes_from_beside_another() -> None:
+    """A price that the owner forbade does not stay until a person comes."""
+    policy = make_policy(make_target(ceiling=usd("0.5")))
+    (goes,) = planning.plan(crowded(None, policy=policy), policy, NOW)
+    assert goes.reason is Reason.ABOVE_CEILING
+    assert goes.action == Withdraw(order=OrderId(7), server=SERVER, target=TARGET)
+
+
+def test_a_budget_does_not_count_on_cancelling_what_cannot_be_cancelled() -> None:
+    """One is frozen, one has been cancelled in vain: the third must go."""
+    policy = make_policy(make_target(want=3, budget=Budget(usd_per_day=Decimal(1))))
+    spent = Cost(usd=Decimal("0.33"), counted=Decimal(1), at=at(-5))
+    held = [
+        make_holding(number, server=server, active=number == 9, cost=spent)
+        for number, server in ((7, 101), (8, 102), (9, 103))
+    ]
+    free = make_view(policy, holdings=held)
+    assert set(affording.survey(free, policy, NOW).ending) == {7}
+    frozen = replace(
+        free,
+        intents=(make_intent(state=IntentState.AMBIGUOUS),),
+        cancelled={OrderId(8): Cancelled(at=at(-300))},
+    )
+    assert 9 in affording.survey(frozen, policy, NOW).ending
+    assert not {7, 8} & set(affording.survey(frozen, policy, NOW).ending)
