@@ -1,13 +1,15 @@
 """The account's own: orders, wallets, and the servers that it offers for rent."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any, get_type_hints
 
 import msgspec
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Access, HostedServer, OrderKind, OrdersAnswer, OwnOrder, Wallet
-from bidder.domain.money import Money, Price, checked_amount
+from bidder.domain.money import Currency, Money, Price, checked_amount
 from bidder.errors import InvalidAmount
 from bidder.exchange.answers import clean
 from bidder.exchange.wire.fields import (
@@ -21,6 +23,7 @@ from bidder.exchange.wire.fields import (
     duration_of,
     items,
     money_of,
+    plain_of,
     prices_of,
     specs_of,
     unreadable,
@@ -52,6 +55,10 @@ class _Orders(msgspec.Struct):
     limit: int | None = None
 
 
+class _Limit(msgspec.Struct):
+    limit: int | None = None
+
+
 class _Wallet(msgspec.Struct):
     name: str
     balance: Decimal | None = None
@@ -74,20 +81,31 @@ class _Hosted(msgspec.Struct):
 
 
 _ORDERS = msgspec.json.Decoder(_Orders, strict=False)
+_ORDER = msgspec.json.Decoder(_Order, strict=False)
+_LIMIT = msgspec.json.Decoder(_Limit, strict=False)
 _WALLET = msgspec.json.Decoder(_Wallet, strict=False)
 _HOSTED = msgspec.json.Decoder(_Hosted, strict=False)
+_NULL, _BILL = msgspec.Raw(b"null"), ("spend", "currency")
 _RENTALS = {0: "free", 1: "spot", 2: "on-demand"}
 
 
 def orders(body: bytes, *, ahead: timedelta = timedelta(0)) -> OrdersAnswer:
-    """Return our orders; raises InDoubt when any of them cannot be read.
+    """Return our orders; raises InDoubt when any of them cannot be read that may still be live.
 
-    ``ahead`` is how far the exchange's clock lies ahead of ours: times are given in ours.
+    Of one that has ended nothing is at stake: where it can be told which it was it stands there with
+    nothing for what cannot be read, and is left out otherwise. ``ahead`` is how far the exchange's
+    clock lies ahead of ours: times are given in ours.
     """
     try:
         answer = _ORDERS.decode(body)
         found = tuple(_order(order, ahead) for order in answer.orders)
         return OrdersAnswer(orders=found, limit=answer.limit)
+    except (*UNREADABLE, InvalidAmount):
+        pass
+    try:
+        limit = _LIMIT.decode(body).limit
+        each = (_order_or_ended(raw, ahead) for raw in items(body, "orders"))
+        return OrdersAnswer(orders=tuple(o for o in each if o is not None), limit=limit)
     except (*UNREADABLE, InvalidAmount) as exc:
         raise unreadable("my_orders") from exc
 
@@ -160,6 +178,35 @@ def _order(order: _Order, ahead: timedelta) -> OwnOrder:
             http_port=http_port,
         ),
     )
+
+
+def _order_or_ended(raw: msgspec.Raw, ahead: timedelta) -> OwnOrder | None:
+    try:
+        return _order(_ORDER.decode(raw), ahead)
+    except (*UNREADABLE, InvalidAmount):
+        fields = OBJECT.decode(raw)
+        readable = _readable(fields)
+        if readable["expired"] is not True:
+            raise
+    needed = (readable["id"], readable["si"], readable["ct"])
+    # Its bill would be taken for nothing, or for another coin's: left out, it stays open.
+    unsaid = any(readable[name] is None and fields.get(name, _NULL) != _NULL for name in _BILL)
+    if unsaid or None in needed:
+        return None
+    price = money_of(readable["price"], Currency.BTC)
+    try:
+        nothing = Decimal(0) if price is None else price.amount
+        return _order(_Order(**{**readable, "price": nothing}), ahead)
+    except (*UNREADABLE, InvalidAmount):
+        return None
+
+
+def _readable(fields: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """Return each field of an order that can be read by itself, and None for the others."""
+    return {
+        name: plain_of(fields.get(name), kind, default=None)
+        for name, kind in get_type_hints(_Order).items()
+    }
 
 
 def _hosted(server: _Hosted) -> HostedServer:

@@ -176,12 +176,37 @@ def test_a_spot_market_that_is_not_there(market: Any) -> None:
         b'{"code":0,"orders":[{"id":1}]}',
         b'{"code":0,"orders":[{"id":1,"si":2,"price":-1,"ct":0}]}',
         b'{"code":0,"orders":[{"id":1,"si":2,"price":"x","ct":0}]}',
+        b'{"code":0,"orders":[{"id":1,"si":2,"price":null,"ct":0,"expired":false}]}',
+        b'{"code":0,"orders":[{"id":1,"si":2,"price":null,"ct":0,"expired":"perhaps"}]}',
+        b'{"code":0,"orders":[{"id":1,"si":2,"price":null,"ct":0,"expired":true},7]}',
     ],
 )
 def test_orders_that_cannot_all_be_read_are_doubt(body: bytes) -> None:
     """An order left out would be taken for one that is over."""
     with pytest.raises(InDoubt):
         wire.orders(body)
+
+
+RUNNING = {"id": 7, "si": 101, "price": 1, "ct": 3600, "currency": "bitcoin"}
+OVER = {**RUNNING, "id": 8, "expired": True, "spend": 0.5}
+
+
+@pytest.mark.parametrize("field", ["price", "mrl", "fee", "image", "pub_cluster", "spot"])
+@pytest.mark.parametrize("value", [None, {}, "-1e999"])
+def test_an_ended_order_that_cannot_be_read_hides_no_other(field: str, value: Any) -> None:
+    """It costs nothing any more: which one it was and its bill are all that counts."""
+    answer = wire.orders(encoded(orders=[{**OVER, field: value}, RUNNING], limit=13))
+    over, running = answer.orders
+    assert (over.order, over.server, over.expired) == (8, 101, True)
+    assert over.spend == Money(Decimal("0.5"), Currency.BTC)
+    assert (running.order, running.expired, answer.limit) == (7, False, 13)
+
+
+@pytest.mark.parametrize("field", ["id", "si", "ct", "spend", "currency"])
+def test_an_ended_order_whose_bill_cannot_be_told_is_left_out(field: str) -> None:
+    """Its bill is not taken for nothing, nor for that of another order or in another coin."""
+    (running,) = wire.orders(encoded(orders=[{**OVER, field: {}}, RUNNING])).orders
+    assert running.order == 7
 
 
 def test_large_numbers_and_odd_times() -> None:
