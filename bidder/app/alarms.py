@@ -5,7 +5,7 @@ idle for five hours because one input was stale). Each alarm has a key; it is ra
 cause has lasted long enough, repeated at a slow pace while it lasts, and cleared with the cause.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from bidder.domain.actions import Decision, Reason
 from bidder.domain.apart import apart
 from bidder.domain.ids import ServerId
 from bidder.domain.policy import Policy
+from bidder.domain.unread import Endpoint
 from bidder.domain.view import View
 
 _UNREACHABLE = "unreachable"
@@ -43,6 +44,14 @@ _BLOCKED = frozenset(
 _AGED = f":{Reason.STALE.value}"
 _FLEETING = (_AGED, f":{Reason.IN_DOUBT.value}")
 _INTERRUPTED_SHARE = 5  # of the time for which a cause must last
+
+_READ = {
+    Endpoint.ORDERS: "the account's orders",
+    Endpoint.ENDED: "the account's ended orders",
+    Endpoint.MARKETPLACE: "the marketplace",
+    Endpoint.WALLETS: "the wallets",
+}
+_MOST_SERVERS = 3
 
 # A strategy may fail at one read of a book and answer at the next: that is told no more often.
 _FLICKERS = f":{Reason.STRATEGY_FAILED.value}"
@@ -82,39 +91,75 @@ def causes(
         if "unexplained_order" in decision.facts and view.marketplace_at is None:
             continue
         if decision.action is None and decision.reason in _BLOCKED:
-            frozen = decision.reason is Reason.FROZEN
-            failed = decision.reason is Reason.STRATEGY_FAILED
-            key = f"{decision.target}:{decision.reason.value}"
-            if frozen:
-                key += f":{decision.server}"  # each of them needs a person
-            where = "" if decision.server is None else f" on server {decision.server}"
-            text = f"target {decision.target}{where}: {decision.reason.value}"
-            if "other_order" in decision.facts:
-                text += f", orders {decision.order} and {decision.facts['other_order']}; cancel one"
-            if "unexplained_order" in decision.facts:
-                text += (
-                    f", order {decision.facts['unexplained_order']} looks like one of its own, but"
-                    " nothing here explains it; set `adopt: true`, or cancel it"
-                )
-            if frozen and "cancelled_at" in decision.facts:
-                text += (
-                    f", order {decision.order} runs on although it was cancelled"
-                    f" {decision.facts['times']} times; cancel it by hand"
-                )
-            if failed:
-                text += (
-                    f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"
-                    " its bids stay as they are until it answers"
-                )
-            waits = (decision.target, decision.server) if frozen else None
-            if "kept_by" in decision.facts:
-                text += f", and {decision.facts['kept_by']} keeps it from another server"
-            found.setdefault(key, Alarm(key=key, text=text, at_once=frozen or failed, frozen=waits))
+            alarm = _blocked(decision)
+            found.setdefault(alarm.key, alarm)
+    for alarm in _unread(view, policy):
+        found[alarm.key] = alarm
     halves = apart(view, policy.mode)
     runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")
     if runway is not None:
         found["runway"] = runway
     return tuple(found.values())
+
+
+def _blocked(decision: Decision) -> Alarm:
+    """Return what a decision that nothing can be done says to a person."""
+    frozen = decision.reason is Reason.FROZEN
+    failed = decision.reason is Reason.STRATEGY_FAILED
+    key = f"{decision.target}:{decision.reason.value}"
+    if frozen:
+        key += f":{decision.server}"  # each of them needs a person
+    where = "" if decision.server is None else f" on server {decision.server}"
+    text = f"target {decision.target}{where}: {decision.reason.value}"
+    if "other_order" in decision.facts:
+        text += f", orders {decision.order} and {decision.facts['other_order']}; cancel one"
+    if "unexplained_order" in decision.facts:
+        text += (
+            f", order {decision.facts['unexplained_order']} looks like one of its own, but"
+            " nothing here explains it; set `adopt: true`, or cancel it"
+        )
+    if frozen and "cancelled_at" in decision.facts:
+        text += (
+            f", order {decision.order} runs on although it was cancelled"
+            f" {decision.facts['times']} times; cancel it by hand"
+        )
+    if failed:
+        text += (
+            f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"
+            " its bids stay as they are until it answers"
+        )
+    if "kept_by" in decision.facts:
+        text += f", and {decision.facts['kept_by']} keeps it from another server"
+    waits = (decision.target, decision.server) if frozen else None
+    return Alarm(key=key, text=text, at_once=frozen or failed, frozen=waits)
+
+
+def _unread(view: View, policy: Policy) -> Iterator[Alarm]:
+    """Yield the reads that have failed for long while others were answered.
+
+    Of the books only those of our own servers: another candidate's is read instead of one that fails.
+    """
+    ours = {holding.order.server for holding in view.holdings.values() if holding.ours}
+    servers = []
+    for subject, unread in view.unread.reads.items():
+        lasted = unread.alone_for
+        if lasted is None or lasted < policy.pace.alarm_after:
+            continue
+        if subject.server is None:
+            what = _READ[subject.endpoint]
+            yield _cannot_be_read(subject.endpoint, what)
+        elif subject.server in ours:
+            servers.append(subject.server)
+    if servers:
+        shown, more = sorted(servers)[:_MOST_SERVERS], len(servers) - _MOST_SERVERS
+        named = ", ".join(map(str, shown)) + (f" and {more} more" if more > 0 else "")
+        what = f"the book of server {named}" if len(servers) == 1 else f"the books of servers {named}"
+        yield _cannot_be_read(Endpoint.BOOK, what)
+
+
+def _cannot_be_read(endpoint: Endpoint, what: str) -> Alarm:
+    text = f"{what} cannot be read, though the exchange answers other requests"
+    return Alarm(key=f"unread:{endpoint.value}", text=text, at_once=True)
 
 
 def _runway(view: View, policy: Policy, where: str) -> Alarm | None:

@@ -1,16 +1,17 @@
 """Run the chosen read and fold it into the view."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
 from bidder.app.report import Observed, Result
 from bidder.clock import Clock
-from bidder.domain import budgets, deadlines, fold, intents
+from bidder.domain import agenda, budgets, deadlines, fold, intents
 from bidder.domain.agenda import Read, ReadBook, ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.intents import OrdersRead
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
-from bidder.errors import InDoubt, InvalidToken, NotSent, Refused
+from bidder.errors import InDoubt, InvalidToken, NotSent, RateLimited, Refused
 from bidder.exchange.client import ExchangeClient
 
 
@@ -19,20 +20,26 @@ async def observe(
 ) -> tuple[View, Observed]:
     """Return the view after ``read``, and what it changed.
 
-    A read that fails changes nothing: what we knew just grows older. A refused token is not
-    handled here; it ends trading.
+    A read that fails changes nothing but the memory of what fails: what we knew just grows older. A
+    refused token is not handled here; it ends trading.
     """
     try:
         folded, observed = await _fold(read, view, policy, client=client, clock=clock)
-        return deadlines.looked(folded, policy, clock.now()), observed
     except InvalidToken:
         raise
-    except Refused as exc:
-        return view, Observed(read=read, result=Result.REFUSED, error=str(exc))
-    except NotSent as exc:
-        return view, Observed(read=read, result=Result.NOT_SENT, error=str(exc))
-    except InDoubt as exc:
-        return view, Observed(read=read, result=Result.IN_DOUBT, error=str(exc))
+    except (Refused, NotSent, InDoubt) as exc:
+        limited = isinstance(exc, RateLimited)
+        unread = view.unread.failed(agenda.subject(read), clock.now(), limited=limited)
+        failed = Observed(read=read, result=_failure(exc), error=str(exc))
+        return replace(view, unread=unread), failed
+    answered = view.unread.answered(agenda.subject(read), clock.now())
+    return deadlines.looked(replace(folded, unread=answered), policy, clock.now()), observed
+
+
+def _failure(exc: Refused | NotSent | InDoubt) -> Result:
+    if isinstance(exc, Refused):
+        return Result.REFUSED
+    return Result.NOT_SENT if isinstance(exc, NotSent) else Result.IN_DOUBT
 
 
 async def _fold(

@@ -177,7 +177,11 @@ class Trader:
         known = self.view
         restarted = recalled(self.store.load(now), self.policy, now)
         self.view = replace(
-            restarted, schools=known.schools, outlooks=known.outlooks, setbacks=known.setbacks
+            restarted,
+            schools=known.schools,
+            outlooks=known.outlooks,
+            setbacks=known.setbacks,
+            unread=known.unread,
         )
         self.decisions = ()
         self._record_all_anew()
@@ -389,9 +393,16 @@ class Trader:
     ) -> timedelta:
         """Return how long until the next pass: the limiter names the slot, the agenda the need."""
         slot = timedelta(seconds=self.client.limiter.ready_in())
-        if self.failures:
-            pause = _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
-            return max(slot, timedelta(seconds=pause))
         if observed is not None or acted is not None:
-            return slot
+            return max(slot, timedelta(seconds=self._pause()))
         return max(slot, min(wake_at - now, _LONGEST_SLEEP), timedelta(0))
+
+    def _pause(self) -> float:
+        """Return how many seconds to leave the exchange alone after failures.
+
+        While nothing but one endpoint has failed, the others may well answer: what fails there is
+        put off by itself.
+        """
+        if len(self.view.unread.silent()) > 1:
+            return _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
+        return _BACK_OFF[min(self.failures, 1)]

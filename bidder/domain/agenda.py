@@ -6,11 +6,15 @@ wishes are made anew from the view each time, so a wish that events have overtak
 
 A lowering is due at an exact second. Its book is read just before, however seldom books are read
 otherwise, and the slot at the second itself is kept free.
+
+A read that fails is wished for all the same, with the same rank. It is put off for longer each time, and
+then goes behind those that are answered, or one endpoint that is broken would hide all the others.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 from bidder.domain import price_rules
 from bidder.domain.actions import Decision, Reason
@@ -18,6 +22,7 @@ from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.policy import Policy
+from bidder.domain.unread import LONGEST_PAUSE, Endpoint, Subject
 from bidder.domain.view import Holding, View
 
 _SLOT = timedelta(seconds=1)
@@ -34,6 +39,8 @@ _BOOKING_EVERY = timedelta(seconds=60)
 _CALM_MARKETPLACE = 5
 # From here on a creation that is not seen is looked for among the ended orders as well.
 _LOOK_AMONG_ENDED = timedelta(seconds=20)
+# Our orders matter most, above all while something is in doubt: if they fail they are soon tried again.
+_ORDERS_AGAIN, _DOUBT_AGAIN = timedelta(seconds=20), timedelta(seconds=5)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,6 +72,21 @@ class ReadWallets:
 Read = ReadOrders | ReadBook | ReadMarketplace | ReadWallets
 
 
+def subject(read: Read) -> Subject:
+    """Return what a read is about."""
+    match read:
+        case ReadOrders(completed=completed):
+            return Subject(endpoint=Endpoint.ENDED if completed else Endpoint.ORDERS)
+        case ReadBook(server=server):
+            return Subject(endpoint=Endpoint.BOOK, server=server)
+        case ReadMarketplace():
+            return Subject(endpoint=Endpoint.MARKETPLACE)
+        case ReadWallets():
+            return Subject(endpoint=Endpoint.WALLETS)
+        case _:
+            assert_never(read)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """A read, the moment from which it is worth a request, and its rank (higher first)."""
@@ -86,6 +108,8 @@ def next_read(view: View, decisions: tuple[Decision, ...], policy: Policy, now: 
     """Return the most valuable read of this moment, or when there will be one."""
     lowerings = _lowerings(decisions, now)
     wishes = [*_wishes(view, decisions, policy, now), *_before_lowerings(lowerings, view)]
+    if view.unread.reads:
+        wishes = [_put_off(wish, view) for wish in wishes]
     due = [wish for wish in wishes if wish.at <= now]
     later = [wish.at for wish in wishes if wish.at > now]
     later += [d.due for d in decisions if d.due is not None and d.due > now]
@@ -95,8 +119,29 @@ def next_read(view: View, decisions: tuple[Decision, ...], policy: Policy, now: 
         return Agenda(read=None, wake_at=opening)
     if not due:
         return Agenda(read=None, wake_at=wake_at)
-    best = max(due, key=lambda wish: (wish.rank, now - wish.at))
-    return Agenda(read=best.read, wake_at=now)
+    return Agenda(read=_first(due, view, now).read, wake_at=now)
+
+
+def _first(due: list[Wish], view: View, now: datetime) -> Wish:
+    """Return the wish that ranks highest, or the turn of one whose read keeps failing."""
+    unread = view.unread
+    behind = [wish for wish in due if unread.reads and unread.stands_back(subject(wish.read))]
+    if behind and (len(behind) == len(due) or unread.retry_is_due(now)):
+        return min(behind, key=lambda wish: (unread.failed_at(subject(wish.read)), -wish.rank))
+    others = [wish for wish in due if wish not in behind] if behind else due
+    return max(others, key=lambda wish: (wish.rank, now - wish.at))
+
+
+def _put_off(wish: Wish, view: View) -> Wish:
+    """Return a wish whose read has failed for the moment at which it is worth another try."""
+    unread = view.unread.of(subject(wish.read))
+    if unread is None:
+        return wish
+    longest = LONGEST_PAUSE
+    if isinstance(wish.read, ReadOrders):
+        doubt = any(intent.state is not IntentState.AMBIGUOUS for intent in view.intents)
+        longest = _DOUBT_AGAIN if doubt and not wish.read.completed else _ORDERS_AGAIN
+    return replace(wish, at=max(wish.at, unread.again_at(longest)))
 
 
 def _lowerings(decisions: tuple[Decision, ...], now: datetime) -> list[tuple[datetime, ServerId]]:
@@ -197,7 +242,11 @@ def _orders(
         return
     last = view.orders_at or _EPOCH
     for intent in view.intents:
-        yield _for_intent(intent, last, policy, now)
+        wish = _for_intent(intent, last, policy, now)
+        yield wish
+        if subject(wish.read) in view.unread.reads:
+            # What can be told without the ended ones does not wait for them.
+            yield replace(wish, read=ReadOrders())
     asking = [d.due or _EPOCH for d in decisions if d.wants_orders]
     if asking:
         missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=1)

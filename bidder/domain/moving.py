@@ -251,6 +251,7 @@ def search(
 ) -> SearchResult:
     """Return the best server for a target now, or whose book must be read to know.
 
+    One whose book cannot be read is passed over for a while: the next best one is better than none.
     With ``below``, only servers that may cost less than this, in weighted USD per GPU-day. Where no
     wallet carries any, the rails are to tell so of the best one.
     """
@@ -261,7 +262,7 @@ def search(
         target,
         view.rates,
         selection.payable(target, view.wallets),
-        unfit=_unfit(target, view, policy, now),
+        unfit=_unfit(target, view, policy, now) | view.unread.passed_over(now),
         own=view.own_ids(),
         now=now,
         fresh_after=now - policy.pace.book_stale_after,

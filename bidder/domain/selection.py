@@ -155,13 +155,19 @@ def rentals(
 
 
 def rate_probe(
-    marketplace: Marketplace, target: Target, rates: Rates, currencies: frozenset[Currency]
+    marketplace: Marketplace,
+    target: Target,
+    rates: Rates,
+    currencies: frozenset[Currency],
+    *,
+    unreadable: frozenset[ServerId] = frozenset(),
 ) -> ServerId | None:
     """Return a server whose book would bring a rate that the target lacks; None when none is lacking.
 
     Rates come with the exchange's books, and which book to read is chosen by rates: somewhere the
-    circle must be entered.
+    circle must be entered. One whose book is ``unreadable`` is the last choice.
     """
+    last_choice = None
     ceiling_valued = rates.knows(target.ceiling.price.currency)
     if ceiling_valued and all(rates.knows(currency) for currency in currencies):
         return None
@@ -171,8 +177,10 @@ def rate_probe(
         priced = (c for c in listing.spot_floor if c in currencies and listing.takes(c))
         lacking = any(not (ceiling_valued and rates.knows(currency)) for currency in priced)
         if lacking and qualifies(listing, target.requirements):
-            return listing.server
-    return None
+            if listing.server not in unreadable:
+                return listing.server
+            last_choice = last_choice or listing.server
+    return last_choice
 
 
 def _least_score(

@@ -21,6 +21,7 @@ from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, Ste
 from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.purse import Purse
 from bidder.domain.stances import USUAL, School, Stance
+from bidder.domain.unread import Unreads
 from bidder.domain.work import Work
 
 # An order that runs on however often it is cancelled is a person's to end, and is tried at leisure.
@@ -183,8 +184,9 @@ class View:
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
     said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
-    of which no order was seen to come. ``rates_at`` is when this process was last
-    told the ``rates``, ``rates_jumped_at`` when one of them was last another one altogether.
+    of which no order was seen to come. ``rates_at`` is when this process was last told the ``rates``,
+    ``rates_jumped_at`` when one of them was last another one altogether. ``unread`` are the reads that
+    fail.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -228,6 +230,7 @@ class View:
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
     cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
     lost: tuple[Intent, ...] = ()
+    unread: Unreads = Unreads()
 
     def stance_of(
         self, target: Target, server: ServerId, now: datetime, *, standing: bool = False

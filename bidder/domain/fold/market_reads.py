@@ -127,6 +127,7 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
 def relist(view: View, policy: Policy) -> View:
     """Return the view with every target's shortlist made anew from the marketplace."""
     lists, rentals, probes = {}, {}, {}
+    unreadable = view.unread.unreadable()
     for target in policy.targets:
         if not target.enabled:
             continue
@@ -134,7 +135,9 @@ def relist(view: View, policy: Policy) -> View:
         lists[target.name] = selection.shortlist(view.marketplace, target, view.rates, currencies)
         if isinstance(target.params, DeadlineParams):
             rentals[target.name] = selection.rentals(view.marketplace, target, view.rates, currencies)
-        probe = selection.rate_probe(view.marketplace, target, view.rates, currencies)
+        probe = selection.rate_probe(
+            view.marketplace, target, view.rates, currencies, unreadable=unreadable
+        )
         if probe is not None:
             probes[target.name] = probe
     return replace(

@@ -1,12 +1,15 @@
 """When an obstacle is told: once it has lasted, however often a look or a deed interrupts it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from builders import ORDER, SERVER, at, make_policy
+from builders import ORDER, SERVER, at, make_holding, make_policy, make_view
 
 from bidder.app import alarms
 from bidder.domain.actions import Decision, Fact, Reason
+from bidder.domain.ids import ServerId
+from bidder.domain.unread import Endpoint, Subject, Unreads
 from bidder.domain.view import View
 
 POLICY = make_policy()  # an obstacle is told after ten minutes
@@ -66,3 +69,48 @@ def test_of_an_order_that_cannot_be_cancelled_a_person_is_told_at_once() -> None
     (alarm,) = alarms.causes(EMPTY, [waits], POLICY, unreachable=False)
     assert alarm.at_once
     assert alarm.text.endswith("order 7 runs on although it was cancelled 3 times; cancel it by hand")
+
+
+WALLETS = Subject(endpoint=Endpoint.WALLETS)
+
+
+def book_of(server: int) -> Subject:
+    """Return the read of a server's book."""
+    return Subject(endpoint=Endpoint.BOOK, server=ServerId(server))
+
+
+def told_of_reads(minutes: int, *failing: Subject, alone: bool = True) -> list[tuple[int, str]]:
+    """Return what is told, and in which minute, while reads fail; if ``alone``, our orders do not."""
+    held = [make_holding(number, server=101 + number) for number in range(5)]
+    view, watch, found = make_view(POLICY, holdings=held), alarms.Watch(), []
+    unread = Unreads()
+    for minute in range(minutes):
+        for subject in failing:
+            unread = unread.failed(subject, at(minute * 60))
+        if alone:
+            unread = unread.answered(Subject(endpoint=Endpoint.ORDERS), at(minute * 60 + 1))
+        present = alarms.causes(replace(view, unread=unread), (), POLICY, unreachable=not alone)
+        watch, tell = alarms.watch(watch, present, POLICY, at(minute * 60 + 1))
+        found += [(minute, alarm.text) for alarm in tell if alarm.key != "unreachable"]
+    return found
+
+
+def test_one_read_that_fails_for_long_is_told_once() -> None:
+    """It lasts ten minutes from when it was the only one; and is said again after six hours."""
+    text = "the wallets cannot be read, though the exchange answers other requests"
+    assert told_of_reads(360, WALLETS) == [(11, text)]
+    assert told_of_reads(380, WALLETS) == [(11, text), (371, text)]
+
+
+def test_the_servers_whose_books_cannot_be_read_are_told_together() -> None:
+    """Of those where we hold an order; another candidate has been found long before."""
+    one = "the book of server 101 cannot be read, though the exchange answers other requests"
+    assert told_of_reads(30, book_of(101), book_of(900)) == [(11, one)]
+    assert told_of_reads(30, book_of(900)) == []
+    ((_, several),) = told_of_reads(30, *map(book_of, range(101, 106)))
+    assert several.startswith("the books of servers 101, 102, 103 and 2 more cannot be read")
+
+
+def test_no_single_read_is_told_of_in_an_outage() -> None:
+    """All of them fail, which is told already."""
+    assert told_of_reads(60, WALLETS, book_of(101), alone=False) == []
