@@ -205,7 +205,7 @@ async def _pass_after_pass(app: App, acted: list[Acted]) -> None:
                 until = clock.monotonic() + _PATIENCE.total_seconds()
         elif trader.view.completed_at is not None and not _pending(report.decisions):
             return
-        if trader.failures >= _MOST_FAILURES:
+        if trader.cut_off(_MOST_FAILURES):
             seen = report.observed or report.acted
             raise Unreachable("" if seen is None else seen.error)
         if clock.monotonic() >= until:

@@ -341,6 +341,15 @@ class Trader:
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED} and not limited)
         return acted
 
+    def cut_off(self, most: int) -> bool:
+        """Return whether ``most`` requests in a row have failed, or reads of our orders at the start.
+
+        Before those are read nothing can be done, whatever else is answered.
+        """
+        unread = self.view.unread.reads.get(agenda.subject(agenda.ReadOrders(completed=True)))
+        blind = self.view.completed_at is None and unread is not None and unread.count >= most
+        return blind or self.failures >= most
+
     def _note_health(self, *, ok: bool) -> None:
         if ok:
             self.failures = 0

@@ -132,7 +132,7 @@ class _Errand:
                 answer = self._outcome(queries, "command")
                 if answer is not None:
                     return answer
-                if servant.trader.failures >= _MOST_FAILURES:
+                if servant.trader.cut_off(_MOST_FAILURES):
                     seen = report.observed or report.acted
                     raise Unreachable("" if seen is None else seen.error)
                 if time.monotonic() >= self.deadline:

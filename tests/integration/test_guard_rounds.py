@@ -448,18 +448,16 @@ def test_a_long_round_keeps_its_lease(engine: Engine) -> None:
 
 
 class Unreadable(httpx.AsyncBaseTransport):
-    """Refuses to show one server's book."""
+    """Refuses to show one thing, such as one server's book."""
 
-    def __init__(self, day: Day, server: int) -> None:
+    def __init__(self, day: Day, endpoint: str, query: str = "") -> None:
         """Stand between a guard and ``day``'s exchange."""
         self._below = SimTransport(day.exchange, day.clock)
-        self._server = server
+        self._endpoint, self._query = endpoint, query
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Refuse or pass on one request."""
-        if request.url.path.endswith("/spot_marketplace") and str(self._server) in str(
-            request.url.query
-        ):
+        if request.url.path.endswith(f"/{self._endpoint}") and self._query in str(request.url.query):
             return httpx.Response(200, json={"code": 6, "error": "not-now"})
         return await self._below.handle_async_request(request)
 
@@ -471,7 +469,7 @@ def test_a_book_that_cannot_be_read_keeps_no_other_order_up(day: Day) -> None:
     server = day.live()[0]["server"]
     day.clock.advance(AFTER.total_seconds())
 
-    found = guard(day, LOWER, policy=policy, transport=Unreadable(day, server))
+    found = guard(day, LOWER, policy=policy, transport=Unreadable(day, "spot_marketplace", str(server)))
 
     lowered = {order for order, price in prices(day).items() if price < before[order]}
     assert {o["server"] for o in day.live() if o["id"] not in lowered} == {server}
@@ -489,6 +487,19 @@ def test_an_exchange_out_of_reach_is_tried_again_in_the_next_round(day: Day) -> 
     assert len(day.live()) == 5
     guard(day, CANCEL)
     assert day.live() == []
+
+
+def test_a_round_that_cannot_read_our_orders_says_so_soon(day: Day) -> None:
+    """Although all the rest is answered: nothing was cancelled, and somebody must hear of that."""
+    day.clock.advance(AFTER.total_seconds())
+    began = day.clock.now()
+
+    found = guard(day, CANCEL, transport=Unreadable(day, "my_orders"))
+
+    assert isinstance(found.error, Unreachable)
+    assert "not-now" in str(found.error)
+    assert day.clock.now() - began < timedelta(seconds=60)
+    assert len(day.live()) == 5
 
 
 def test_a_refused_token_ends_the_round(day: Day) -> None:

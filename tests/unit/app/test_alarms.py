@@ -80,7 +80,7 @@ def book_of(server: int) -> Subject:
 
 
 def told_of_reads(minutes: int, *failing: Subject, alone: bool = True) -> list[tuple[int, str]]:
-    """Return what is told, and in which minute, while reads fail; if ``alone``, our orders do not."""
+    """Return what is told, and in which minute, while reads fail; ``alone``: our orders do not."""
     held = [make_holding(number, server=101 + number) for number in range(5)]
     view, watch, found = make_view(POLICY, holdings=held), alarms.Watch(), []
     unread = Unreads()

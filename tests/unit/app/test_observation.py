@@ -15,6 +15,7 @@ from bidder.app import observation
 from bidder.app.observation import NotReadable, Observation
 from bidder.domain.policy import Mode
 from bidder.domain.stances import School, Shadow, Watched
+from bidder.domain.unread import Endpoint, Subject, Unreads
 
 
 def packed(document: object) -> str:
@@ -38,6 +39,14 @@ def test_what_adaptive_strategies_have_learnt_is_part_of_it() -> None:
     view = replace(make_view(make_policy(), holdings=[make_holding()]), schools={"render": school})
     seen = Observation(at=NOW, mode=Mode.LIVE, view=view)
     assert observation.read(observation.written(seen)).view.schools == {"render": school}
+
+
+def test_the_reads_that_fail_are_part_of_it() -> None:
+    """By them a server is passed over, or a person told."""
+    book = Subject(endpoint=Endpoint.BOOK, server=make_listing().server)
+    unread = Unreads().failed(book, NOW).answered(Subject(endpoint=Endpoint.WALLETS), NOW)
+    seen = Observation(at=NOW, mode=Mode.LIVE, view=replace(make_view(make_policy()), unread=unread))
+    assert observation.read(observation.written(seen)).view.unread == unread
 
 
 @pytest.mark.parametrize(

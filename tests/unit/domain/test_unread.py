@@ -122,7 +122,7 @@ def is_a(*kinds: type[Read]) -> Callable[[Read], bool]:
 @pytest.mark.parametrize("began", [running, nothing_known])
 @pytest.mark.parametrize("kind", [ReadWallets, ReadMarketplace])
 def test_what_is_read_seldom_hides_no_book_and_no_order(
-    kind: type[Read], began: Callable[[], View]
+    kind: type[ReadWallets] | type[ReadMarketplace], began: Callable[[], View]
 ) -> None:
     """It is tried about once a minute, and the books of what runs get the rest."""
     tally = half_an_hour(began(), is_a(kind))
