@@ -260,7 +260,7 @@ def _add_pages(service: Service, web: WebSettings, app: App) -> None:
     )
     metrics = Metrics(source)
     pages = make_pages(source, metrics, web.token)
-    service.pages = serving(pages, listen(web.host, web.port))
+    service.pages = serving(pages, listen(web.host, web.port), app.lease_clock)
     service.observers = (*service.observers, source.passed, metrics.passed)
 
 

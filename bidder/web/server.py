@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import math
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,11 +11,16 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from bidder.clock import Clock
 from bidder.errors import BadInput, PlaceTaken
+from bidder.web.door import Connection, Door, Limits
+from bidder.web.grumbles import Grumbles
 
 log = structlog.get_logger("bidder")
 
 _STOP_SECONDS = 1
+# Few may wait to be let in: each of them takes a file descriptor before it can be turned out.
+_BACKLOG = 16
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(16)
+        listener.listen(_BACKLOG)
     except OSError as exc:
         listener.close()
         if exc.errno == errno.EADDRINUSE:
@@ -48,12 +54,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve while the block lasts."""
+async def serving(
+    app: ASGIApp, listener: socket.socket, clock: Clock, limits: Limits | None = None
+) -> AsyncIterator[None]:
+    """Serve while the block lasts; ``clock`` is the machine's own, and so are the limits without any."""
+    grumbles = Grumbles(clock=clock)
+    door = Door(Limits.here() if limits is None else limits, grumbles)
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",  # it refuses what is malformed; speed does not matter here
+            http=Connection,  # h11 refuses what is malformed; speed does not matter here
             ws="none",
             loop="none",
             lifespan="off",
@@ -62,22 +72,28 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=32,
-            timeout_keep_alive=30,
+            backlog=_BACKLOG,
+            timeout_keep_alive=math.ceil(door.limits.pause_seconds),
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    host, port = listener.getsockname()[:2]
-    log.info("web.listening", host=host, port=port)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        done, pending = await asyncio.wait({task}, timeout=_STOP_SECONDS + 1)
-        for each in pending:
-            each.cancel()
-        for each in done:
-            if not each.cancelled() and each.exception() is not None:
-                log.error("web.failed", error=type(each.exception()).__name__)
-        listener.close()
+    server.server_state = door
+    with grumbles.hearing():
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        host, port = listener.getsockname()[:2]
+        log.info("web.listening", host=host, port=port)
+        try:
+            yield
+        finally:
+            await _end(server, task)
+            listener.close()
+
+
+async def _end(server: _Server, task: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    done, pending = await asyncio.wait({task}, timeout=_STOP_SECONDS + 1)
+    for each in pending:
+        each.cancel()
+    for each in done:
+        if not each.cancelled() and each.exception() is not None:
+            log.error("web.failed", error=type(each.exception()).__name__)
