@@ -3,7 +3,9 @@
 On a terminal they are made for reading, elsewhere each is one JSON object. Where the journal reads
 them, ``<N>`` in front tells it the level, so that ``journalctl -p warning`` works. What the libraries
 say through ``logging`` goes the same way, from WARNING up. Redaction is the last step but one, after
-exceptions have become text: a filter at the place of the call would miss what an exception quotes.
+exceptions have become text: a filter at the place of the call would miss what an exception quotes. It
+lets be what the program itself writes: level and time, the names of events and of fields. A secret that
+is a word would otherwise take the meaning of every line.
 """
 
 import json
@@ -31,6 +33,10 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# What the program calls its own events and fields, and no token looks like.
+_EVENT = re.compile(r"[a-z_]+(?:\.[a-z_]+)+\Z")
+_FIELD = re.compile(r"[a-z]+(?:_[a-z]+)*\Z")
+_STAMPS: Final = frozenset(("level", "timestamp"))
 _BREAKS = re.compile(r"[\t\n]+")
 _TEXTS_WITH_LINES: Final = ("exception", "stack")
 _MOST_DEPTH: Final = 8
@@ -51,6 +57,7 @@ def configure_logging(
     """
     out = sys.stderr if stream is None else stream
     lowest = logging.getLevelNamesMapping()[level.upper()]
+    redactor = Redactor(secrets)
     prettily = fmt == "console" or (fmt == "auto" and _is_terminal(out))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -58,7 +65,6 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,  # a plain traceback: never the values of locals
-        Redactor(secrets),
     ]
     renderer: Processor = (
         _console(out) if prettily else structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -66,12 +72,12 @@ def configure_logging(
     if _is_journal(out, os.environ.get("JOURNAL_STREAM", "")):
         renderer = _ForJournal(renderer)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, redactor.line, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    _route_libraries(out, shared, renderer)
+    _route_libraries(out, [*shared, redactor.foreign_line], renderer)
 
 
 class Redactor:
@@ -88,12 +94,41 @@ class Redactor:
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Return the event with nothing in it that must not be shown."""
-        return {self._text(str(key)): self._shown(key, value) for key, value in event.items()}
+        """Return the event with nothing in it that must not be shown; the names of fields are let be."""
+        return {self._key(str(key)): self._shown(key, value) for key, value in event.items()}
+
+    def line(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Return a line of our own, with the event's name as it is written in the program."""
+        found = self.foreign_line(logger, method, event)
+        name = event.get("event")
+        if isinstance(name, str) and _EVENT.match(name):
+            found["event"] = name
+        return found
+
+    def foreign_line(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Return a line of a library: its event is a sentence, but level and time are ours."""
+        found = dict(self(logger, method, event))
+        found.update((key, event[key]) for key in _STAMPS & event.keys())
+        return found
+
+    def document(self, value: Any) -> Any:
+        """Return a JSON-ready value of any depth with the names of its fields let be."""
+        if isinstance(value, dict):
+            return {self._key(str(key)): self._field(key, each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.document(each) for each in value]
+        return self._clean(value, 0)
 
     def text(self, text: str) -> str:
         """Return a text of any number of lines with no secret in it."""
         return self._blacked_out(text)
+
+    def _key(self, key: str) -> str:
+        return key if _FIELD.match(key) else self._text(key)
+
+    def _field(self, key: str, value: object) -> object:
+        hidden = str(key).lower() in _SECRET_KEYS and value is not None
+        return HIDDEN if hidden else self.document(value)
 
     def _shown(self, key: str, value: object) -> object:
         if str(key).lower() in _SECRET_KEYS and value is not None:

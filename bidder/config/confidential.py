@@ -21,12 +21,14 @@ from bidder.config.problems import Problems
 from bidder.config.secrets import DOCKER_SECRETS, Surroundings, Unreadable, read_bytes
 from bidder.config.settings import query_secrets
 from bidder.config.tree import MAX_BYTES, Branch, Items, Node, Scalar, parse
+from bidder.config.variables import is_secret
 
 HIDDEN: Final = "(hidden)"
 _UNITS: Final = {key.path: key.unit for key in keys.KEYS}
 _REFERENCES: Final = frozenset(("env", "file", "credential"))
 _DEFAULT_PATH: Final = "/v1"
 _SHORTEST_KEY: Final = 8
+_VARIABLE: Final = "launch.env.<name>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +298,8 @@ def _secret(node: Node, pattern: str, around: Surroundings, names: tuple[str, ..
             yield _Secret(key=node.path, texts=tuple(t for t in texts[1:] if not is_named(t, names)))
         case "notices[].to":
             yield _Secret(key=node.path, texts=secret_parts(texts[0].strip(), names), inline=True)
+        case _ if pattern.endswith(_VARIABLE) and not is_secret(_variable(node), texts[0], names):
+            return
         case _:
             yield _Secret(key=node.path, texts=texts, inline=True)
 
@@ -317,6 +321,10 @@ def _referred(
     if pattern == "notices[].to":
         texts = tuple(part for text in texts for part in secret_parts(text.strip(), names))
     return _Secret(key=source.path, texts=texts, file=path)
+
+
+def _variable(node: Node) -> str:
+    return node.path.rpartition(".env.")[2]
 
 
 def _inside(path: Path) -> tuple[str, ...]:

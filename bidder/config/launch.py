@@ -1,6 +1,7 @@
 """The ``launch`` section: what runs on a server once it is held."""
 
 import re
+from collections.abc import Iterable
 
 from bidder.config import keys, values
 from bidder.config.needs import Part
@@ -8,6 +9,7 @@ from bidder.config.problems import Problems
 from bidder.config.reader import Section, as_branch, scalar_value
 from bidder.config.secrets import Surroundings, secret_text
 from bidder.config.tree import Branch, Items, Node, Scalar
+from bidder.config.variables import is_secret
 from bidder.domain import launch_rules
 from bidder.domain.policy import Launch
 
@@ -54,10 +56,11 @@ def read_launch(section: Section, around: Surroundings) -> Launch | None:
     return launch if around.problems.count == before else None
 
 
-def secrets_of(launch: Launch) -> tuple[str, ...]:
-    """Return every value of a launch that must not be shown."""
+def secrets_of(launch: Launch, shown: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return every value of a launch that must not be shown; ``shown`` are the owner's own names."""
     single = (getattr(launch, name) for name in _SECRETS)
-    return tuple(value for value in (*single, *(value for _, value in launch.env)) if value)
+    env = (value for name, value in launch.env if is_secret(name, value, shown))
+    return tuple(value for value in (*single, *env) if value)
 
 
 def _check(launch: Launch, section: Section) -> None:

@@ -112,11 +112,11 @@ class Settings:
     def secret_values(self) -> tuple[str, ...]:
         """Return every secret value, for the log to black out."""
         found = [self.token.reveal()] if self.token is not None else []
+        names = (self.account, *(target.name for target in self.policy.targets))
         for target in self.policy.targets:
-            found.extend(launches.secrets_of(target.launch))
+            found.extend(launches.secrets_of(target.launch, names))
         if self.web is not None and self.web.token is not None:
             found.append(self.web.token)
-        names = (self.account, *(target.name for target in self.policy.targets))
         for receiver in self.receivers:
             if receiver.address is not None:
                 found.extend(secret_parts(receiver.address, names))

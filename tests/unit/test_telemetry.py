@@ -169,6 +169,36 @@ def test_short_secrets_do_not_black_out_the_log() -> None:
     assert clean(None, "info", {"event": "101 bids"}) == {"event": "101 bids"}
 
 
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_a_secret_that_is_a_word_leaves_the_log_its_own(fmt: str) -> None:
+    """Level, time and the names of events and fields stay, whatever word a password is."""
+    words = ("warning", "bid", "placed", "server", "event", "level", "2026", "timestamp")
+    out = io.StringIO()
+    configure_logging("info", fmt, out, words)  # type: ignore[arg-type]  # the parameter widens the literals
+    structlog.get_logger().warning("bid.placed", server=7, text="a warning of 2026 at server")
+
+    text = out.getvalue()
+    assert "bid.placed" in text
+    assert f"a {HIDDEN} of {HIDDEN} at {HIDDEN}" in text
+    if fmt == "json":
+        found = json.loads(text)
+        assert datetime.fromisoformat(found.pop("timestamp")).tzinfo is not None
+        assert found.pop("text")
+        assert found == {"event": "bid.placed", "level": "warning", "server": 7}
+
+
+def test_a_secret_that_is_a_word_is_hidden_in_what_a_library_says() -> None:
+    """Its sentences are not the program's words, also where they look like the name of an event."""
+    out = io.StringIO()
+    configure_logging("info", "json", out, ("warning", "swordfish"))
+    logging.getLogger("httpx").warning("refused.swordfish")
+    structlog.get_logger().info("refused swordfish")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+
+    assert [line["event"] for line in lines] == [f"refused.{HIDDEN}", f"refused {HIDDEN}"]
+    assert [line["level"] for line in lines] == ["warning", "info"]
+
+
 def test_exceptions_have_no_locals_and_no_secrets() -> None:
     """A traceback says where and what, never what a variable held."""
 
@@ -252,7 +282,7 @@ def test_the_journal_is_told_the_level(tmp_path: Path, monkeypatch: pytest.Monke
     with (tmp_path / "log").open("w+") as stream:
         found = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
-        configure_logging("info", "json", stream)
+        configure_logging("info", "json", stream, ("warning",))
         structlog.get_logger("bidder").warning("something.happened", server=7)
         monkeypatch.setenv("JOURNAL_STREAM", "1:2")
         configure_logging("info", "json", stream)

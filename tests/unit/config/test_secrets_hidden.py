@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidder.config import KEYS, Settings, load_settings
+from bidder.config.confidential import survey
 from bidder.config.settings import normalised
 from bidder.errors import BadInput
 
@@ -45,6 +46,34 @@ def test_good_settings_hide_secrets(load: Load, place: str) -> None:
     shown += normalised(found.policy, found.exchange_url)
     assert CANARY not in shown
     assert CANARY in found.secret_values
+
+
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("LOG_LEVEL: warning", False),
+        ("LOG_LEVEL: WARNING", False),
+        ("MODE: paper", False),
+        ("PORT: 8888", False),
+        ("POOL: training", False),  # the strategy's own name, which is shown
+        ("OWNER: swordfish", True),  # a word, but it may be a password
+        ("WORKER: 4815162342", True),
+        ("X: hf_c4naryS3cret", True),
+        ("DB_PASSWORD: warning", True),
+        ("api-key: paper", True),
+        ("TOKEN: '8888'", True),
+        ("POOL_SECRET: training", True),
+    ],
+)
+def test_words_that_say_nothing_are_no_secrets(load: Load, variable: str, secret: bool) -> None:
+    """A level or a port in the environment does not black out the log, unless its name says secret."""
+    launch = f"launch: {{image: x, env: {{{variable}}}}}"
+    found = load(f"strategies: [{{name: training, ceiling: {{usd: 3}}, {launch}}}]")
+
+    value = variable.partition(": ")[2].strip("'")
+    assert (value in found.secret_values) is secret
+    assert (value in survey(found.path, {}).secrets) is secret
+    assert value not in (survey(found.path, {}).shown or "").replace("name: training", "")
 
 
 BROKEN = {

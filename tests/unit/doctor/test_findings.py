@@ -423,3 +423,17 @@ def test_the_worst_state_counts(states: list[State]) -> None:
 def test_spans_for_the_eye(seconds: int, shown: str) -> None:
     """In a unit of which there are at least two."""
     assert span(timedelta(seconds=seconds)) == shown
+
+
+def test_a_token_that_is_a_word_leaves_the_report_its_own(ward: Ward) -> None:
+    """Names, states and fields are the program's words, whatever word a secret is; text is not."""
+    ward.picture()
+    ward.environ["UNIT_TOKEN"] = "daemon"
+
+    found = ward.look(after=timedelta(seconds=5))
+
+    assert found["daemon"]["state"] == "ok"
+    assert found["daemon"]["finding"].startswith("A [hidden] is at work")
+
+    ward.environ["UNIT_TOKEN"] = "state"
+    assert {each["state"] for each in ward.look().values()} <= {"ok", "warning", "wrong", "unknown"}
