@@ -32,6 +32,8 @@ _BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
 _CANCEL_AGAIN = timedelta(seconds=60)
+# One that was not even looked at comes again sooner, but lets reads in between.
+_UNHEARD_AGAIN = timedelta(seconds=10)
 _LONGEST_SLEEP = timedelta(seconds=2)
 # A budget runs low by the clock alone, between two reads: what it leaves is looked at again.
 _BUDGETS_EVERY = 30.0
@@ -42,6 +44,24 @@ _STEADY = timedelta(seconds=5)
 _SLEWED = timedelta(seconds=0.1)
 
 log = structlog.get_logger("bidder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How the exchange refused the cancellation that the owner asked for.
+
+    ``error`` is None where it was too busy to look at it; ``heard`` is the newest command that was
+    known at that time, so that one of a later number asks anew, whoever's clock dates it.
+    """
+
+    at: datetime
+    error: str | None
+    heard: int
+
+    @property
+    def again_at(self) -> datetime:
+        """Return when the same command may be tried again."""
+        return self.at + (_UNHEARD_AGAIN if self.error is None else _CANCEL_AGAIN)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,10 +82,11 @@ class Trader:
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
     errands: tuple[Request, ...] = ()
     next_policy: Policy | None = None  # goes into force between two passes, never within one
-    refused: dict[OrderId, tuple[datetime, str]] = field(default_factory=dict)
+    refused: dict[OrderId, Refusal] = field(default_factory=dict)
     signs: list[Sign] = field(default_factory=list)  # what probes found since the last pass
     told_dead: workloads.Told = field(default_factory=dict)
     _commands_at: float = -1e9
+    _heard: int = 0  # the number of the newest command
     _began_at: float = 0.0
     _decided_on: View | None = None
     _decided_at: float = 0.0
@@ -204,7 +225,9 @@ class Trader:
             return
         self._commands_at = self.clock.monotonic()
         now = self.clock.now()
-        waiting = self._give_up(self.store.open_requests(), now)
+        waiting = self.store.open_requests()
+        self._forget_refusals(waiting, now)
+        waiting = self._give_up(waiting, now)
         heard = commands.hear(waiting, self.view, self.policy.mode, now)
         if heard.paused is not None and heard.paused != self.view.paused:
             self.store.set_paused(paused=heard.paused, at=now, note="command")
@@ -225,14 +248,15 @@ class Trader:
         finally:
             self.store.finish_request(request.id, outcome=outcome, at=self.clock.now())
 
-    def _note_ordered(self, acted: Acted) -> None:
+    def _note_ordered(self, acted: Acted, *, limited: bool) -> None:
         """Remember how a cancellation that the owner asked for went."""
         order, server = acted.decision.order, acted.decision.server
         if acted.decision.reason is not Reason.ORDERED or order is None or server is None:
             return
         now = self.clock.now()
         if acted.result is Result.REFUSED:
-            self.refused[order] = (now, acted.error)
+            error = None if limited else acted.error
+            self.refused[order] = Refusal(at=now, error=error, heard=self._heard)
         elif acted.result is Result.OK:
             # Whoever cancels by hand has had enough of that server at present.
             self.view = fold.set_back(
@@ -250,17 +274,28 @@ class Trader:
         """Answer the cancellations that were refused although the order lives; return the others."""
         left = []
         for request in requests:
-            order = commands.order_of(request)
-            at, error = self.refused.get(order, (None, "")) if order is not None else (None, "")
+            order = commands.order_of(request) if request.kind == "cancel" else None
+            refusal = self.refused.get(order) if order is not None else None
             holding = self.view.holdings.get(order) if order is not None else None
             read_at = self.view.orders_at
-            if at is None or request.kind != "cancel" or holding is None:
+            if refusal is None or refusal.error is None or holding is None:
                 left.append(request)
-            elif read_at is not None and read_at > at and not holding.missing_reads:
-                self.store.finish_request(request.id, outcome=f"{commands.FAILED}{error}", at=now)
+            elif read_at is not None and read_at > refusal.at and not holding.missing_reads:
+                outcome = f"{commands.FAILED}{refusal.error}"
+                self.store.finish_request(request.id, outcome=outcome, at=now)
             else:
                 left.append(request)
         return tuple(left)
+
+    def _forget_refusals(self, requests: tuple[Request, ...], now: datetime) -> None:
+        """Forget what holds nothing back: the owner asked anew since, or the order is over."""
+        for order, refusal in tuple(self.refused.items()):
+            meant = [r.id for r in requests if r.kind == "cancel_all" or commands.order_of(r) == order]
+            anew = any(number > refusal.heard for number in meant)
+            over = not meant and refusal.again_at <= now
+            if anew or over or order not in self.view.holdings:
+                del self.refused[order]
+        self._heard = max((self._heard, *(request.id for request in requests)))
 
     def _decisions(self) -> tuple[Decision, ...]:
         """Return the last pass's decisions where nothing can have changed since, else new ones."""
@@ -283,7 +318,7 @@ class Trader:
         planned = self.plan(self.view, self.policy, self.clock.now())
         now = self.clock.now()
         # Also the owner's cancellations wait after a refusal: asking each second mends nothing.
-        waiting = {order for order, (at, _) in self.refused.items() if now - at < _CANCEL_AGAIN}
+        waiting = {order for order, refusal in self.refused.items() if now < refusal.again_at}
         ordered = tuple(
             d
             for d in self.recorder.ordered
@@ -333,11 +368,11 @@ class Trader:
         executor = Executor(client=self.client, store=self.store, clock=self.clock)
         self.view, acted = await executor.carry_out(decision, self.view)
         self._doubted = self._doubted or acted.unstored
-        self._note_ordered(acted)
-        self._note_replaced(acted)
         # Refused for too many requests, it was not even looked at: that is no answer to anybody.
         call = self.client.last_call
         limited = call is not None and call.outcome == RateLimited.__name__
+        self._note_ordered(acted, limited=limited)
+        self._note_replaced(acted)
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED} and not limited)
         return acted
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -111,37 +112,87 @@ def test_an_unknown_order_and_a_nonsense_command_are_refused(day: Day) -> None:
 
 
 class Refusing(httpx.AsyncBaseTransport):
-    """Passes everything on to the exchange, but answers cancellations with a refusal of its own."""
+    """Passes everything on to the exchange, but refuses the first ``times`` cancellations itself."""
 
-    def __init__(self, day: Day) -> None:
+    def __init__(self, day: Day, *, times: int = 1000, code: int = 6) -> None:
         """Stand between ``day``'s daemon and its exchange."""
         self._below = SimTransport(day.exchange, day.clock)
+        self._times, self._code = times, code
         self.refused = 0
+        trader = day.app.trader
+        trader.client = build_client(
+            base_url="http://sim.invalid/v1",
+            token=day.exchange.token,
+            clock=day.clock,
+            limiter=trader.client.limiter,
+            read_only=False,
+            transport=self,
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer or pass on one request."""
-        if not request.url.path.endswith("/cancel_order"):
+        if not request.url.path.endswith("/cancel_order") or self.refused >= self._times:
             return await self._below.handle_async_request(request)
         self.refused += 1
-        return httpx.Response(200, json={"code": 6, "error": "not-now"})
+        return httpx.Response(200, json={"code": self._code, "error": "not-now"})
 
 
 def test_a_cancellation_that_the_exchange_refuses_is_reported_and_not_repeated(day: Day) -> None:
     """The one who asked learns it; the exchange is asked once a minute at most, not each second."""
     order = day.live()[0]["id"]
     between = Refusing(day)
-    trader = day.app.trader
-    trader.client = build_client(
-        base_url="http://sim.invalid/v1",
-        token=day.exchange.token,
-        clock=day.clock,
-        limiter=trader.client.limiter,
-        read_only=False,
-        transport=between,
-    )
     request = tell(day, "cancel", {"order": order}, span=timedelta(seconds=55))
     assert (request.outcome or "").startswith("failed: cancel_order")
     assert between.refused == 1
+
+
+def test_whoever_asks_again_after_a_refusal_is_not_answered_with_the_old_one(day: Day) -> None:
+    """Each command is sent, also within the minute after which the same one would be tried again."""
+    order = day.live()[0]["id"]
+    between = Refusing(day, times=2)
+    for asked in (1, 2):
+        request = tell(day, "cancel", {"order": order}, span=timedelta(seconds=30))
+        assert (request.outcome or "").startswith("failed: cancel_order")
+        assert between.refused == asked
+    assert tell(day, "cancel", {"order": order}).outcome == f"done: order {order} is over"
+    assert order not in [each["id"] for each in day.live()]
+    assert day.app.trader.refused == {}
+
+
+def test_another_clock_than_the_daemons_makes_no_command_a_new_one(day: Day) -> None:
+    """Posted an hour ahead, it is refused once, and answered so."""
+    order = day.live()[0]["id"]
+    between = Refusing(day)
+    ahead = day.clock.now() + timedelta(hours=1)
+    number = post_request(day.app.engine, ACCOUNT, "cancel", {"order": order}, at=ahead)
+    day.run(timedelta(seconds=55))
+    request = Queries(day.app.engine, ACCOUNT).request(number)
+    assert request is not None
+    assert (request.outcome or "").startswith("failed: cancel_order")
+    assert between.refused == 1
+
+
+def test_too_many_requests_is_no_answer_to_whoever_cancels(day: Day) -> None:
+    """The command stays open and is tried again, and our orders are read in between."""
+    order = day.live()[0]["id"]
+    between = Refusing(day, times=3, code=5)
+    seen = len(day.reports)
+    request = tell(day, "cancel", {"order": order}, span=timedelta(seconds=58))
+    assert request.outcome == f"done: order {order} is over"
+    assert between.refused == 3
+    assert order not in [each["id"] for each in day.live()]
+    acts = [report.acted is not None for report in day.reports[seen:] if report.calls]
+    assert not any(first and second for first, second in pairwise(acts))
+
+
+def test_a_refusal_is_forgotten_with_its_order(day: Day) -> None:
+    """What is over by itself leaves nothing behind."""
+    order = day.live()[0]["id"]
+    Refusing(day, times=1)
+    tell(day, "cancel", {"order": order}, span=timedelta(seconds=30))
+    assert set(day.app.trader.refused) == {order}
+    day.run(timedelta(seconds=60))
+    assert day.app.trader.refused == {}
 
 
 def test_an_order_that_was_cancelled_by_hand_meanwhile_counts_as_cancelled(day: Day) -> None:
