@@ -18,6 +18,7 @@ from bidder.domain.digest import Spread
 from bidder.domain.ids import on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.money import plain
+from bidder.domain.policy import Mode
 from bidder.store.records import (
     BookRecord,
     DecisionRecord,
@@ -151,13 +152,17 @@ def status(
 
 
 def _without_ended(latest: Mapping[str, Any], live: Collection[int]) -> dict[str, Any]:
-    """Return the picture without what a command or the guard has ended since it was drawn."""
+    """Return the picture without what a command or the guard has ended since it was drawn.
+
+    On paper the account's real orders are not stored, so that of them ``live`` says nothing.
+    """
+    paper = latest.get("mode") == Mode.PAPER.value
     strangers, targets = latest.get("strangers", ()), latest.get("targets", ())
     shown = [*strangers, *(each for target in targets for each in target["orders"])]
-    ended = {each["order"] for each in shown if each["order"] not in live}
+    stored = [each for each in shown if each["paper"] is paper]
+    ended = {each["order"] for each in stored if each["order"] not in live}
     if not ended:
         return dict(latest)
-    left = [each for each in shown if each["order"] not in ended]
     changed = dict(latest)
     changed["strangers"] = [each for each in strangers if each["order"] not in ended]
     changed["targets"] = [
@@ -170,13 +175,11 @@ def _without_ended(latest: Mapping[str, Any], live: Collection[int]) -> dict[str
         }
         for target in targets
     ]
-    nothing = {"amount": "0", "currency": "USD"}
-    for half in ("", "paper_"):
-        bound = latest.get(f"{half}if_unattended")
-        if bound is None or not any(each["paper"] is bool(half) for each in shown):
-            continue
+    nothing, half = {"amount": "0", "currency": "USD"}, "paper_" if paper else ""
+    bound = latest.get(f"{half}if_unattended")
+    if bound is not None:
         # What is left of it only the next pass can say, unless nothing is left.
-        over = not left and not latest.get("open_intents")
+        over = len(ended) == len(stored) and not latest.get("open_intents")
         changed[f"{half}committed_usd_per_day"] = nothing if over else None
         changed[f"{half}if_unattended"] = {**bound, "usd": nothing, "by_currency": []} if over else None
     return changed

@@ -1,5 +1,6 @@
 """What `status` shows of orders that ended behind the daemon's back, and of alarms that last."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +11,14 @@ from virtual import Day, begin
 
 from bidder.cli import pictures, shapes
 from bidder.config import load_settings
+from bidder.demo.virtual import build_virtual
+from bidder.domain.ids import OrderId
+from bidder.domain.policy import Mode
 from bidder.sim.answers import Answer
+from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
 from bidder.store.records import Over
+from bidder.store.schema import upgrade
 
 
 @pytest.fixture
@@ -61,6 +67,58 @@ def test_orders_that_a_command_ended_are_shown_no_more(day: Day, tmp_path: Path)
     assert orders_in(none) == set()
     assert all(target["held"] == 0 for target in none["targets"])
     assert none["if_unattended"]["usd"]["amount"] == none["committed_usd_per_day"]["amount"] == "0"
+
+
+@pytest.fixture
+def beside(day: Day) -> Day:
+    """A paper daemon with a fresh database, on the account whose orders are real."""
+    policy = replace(day.policy, mode=Mode.PAPER)
+    engine = open_engine("sqlite://")
+    upgrade(engine)
+    app = build_virtual(policy, day.exchange, engine, day.clock)
+    found = replace(day, app=app, policy=policy, reports=[], deeds=[])
+    found.run(timedelta(minutes=3))
+    return found
+
+
+def test_real_orders_are_shown_on_paper_although_it_does_not_store_them(
+    beside: Day, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing has ended, so what is shown is what the latest pass has seen."""
+    picture = Queries(beside.app.engine, beside.policy.account).snapshot()
+    document = shown(beside, tmp_path)
+    assert picture is not None
+    assert all(picture.values[key] is not None for key in _SPENT)
+    real = {order["order"] for order in document["strangers"]}
+    assert real == {order["id"] for order in beside.live()} != set()
+    for key in ("strangers", "targets", *_SPENT):
+        assert document[key] == picture.values[key], key
+    pictures.show_status(document)
+    assert "Not ours" in capsys.readouterr().out
+
+
+def test_a_paper_order_that_ended_takes_nothing_from_what_is_real(beside: Day, tmp_path: Path) -> None:
+    """Neither its orders nor its figures; with the last one nothing is spent on paper."""
+    before, store, now = shown(beside, tmp_path), beside.app.trader.store, beside.clock.now()
+    first, *others = sorted(orders_in(before))
+    for ended in ([first], others):
+        store.settle((), (), at=now, over=[Over(order=OrderId(o), at=now, cause="x") for o in ended])
+        document = shown(beside, tmp_path)
+        assert orders_in(document) == (set() if ended is others else set(others))
+        for key in ("strangers", "committed_usd_per_day", "if_unattended"):
+            assert document[key] == before[key], key
+        if ended is not others:
+            assert document["paper_committed_usd_per_day"] is document["paper_if_unattended"] is None
+    assert document["paper_committed_usd_per_day"]["amount"] == "0"
+    assert document["paper_if_unattended"]["usd"]["amount"] == "0"
+
+
+_SPENT = (
+    "committed_usd_per_day",
+    "if_unattended",
+    "paper_committed_usd_per_day",
+    "paper_if_unattended",
+)
 
 
 def orders_in(document: dict[str, Any]) -> set[int]:
