@@ -36,6 +36,7 @@
       StrategyFailed               a strategy of the owner's gave no answer that can be used
       MeterFailed                  what a day cost against the optimum could not be reckoned
       LeaseHeld                    another daemon trades this account; exit code 4
+        OlderDaemon                  it is of an earlier version, and so is its database
       LeaseLost                    we were that daemon and are no longer
       Unreachable                  a command got no answer from the exchange; exit code 5
 
@@ -248,6 +249,10 @@ class MeterFailed(BidderError):
 
 class LeaseHeld(BidderError):
     """Another daemon trades this account."""
+
+
+class OlderDaemon(LeaseHeld):
+    """A daemon of an earlier version is at work on the database; restart it with this version first."""
 
 
 class LeaseLost(BidderError):

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from bidder.config import Settings
 from bidder.doctor.findings import Finding, State, parted
 from bidder.domain.market import Wallet
-from bidder.errors import BidderError, StoreAbsent, StoreBusy, StoreOutdated
+from bidder.errors import BidderError, OlderDaemon, StoreAbsent, StoreBusy, StoreOutdated
 from bidder.store import checkup, upkeep
 from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
@@ -73,7 +73,7 @@ def opened(settings: Settings) -> Iterator[Engine | Finding]:
 
 def _trouble(exc: BidderError) -> Finding:
     finding, remedy = parted(str(exc))
-    mild = isinstance(exc, StoreAbsent | StoreOutdated | StoreBusy)
+    mild = isinstance(exc, StoreAbsent | StoreOutdated | StoreBusy | OlderDaemon)
     if isinstance(exc, StoreBusy):
         remedy = "ask again in a moment; if it stays so, see what else has the file open"
     return Finding(

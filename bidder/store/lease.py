@@ -35,6 +35,9 @@ _NUMBER_HELD = (
     .where(lease.c.account == bindparam("whose"), lease.c.host.is_not(None))
     .with_for_update(read=True)
 )
+# Asked also of a database that is older than this program: the columns of its first revision.
+_ALWAYS_THERE = ("account", "host", "pid", "boot", "namespace", "started", "expires_at")
+_HOLDERS = select(*(lease.c[name] for name in _ALWAYS_THERE)).where(lease.c.host.is_not(None))
 _PROLONG = (
     update(lease).where(lease.c.account == bindparam("whose")).values(expires_at=bindparam("until"))
 )
@@ -186,6 +189,20 @@ def held_until(
         return None
     expires_at: datetime = row.expires_at
     return min(expires_at, now + ttl)
+
+
+def living_holder(connection: Connection, now: datetime, *, writing: bool) -> str | None:
+    """Return who trades an account of this database, and which; None where nobody does.
+
+    Works on every released schema. With ``writing`` no other process can take a lease that was held
+    before until the transaction ends.
+    """
+    here = Holder.here()
+    statement = _HOLDERS.with_for_update() if writing else _HOLDERS
+    for row in connection.execute(statement.order_by(lease.c.account)):
+        if held_until(row, now, seen_from=here) is not None:
+            return f"account {row.account!r} is traded by {_holder_of(row)}"
+    return None
 
 
 def require_lease(connection: Connection, account: str, fencing: int) -> None:

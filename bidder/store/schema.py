@@ -14,8 +14,10 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import bidder
+from bidder.clock import SystemClock
 from bidder.errors import (
     BidderError,
+    OlderDaemon,
     StoreAbsent,
     StoreBusy,
     StoreFailed,
@@ -24,8 +26,10 @@ from bidder.errors import (
     StoreUnusable,
 )
 from bidder.store.engine import WRITING, check_path, failure, place, sqlite_file, transaction
+from bidder.store.lease import living_holder
 from bidder.store.passing import server_may_be_back, sqlite_remedy
 from bidder.store.rights import require_rights
+from bidder.store.tables import lease
 
 # The newest revision in ``migrations/versions``; a test holds the two together.
 HEAD = "0010"
@@ -53,6 +57,7 @@ def upgrade(engine: Engine) -> None:
         StoreUnusable: the database cannot be used as it is; nothing in it was changed.
         StoreUnavailable: it cannot at present; the same may work in a moment.
         StoreBusy: another process kept it locked.
+        OlderDaemon: a daemon is at work on it as it is; nothing in it was changed.
     """
     with _closed_on_failure(engine):
         if _current(engine):
@@ -61,6 +66,7 @@ def upgrade(engine: Engine) -> None:
             with _schema_transaction(engine) as connection:
                 # Another process may have done it while we waited for the lock.
                 if _revision(connection) != HEAD:
+                    _require_nobody(connection, engine, writing=True)
                     _run_migrations(connection)
         except SQLAlchemyError as exc:
             raise _unusable(engine, failure(exc, engine), exc) from exc
@@ -71,12 +77,15 @@ def require_current(engine: Engine) -> None:
 
     Raises:
         StoreUnusable: there is no database yet, or it cannot be used as it is.
+        OlderDaemon: it is older, and a daemon of an earlier version is at work on it.
     """
     file = sqlite_file(engine)
     if file is not None and not file.exists():
         raise StoreAbsent(f"{file}: there is no database yet; `bidder run` creates it")
     with _closed_on_failure(engine):
         if not _current(engine):
+            with transaction(engine, writing=False) as connection:
+                _require_nobody(connection, engine, writing=False)
             raise StoreOutdated(
                 f"{place(engine)}: the database is empty or older than this program;"
                 " `bidder run` upgrades it"
@@ -123,6 +132,18 @@ def _current(engine: Engine) -> bool:
     if revision is not None and revision not in KNOWN:
         raise StoreUnusable(f"{place(engine)}: {_newer(revision)}")
     return revision == HEAD
+
+
+def _require_nobody(connection: Connection, engine: Engine, *, writing: bool) -> None:
+    """Refuse an older database that somebody trades with, whose program knows only that schema."""
+    if not inspect(connection).has_table(lease.name):
+        return
+    who = living_holder(connection, SystemClock().now(), writing=writing)
+    if who is not None:
+        raise OlderDaemon(
+            f"{place(engine)}: the database is older than this program (schema {HEAD!r}), and {who}, a"
+            " daemon of an earlier version; restart that daemon with this version first"
+        )
 
 
 # What a database that went down to nothing still holds.

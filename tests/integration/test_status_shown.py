@@ -100,6 +100,7 @@ def test_real_orders_are_shown_on_paper_although_it_does_not_store_them(
 def test_a_paper_order_that_ended_takes_nothing_from_what_is_real(beside: Day, tmp_path: Path) -> None:
     """Neither its orders nor its figures; with the last one nothing is spent on paper."""
     before, store, now = shown(beside, tmp_path), beside.app.trader.store, beside.clock.now()
+    document = before
     first, *others = sorted(orders_in(before))
     for ended in ([first], others):
         store.settle((), (), at=now, over=[Over(order=OrderId(o), at=now, cause="x") for o in ended])

@@ -5,13 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic.command import downgrade
+from alembic.config import Config
+from sqlalchemy import text
 
+from bidder.cli.failures import ExitCode
 from bidder.cli.main import main
 from bidder.domain.ids import AccountName
-from bidder.store.engine import open_engine
+from bidder.store.engine import open_engine, transaction
 from bidder.store.lease import Lease
 from bidder.store.queries import Queries
-from bidder.store.schema import upgrade
+from bidder.store.schema import KNOWN, migrations_folder, upgrade
 
 _MAIN = AccountName("main")
 CONFIG = """
@@ -25,8 +29,13 @@ web: {listen: "127.0.0.1:0", token: {credential: web-token}}
 notices: [{to: {credential: notify-url}}]
 launch: {image: a/b, ssh_password: {credential: ssh-password}, env: {KEY: {credential: env-key}}}
 strategies:
-  - {name: one, ceiling: {usd: 3}, servers: {gpu: RTX 3090}}
+  - name: one
+    ceiling: {usd: 3}
+    servers: {gpu: RTX 3090}
 """
+
+# How the strategy is launched where no secret is needed.
+_LAUNCHED = "    launch: {image: a/b}\n"
 
 
 @pytest.fixture
@@ -156,3 +165,44 @@ def test_the_guard_says_that_nobody_can_be_told(
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {config}:9: notices[0].to.credential: there are no credentials")
     assert "ssh_password" not in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan"],
+        ["pause", "--wait", "0"],
+        ["cancel", "--all", "--wait", "0"],
+        ["status"],
+        ["health"],
+        ["guard", "--dry-run"],
+        ["run"],
+    ],
+)
+def test_a_newer_version_leaves_the_database_to_the_older_daemon_at_work(
+    config: Path,
+    beside: Queries,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    """No command changes the schema under it; each says what is to be done first."""
+    monkeypatch.setenv("CLORE_TOKEN", "a-token")
+    config.write_text(
+        "".join(line for line in CONFIG.splitlines(True) if "{credential: " not in line) + _LAUNCHED
+    )
+    engine = open_engine(f"sqlite:///{config.parent / 'bidder.db'}")
+    with transaction(engine, writing=True) as connection:
+        alembic = Config()
+        alembic.set_main_option("script_location", str(migrations_folder()))
+        alembic.attributes["connection"] = connection
+        downgrade(alembic, KNOWN[-2])
+
+    assert main([*command, "-c", str(config)]) == ExitCode.HELD
+    said = capsys.readouterr().err
+    assert "restart that daemon with this version first" in said
+    with transaction(engine, writing=False) as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    assert found == KNOWN[-2]
+    engine.dispose()
+    assert beside.lease() is not None

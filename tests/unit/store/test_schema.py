@@ -5,8 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from store_values import ACCOUNT, NOW, make_book, make_decision, make_holding, make_pass, place
 
-from bidder.errors import BadInput, StoreBusy, StoreFailed, StoreUnusable
+from bidder.clock import SystemClock
+from bidder.errors import BadInput, OlderDaemon, StoreBusy, StoreFailed, StoreOutdated, StoreUnusable
 from bidder.store import schema
 from bidder.store.engine import open_engine, transaction
+from bidder.store.lease import LEASE_TTL, Holder, Lease
 from bidder.store.schema import HEAD, KNOWN, migrations_folder, require_current, upgrade
 from bidder.store.store import Store
 from bidder.store.tables import metadata
@@ -312,4 +315,68 @@ def test_full_disk_is_an_error_of_ours_and_passes(file_url: str) -> None:
     store.record_pass(make_pass(holdings=(make_holding(),), snapshot={"long": "x" * 100_000}))
 
     assert store.load(NOW).holdings == (make_holding(),)
+    engine.dispose()
+
+
+@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def older(request: pytest.FixtureRequest, file_url: str) -> Iterator[Engine]:
+    """Yield a database of the schema before this one, that nobody trades with."""
+    kind = request.param
+    made = open_engine(file_url if kind == "file" else request.getfixturevalue("postgres_url"))
+    upgrade(made)
+    back_to(made, KNOWN[-2])
+    yield made
+    made.dispose()
+
+
+def back_to(engine: Engine, revision: str) -> None:
+    """Take the schema down to an earlier revision."""
+    with transaction(engine, writing=True) as connection:
+        command.downgrade(config_for(connection), revision)
+
+
+def revision_of(engine: Engine) -> str:
+    """Return the revision that the database is of."""
+    with transaction(engine, writing=False) as connection:
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
+def test_a_database_is_not_upgraded_under_a_daemon_at_work(older: Engine) -> None:
+    """Nor is it taken for one that nobody uses; once the daemon has ended, it is upgraded."""
+    lease = Lease(older, ACCOUNT)
+    lease.acquire(SystemClock().now())
+    with pytest.raises(OlderDaemon, match=r"is traded by process \d+ on .*; restart that daemon"):
+        upgrade(older)
+    with pytest.raises(OlderDaemon, match=r"is traded by process"):
+        require_current(older)
+    assert revision_of(older) == KNOWN[-2]
+
+    lease.release()
+    with pytest.raises(StoreOutdated, match=r"`bidder run` upgrades it"):
+        require_current(older)
+    upgrade(older)
+    assert revision_of(older) == HEAD
+
+
+@pytest.mark.parametrize("how", ["killed", "silent"])
+def test_a_daemon_that_is_dead_keeps_no_database_old(how: str, older: Engine) -> None:
+    """Whether its process is gone, or its lease has run out."""
+    here, now = Holder.here(), SystemClock().now()
+    holder = replace(here, started="1") if how == "killed" else replace(here, host="elsewhere", boot="")
+    Lease(older, ACCOUNT, holder=holder).acquire(now if how == "killed" else now - 2 * LEASE_TTL)
+
+    upgrade(older)
+    assert revision_of(older) == HEAD
+
+
+def test_a_daemon_at_work_is_recognised_on_every_released_schema(file_url: str) -> None:
+    """The lease is read with what the first schema had."""
+    engine = open_engine(file_url)
+    upgrade(engine)
+    Lease(engine, ACCOUNT).acquire(SystemClock().now())
+    for revision in reversed(KNOWN[:-1]):
+        back_to(engine, revision)
+        with pytest.raises(OlderDaemon):
+            upgrade(engine)
+        assert revision_of(engine) == revision
     engine.dispose()
