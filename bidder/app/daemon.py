@@ -117,12 +117,9 @@ class Daemon:
     def stalled_seconds(self) -> float:
         """Return for how long trading has made no progress although it should have.
 
-        A pass that waits for its moment, or for the limiter to let it send, is not stalled however
-        long that takes; one that hangs, or that was due and did not come, is.
+        While the exchange lets nothing be sent, passes go on all the same, every few seconds; one that
+        hangs, or that was due and did not come, is stalled.
         """
-        limiter = self.trader.client.limiter
-        if self.clock.real_seconds(limiter.ready_in()) > 0:
-            return 0.0
         return max(0.0, self.lease_clock.monotonic() - max(self._moved_at, self._due_at))
 
     def lease_seconds(self) -> float:

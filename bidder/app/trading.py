@@ -130,7 +130,10 @@ class Trader:
         decisions = self._decisions()
         chosen = self._ready(decisions)
         wake_at = self.clock.now()
-        if chosen is None and self.errands:
+        if wait := self._wait():
+            # Heard, decided and told is all the same.
+            wake_at += timedelta(seconds=wait)
+        elif chosen is None and self.errands:
             await self._run_errand(self.errands[0])
         elif chosen is None:
             plan = agenda.next_read(self.view, decisions, self.policy, self.clock.now())
@@ -332,7 +335,7 @@ class Trader:
 
     def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
         """Return the most urgent action that may be sent now."""
-        if self.view.completed_at is None:
+        if self.view.completed_at is None or self._wait() > 0:
             return None
         creation_wait = self.client.limiter.ready_in(creation=True)
         plain_wait = self.client.limiter.ready_in()
@@ -437,9 +440,20 @@ class Trader:
     ) -> timedelta:
         """Return how long until the next pass: the limiter names the slot, the agenda the need."""
         slot = timedelta(seconds=self.client.limiter.ready_in())
+        if slot > 2 * _LONGEST_SLEEP:
+            return _LONGEST_SLEEP
         if observed is not None or acted is not None:
             return max(slot, timedelta(seconds=self._pause()))
         return max(slot, min(wake_at - now, _LONGEST_SLEEP), timedelta(0))
+
+    def _wait(self) -> float:
+        """Return for how long the limiter lets nothing leave, where a pass must not wait for it; or 0.
+
+        Waiting within a request it would hear no command, tell no alarm and show no sign of life, and
+        what it sent at last would have been decided long ago.
+        """
+        wait = self.client.limiter.ready_in()
+        return wait if wait > _LONGEST_SLEEP.total_seconds() else 0.0
 
     def _pause(self) -> float:
         """Return how many seconds to leave the exchange alone after failures.

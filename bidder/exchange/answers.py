@@ -37,7 +37,10 @@ _CONTROL = re.compile(
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _LONGEST_TEXT = 200
-_LONGEST_WAIT = 86400.0
+# The longest ``Retry-After`` that is kept; then one request asks again. The exchange counts by the
+# second: who names hours is a proxy with a page for everybody. One request in five minutes burdens
+# nobody, and an order that nobody looks after for longer may be outbid, or run on dearer than it must.
+_LONGEST_WAIT = 300.0
 _CLOCKS_AGREE, _CLOCKS_SENSIBLE = timedelta(minutes=3), timedelta(days=3650)
 
 
@@ -164,7 +167,7 @@ def clock_ahead(date: str | None, now: datetime) -> timedelta:
 
 
 def _retry_after(text: str | None, date: str | None) -> float | None:
-    """Return ``Retry-After`` in seconds, from a number or a moment; None where it makes no sense.
+    """Return ``Retry-After`` in seconds, at most five minutes; None where it makes no sense.
 
     A moment is the exchange's, so it counts from the answer's own ``Date``: our calendar may be another.
     """
