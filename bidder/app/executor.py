@@ -81,10 +81,12 @@ class Executor:
             await self._send(action)
         except NotSent as exc:
             self.store.end_intent(intent, IntentState.NOT_SENT, at=self.clock.now(), note=str(exc))
-            return fold.closed(view, intent), _acted(decision, Result.NOT_SENT, intent, exc)
+            return fold.undone(view, intent), _acted(decision, Result.NOT_SENT, intent, exc)
         except Refused as exc:
             now = self.clock.now()
-            view = after_refusal(fold.closed(view, intent), action, exc, now)
+            over_limit = isinstance(exc, RateLimited)
+            view = fold.undone(view, intent) if over_limit else fold.closed(view, intent)
+            view = after_refusal(view, action, exc, now)
             self.store.end_intent(
                 intent,
                 IntentState.REFUSED,

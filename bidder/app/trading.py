@@ -4,6 +4,7 @@ A pass looks, decides, does the most urgent thing that the request budget allows
 rest. When the last look already shows something to do, the pass does that and looks again next time.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -77,6 +78,8 @@ class Trader:
     decisions: tuple[Decision, ...] = ()
     pass_id: int = 0
     failures: int = 0
+    # Creations in a row that never left, or were not even looked at, by target.
+    undone: Counter[str | None] = field(default_factory=Counter)
     last_answer_at: datetime | None = None
     watch: alarms.Watch = field(default_factory=alarms.Watch)
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
@@ -91,6 +94,7 @@ class Trader:
     _decided_on: View | None = None
     _decided_at: float = 0.0
     _times: tuple[datetime, float] | None = None  # calendar and monotonic, when last compared
+    _creates_from: float = -1e9
     _doubted: bool = False  # what is on disk may be another thing than what we know
 
     async def run_pass(self) -> PassReport:
@@ -334,17 +338,17 @@ class Trader:
         return (*ordered, *(d for d in planned if d.order is None or d.order not in taken))
 
     def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
-        """Return the most urgent action that may be sent now."""
+        """Return the most urgent action that may be sent now.
+
+        A target whose creations come to nothing lets all others go first.
+        """
         if self.view.completed_at is None or self._wait() > 0:
             return None
         creation_wait = self.client.limiter.ready_in(creation=True)
         plain_wait = self.client.limiter.ready_in()
-        for decision in decisions:
-            creates = isinstance(decision.action, PlaceBid | RentOnDemand)
-            if decision.action is None or (creates and creation_wait > plain_wait + 1.0):
-                continue
-            return decision
-        return None
+        may_create = creation_wait <= plain_wait + 1.0 and self.clock.monotonic() >= self._creates_from
+        ready = (d for d in decisions if d.action is not None and (may_create or not _creates(d)))
+        return min(ready, key=lambda d: self.undone[d.target] if _creates(d) else 0, default=None)
 
     async def _observe(self, read: agenda.Read) -> Observed:
         before = self.view
@@ -377,7 +381,24 @@ class Trader:
         self._note_ordered(acted, limited=limited)
         self._note_replaced(acted)
         self._note_health(ok=acted.result in {Result.OK, Result.REFUSED} and not limited)
+        if isinstance(acted.action, PlaceBid | RentOnDemand):
+            self._note_creation(
+                acted.action.target, done=acted.result is not Result.NOT_SENT and not limited
+            )
         return acted
+
+    def _note_creation(self, target: str, *, done: bool) -> None:
+        """Slow down creations that come to nothing, also while everything else is answered.
+
+        They count for no breaker, and neither does a request that never left for the limiter.
+        """
+        if done:
+            self.undone.clear()
+            return
+        self.undone[target] += 1
+        # A step more than after any failure: something else has a turn before the next one.
+        pause = _BACK_OFF[min(self.undone.total() + 1, len(_BACK_OFF) - 1)]
+        self._creates_from = self.clock.monotonic() + pause
 
     def cut_off(self, most: int) -> bool:
         """Return whether ``most`` requests in a row have failed, or reads of our orders at the start.
@@ -464,3 +485,7 @@ class Trader:
         if len(self.view.unread.silent()) > 1:
             return _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
         return _BACK_OFF[min(self.failures, 1)]
+
+
+def _creates(decision: Decision) -> bool:
+    return isinstance(decision.action, PlaceBid | RentOnDemand)

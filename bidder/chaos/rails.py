@@ -156,7 +156,7 @@ class RailsJudge(Watcher, Observer):
         kept = 1 if isinstance(target.params, DeadlineParams) else 0
         if rails.max_orders is not None and len(live) >= rails.max_orders:
             return True
-        # One less: a request that died before it left is counted by the daemon as well.
+        # One less: a request whose process died before it left is counted by the daemon as well.
         if len(self._tried()) >= max(1, rails.max_creations_per_hour - kept - 1):
             return True
         # One more server is lacking: a new one, or one on which an offer of ours was outbid.

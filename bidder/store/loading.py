@@ -16,10 +16,13 @@ from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.probe import Replaced
 from bidder.domain.view import Cancelled, Created, Raised
+from bidder.errors import RateLimited
 from bidder.store import pulses, recording, rows, tables
 from bidder.store.records import Memory
 
 _CREATING = (IntentKind.PLACE.value, IntentKind.RENT.value)
+# What is noted of a creation that was not even looked at: it is no attempt.
+_OVER_LIMIT = str(RateLimited(endpoint="create_order"))
 _BREAKERS_LOOK_BACK = timedelta(hours=24)
 _ENDED_LOOK_BACK = timedelta(days=3)
 _STEPS_LOOK_BACK = timedelta(days=14)
@@ -134,6 +137,7 @@ def _creations(
         intents.c.mode == mode.value,
         intents.c.kind.in_(_CREATING),
         intents.c.state != IntentState.NOT_SENT.value,
+        (intents.c.state != IntentState.REFUSED.value) | (intents.c.note != _OVER_LIMIT),
         intents.c.opened_at > since,
     )
     return tuple(Created(server=ServerId(row.server_id), at=row.opened_at) for row in found)

@@ -18,6 +18,7 @@ from bidder.domain.fold.outcomes import (
     repriced,
     set_back,
     step_exceeded,
+    undone,
     withdrawn,
 )
 from bidder.domain.fold.owner import policy_changed
@@ -42,6 +43,7 @@ __all__ = [
     "repriced",
     "set_back",
     "step_exceeded",
+    "undone",
     "wallets",
     "withdrawn",
 ]

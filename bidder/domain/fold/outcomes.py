@@ -42,6 +42,16 @@ def closed(view: View, intent: Intent) -> View:
     )
 
 
+def undone(view: View, intent: Intent) -> View:
+    """Fold an intent whose request was certainly not even looked at: no attempt has been made."""
+    kept = tuple(
+        c
+        for c in view.creations
+        if not (intent.creates and c.server == intent.server and c.at >= intent.opened_at)
+    )
+    return replace(closed(view, intent), creations=kept)
+
+
 def answered(view: View, intent: Intent) -> View:
     """Fold an intent whose request is over but whose result is not seen yet."""
     return replace(view, intents=tuple(intent if i.id == intent.id else i for i in view.intents))

@@ -276,3 +276,18 @@ def test_outcomes_for_an_order_that_is_gone_change_nothing() -> None:
     assert fold.repriced(view, change(usd("3")), sent_at=NOW, now=NOW) == view
     assert fold.lowered_too_soon(view, change(usd("3")), wait_seconds=9, now=NOW) == view
     assert fold.step_exceeded(view, change(usd("3")), max_step=Decimal(2), now=NOW) == view
+
+
+def test_a_request_that_was_not_even_looked_at_was_no_attempt() -> None:
+    """Its own creation is forgotten; those before it, and on other servers, still count."""
+    view = make_view(POLICY)
+    for number, (server, second) in enumerate([(101, -60), (202, -30), (101, 0)]):
+        intent = make_intent(server=server, id=number, opened_at=at(second))
+        view = fold.opened(view, intent, at(second))
+        view = fold.undone(view, intent) if number == 2 else fold.closed(view, intent)
+
+    assert [(created.server, created.at) for created in view.creations] == [
+        (101, at(-60)),
+        (202, at(-30)),
+    ]
+    assert view.intents == ()

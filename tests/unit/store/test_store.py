@@ -28,7 +28,7 @@ from bidder.domain.money import Currency, Money, Rates
 from bidder.domain.policy import Launch, Retention
 from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, StepSample
 from bidder.domain.view import Cancelled, Created, Raised
-from bidder.errors import IntentOpen, StoreFailed
+from bidder.errors import IntentOpen, RateLimited, ServerTaken, StoreFailed
 from bidder.store import tables
 from bidder.store.commands import post_request, withdraw_request
 from bidder.store.engine import transaction
@@ -213,6 +213,14 @@ def test_attempt_that_was_not_sent_does_not_count(store: Store) -> None:
     store.end_intent(place(store), IntentState.NOT_SENT, at=at(1))
 
     assert store.load(at(2)).creations == ()
+
+
+def test_attempt_that_was_not_even_looked_at_does_not_count(store: Store) -> None:
+    """One that was refused for another reason does: the exchange has judged it."""
+    for refusal, counted in ((RateLimited(endpoint="create_order"), 0), (ServerTaken(), 1)):
+        store.end_intent(place(store), IntentState.REFUSED, at=at(1), note=str(refusal))
+
+        assert len(store.load(at(2)).creations) == counted
 
 
 def test_second_open_intent_on_a_server_is_refused(store: Store) -> None:
