@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +87,14 @@ def sim(*arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def daemon(config: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the daemon with its log in a file; it is killed at the end unless it ended before."""
-    process = start_daemon(config, log, *arguments)
+def daemon(
+    config: Path, log: Path, *arguments: str, told: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the daemon with its log in a file; it is killed at the end unless it ended before.
+
+    ``told`` is added to its environment.
+    """
+    process = start_daemon(config, log, *arguments, told=told)
     try:
         yield process
     finally:
@@ -98,12 +103,14 @@ def daemon(config: Path, log: Path, *arguments: str) -> Iterator[subprocess.Pope
         process.wait(20)
 
 
-def start_daemon(config: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start_daemon(
+    config: Path, log: Path, *arguments: str, told: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start the daemon with its log in a file."""
     with log.open("ab") as stream:
         return subprocess.Popen(
             [*BIDDER, "run", "-c", str(config), *arguments],
-            env=environment(),
+            env={**environment(), **(told or {})},
             stdout=stream,
             stderr=stream,
         )

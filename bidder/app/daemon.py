@@ -1,35 +1,27 @@
-"""The long-running daemon: APScheduler drives passes, the lease's heartbeat and housekeeping.
+"""The long-running daemon: a timetable of passes, the lease's heartbeat and housekeeping.
 
-The pass is a date job, armed anew after each pass for the moment that the limiter and the agenda
-name: a fixed timer would waste the budget whenever a pass takes longer than its period. It is armed
-by the scheduler's own word that the job is over, or was passed over: a pass that armed its successor
-itself would sometimes find its own instance still counted, and the successor dropped. Stopping
-waits at most three seconds for the request in flight; what is still under way then stays an open
-intent, which the next start settles. There is no other shutdown path that matters.
+The next pass is armed after each pass for the moment that the limiter and the agenda name: a fixed
+timer would waste the budget whenever a pass takes longer than its period. Stopping waits at most
+three seconds for the request in flight; what is still under way then stays an open intent, which the
+next start settles. There is no other shutdown path that matters.
 """
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import structlog
-from apscheduler.events import (
-    EVENT_JOB_ERROR,
-    EVENT_JOB_EXECUTED,
-    EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
-    JobEvent,
-)
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bidder.app.executor import Executor
 from bidder.app.keeping import Keeper
 from bidder.app.metering import Meter
 from bidder.app.probing import Prober
 from bidder.app.report import PassReport, Result
+from bidder.app.timetable import Timetable
 from bidder.app.trading import Trader
 from bidder.clock import Clock
 from bidder.domain.actions import Decision, Reason, Withdraw
@@ -39,8 +31,6 @@ from bidder.store.lease import LEASE_HEARTBEAT, Lease
 
 log = structlog.get_logger("bidder")
 
-_TRADING = "trading"
-_JOB_OVER = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
 _DRAIN_SECONDS = 3.0
 _HOUSEKEEPING_EVERY = timedelta(hours=1)
 # Slices of some milliseconds each: what is left over is the next hour's.
@@ -64,7 +54,7 @@ class Daemon:
     on_store_failure: Callable[[StoreFailed], None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
-    _scheduler: AsyncIOScheduler = field(init=False)
+    _timetable: Timetable = field(default_factory=Timetable)
     _passing: asyncio.Task[None] | None = None
     _probing: asyncio.Task[None] | None = None
     _metering: asyncio.Task[None] | None = None
@@ -85,15 +75,9 @@ class Daemon:
             InvalidToken: the exchange refused the token.
             LeaseLost: another daemon trades this account now.
         """
-        # The defaults bite: a late job would be skipped after one second with a mere warning.
-        self._scheduler = AsyncIOScheduler(
-            timezone=UTC,
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-        )
-        self._moved_at = self.lease_clock.monotonic()
-        self._scheduler.add_listener(self._job_over, _JOB_OVER)
-        self._scheduler.start()
-        self._arm()
+        self._moved_at = self._due_at = self.lease_clock.monotonic()
+        self._timetable.start()
+        self._timetable.repeat(self._pass, "trading", first=0.0, pause=self._until_next_pass)
         if self.prober is not None:
             self._probing = asyncio.create_task(self.prober.run(), name="probing")
         self._every(LEASE_HEARTBEAT, self._heartbeat, "heartbeat", clock=self.lease_clock)
@@ -126,27 +110,19 @@ class Daemon:
         """Return how long ago the lease was last renewed for certain."""
         return self._keeper.seconds_since_renewed()
 
-    def _job_over(self, event: JobEvent) -> None:
-        if event.job_id == _TRADING:
-            self._arm()
-
-    def _arm(self) -> None:
+    def _until_next_pass(self) -> float | None:
         if self.stop.is_set():
-            return
+            return None
         seconds = self.clock.real_seconds(self._delay.total_seconds())
         self._delay = timedelta(0)
         self._due_at = self.lease_clock.monotonic() + seconds
-        self._scheduler.add_job(
-            self._pass,
-            "date",
-            run_date=datetime.now(UTC) + timedelta(seconds=seconds),
-            id=_TRADING,
-            replace_existing=True,
-        )
+        return seconds
 
-    def _every(self, period: timedelta, job: Callable[[], object], name: str, *, clock: Clock) -> None:
+    def _every(
+        self, period: timedelta, job: Callable[[], Coroutine[Any, Any, None]], name: str, *, clock: Clock
+    ) -> None:
         seconds = max(0.05, clock.real_seconds(period.total_seconds()))
-        self._scheduler.add_job(job, "interval", seconds=seconds, id=name)
+        self._timetable.repeat(job, name, first=seconds, pause=lambda: seconds)
 
     async def _pass(self) -> None:
         self._moved_at = self.lease_clock.monotonic()
@@ -244,7 +220,7 @@ class Daemon:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*pending, return_exceptions=True)
-        self._scheduler.shutdown(wait=False)
+        await self._timetable.close()
         if self.failure is None and self.trader.policy.cancel_on_exit and drained:
             await self._cancel_all()
         with suppress(BidderError):
