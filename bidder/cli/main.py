@@ -16,6 +16,7 @@ from bidder.cli import (
     advising,
     backtesting,
     doctoring,
+    early,
     guarding,
     keeping,
     looking,
@@ -68,12 +69,10 @@ def run(
     ] = False,
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; orders stay as they are. SIGHUP reads FILE again."""
-    from bidder.cli import hangup
-
-    with hangup.kept() as reload_wanted:  # before anything else, which takes a while
+    with early.heard() as asked:  # before anything else, which takes a while
         from bidder.cli.running import run_service
 
-        run_service(config, cancel_on_exit=cancel_on_exit, reload_wanted=reload_wanted)
+        run_service(config, cancel_on_exit=cancel_on_exit, asked=asked)
     return ExitCode.DONE
 
 

@@ -2,22 +2,25 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bidder.backtest.measuring import in_child
+from bidder.cli.early import Asked
 from bidder.cli.opening import read_settings, say_warnings
 from bidder.config import Settings, load_settings
 from bidder.config.needs import EVERYTHING
+from bidder.errors import BidderError
 from bidder.footprint import give_back_large_blocks
 from bidder.service import build_service
 from bidder.wiring import build_daemon
 
 
-def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Event) -> None:
+def run_service(config: Path, *, cancel_on_exit: bool, asked: Asked) -> None:
     """Run the daemon until it is told to stop; raises what ends trading otherwise.
 
-    ``reload_wanted`` is set where the configuration is to be read again as soon as the daemon runs.
+    ``asked`` is what signals asked for before it runs.
     """
 
     def as_asked(settings: Settings) -> Settings:
@@ -28,7 +31,9 @@ def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Ev
     give_back_large_blocks()
     settings = as_asked(read_settings(config, for_daemon=True, needs=EVERYTHING))
     say_warnings(settings)
-    app = build_daemon(settings)
+    # Neither a migration nor the lease is left halfway.
+    with asked.undisturbed():
+        app = build_daemon(settings)
 
     def reread() -> Settings:
         return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
@@ -36,11 +41,18 @@ def run_service(config: Path, *, cancel_on_exit: bool, reload_wanted: asyncio.Ev
     async def serve() -> None:
         measure = in_child(settings.database_url)
         service = build_service(
-            app, settings, reread=reread, reload_wanted=reload_wanted, measure=measure
+            app, settings, reread=reread, reload_wanted=asked.reload, measure=measure
         )
+        asked.end_if_asked()
         await service.run()
 
     try:
+        asked.end_if_asked()
         asyncio.run(serve())
+    except SystemExit:
+        # Stopped before there was a daemon that gives it back.
+        with suppress(BidderError):
+            app.lease.release()
+        raise
     finally:
         app.engine.dispose()
