@@ -1,11 +1,8 @@
-"""What the commands show: reads only, each from one transaction, beside a running daemon or without.
+"""What the commands show: reads only, each from one transaction, beside a running daemon or without."""
 
-Amounts are added up here and not by the database, which would take them for floats or for text.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine, Row, Select, func, select
@@ -16,7 +13,7 @@ from bidder.domain.evidence import Evidence
 from bidder.domain.ids import AccountName, OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent
 from bidder.domain.market import Wallet
-from bidder.domain.money import Currency, Money, Price, Rates
+from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules
 from bidder.domain.regret import Regret
@@ -35,17 +32,11 @@ from bidder.store.records import (
     TargetPeriod,
 )
 from bidder.store.regrets import regret_of
+from bidder.store.spending import Spending
 
 # How long before its intent a creation's decision may have been written.
 _LEADING_UP = timedelta(minutes=10)
-# A fee is computed by us, so it has to end somewhere: at 28 digits or 37 places, whichever is first.
-_FEES = Context(prec=28, Emin=-10)
 _ROWS_AT_ONCE = 500
-# As many digits as an amount may have.
-_SUMS = Context(prec=60)
-
-# Under which spend is added up: what is paid on paper is never added to what is paid.
-_Heading = tuple[Mode, str | None, Currency]
 
 
 class Queries:
@@ -55,6 +46,7 @@ class Queries:
         """Ask about ``account``."""
         self._engine = engine
         self._account = account
+        self._spending = Spending(engine, account)
 
     @property
     def market(self) -> MarketQueries:
@@ -253,9 +245,7 @@ class Queries:
 
     def spend_totals(self) -> tuple[SpendTotal, ...]:
         """Return what all orders have cost, per mode, target and currency, to the last digit."""
-        table = tables.orders
-        found = self._rows(select(table).where(table.c.account == self._account))
-        return _totals(rows.order_record_of(row) for row in found)
+        return self._spending.totals()
 
     def snapshot(self) -> Snapshot | None:
         """Return the latest pass; None before the first one."""
@@ -346,37 +336,3 @@ def _lease_of(row: Row[Any]) -> LeaseRecord:
         taken_at=row.taken_at,
         expires_at=row.expires_at,
     )
-
-
-def _totals(records: Iterable[OrderRecord]) -> tuple[SpendTotal, ...]:
-    sums: dict[_Heading, list[Decimal]] = {}
-    counts: dict[_Heading, int] = {}
-    for record in records:
-        mode, target, order = record.mode, record.holding.target, record.holding.order
-        key = (mode, target, order.spend.currency)
-        percent = Decimal(str(order.fee_percent or 0))
-        fees = _FEES.multiply(order.spend.amount, _FEES.multiply(percent, Decimal("0.01")))
-        _add(sums, key, 0, order.spend.amount)
-        _add(sums, key, 1, fees)
-        counts[key] = counts.get(key, 0) + 1
-        if order.creation_fee is not None:
-            _add(sums, (mode, target, order.creation_fee.currency), 2, order.creation_fee.amount)
-    return tuple(
-        SpendTotal(
-            mode=mode,
-            target=target,
-            currency=currency,
-            spend=Money(spend, currency),
-            fees=Money(fees, currency),
-            creation_fees=Money(creation_fees, currency),
-            orders=counts.get((mode, target, currency), 0),
-        )
-        for (mode, target, currency), (spend, fees, creation_fees) in sorted(
-            sums.items(), key=lambda item: (item[0][0], item[0][1] or "", item[0][2])
-        )
-    )
-
-
-def _add(sums: dict[_Heading, list[Decimal]], key: _Heading, column: int, amount: Decimal) -> None:
-    row = sums.setdefault(key, [Decimal(0), Decimal(0), Decimal(0)])
-    row[column] = _SUMS.add(row[column], amount)
