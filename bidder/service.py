@@ -60,6 +60,7 @@ class Service:
     settings: Settings
     reread: Callable[[], Settings]
     reload_wanted: asyncio.Event
+    keep: Callable[[Settings], None]
     notifier: Notifier
     told_before: ToldBefore
     observers: tuple[Callable[[PassReport], None], ...] = ()
@@ -171,6 +172,7 @@ class Service:
                 # In a thread: the passes go on meanwhile, also where a disk is slow.
                 self._take_up(await asyncio.to_thread(self.reread))
                 self._refused = ""
+                await asyncio.to_thread(self.keep, self.settings)
             except BidderError as exc:
                 self._refused = _first_line(str(exc))
                 log.error("config.refused", reason=str(exc))
@@ -208,9 +210,11 @@ def build_service(
     reread: Callable[[], Settings],
     reload_wanted: asyncio.Event,
     measure: Measure | None = None,
+    keep: Callable[[Settings], None] = lambda _: None,
 ) -> Service:
     """Return the service around a daemon that is ready to run; it reloads when that is wanted.
 
+    ``keep`` is given each configuration that a reload brings, in a thread; it must not raise.
     ``measure`` says what a day cost against the best that was possible; without it nobody asks.
 
     Raises:
@@ -233,6 +237,7 @@ def build_service(
         daemon=daemon,
         settings=settings,
         reread=reread,
+        keep=keep,
         notifier=Notifier.from_environ(os.environ),
         told_before=ToldBefore.of(
             Queries(app.engine, settings.account),

@@ -45,7 +45,7 @@ def guard(
     from bidder.wiring import open_current
 
     # What servers are launched with is no business of the guard's, and its unit need not have it.
-    settings = read_settings(config, for_daemon=True)
+    settings = read_settings(config, for_daemon=True, outlives=True)
     when = settings.guard
     if when is None:
         raise ConfigError(

@@ -118,7 +118,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
-    settings = read_settings(config)
+    settings = read_settings(config, outlives=True)
     now = datetime.now(UTC)
     with open_queries(settings) as queries:
         document = shapes.status(
@@ -143,7 +143,7 @@ def health(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
-    settings = read_settings(config)
+    settings = read_settings(config, outlives=True)
     now = datetime.now(UTC)
     with open_queries(settings) as queries:
         document = shapes.health(settings, queries.snapshot(), queries.lease(now), now=now)
@@ -167,7 +167,7 @@ def orders(
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
-    with open_queries(read_settings(config)) as queries:
+    with open_queries(read_settings(config, outlives=True)) as queries:
         found = [shapes.order(record) for record in queries.orders(ended=ended, limit=limit)]
     if as_json:
         output.say_json({"ended": ended, "orders": found})

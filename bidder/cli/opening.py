@@ -5,27 +5,50 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bidder.config import Settings, load_settings
+from bidder.cli.failures import complain
+from bidder.config import ConfigProblems, Settings, kept, load_settings
 from bidder.config.needs import NOTHING, Needs
 from bidder.domain.strategies import deadline
 from bidder.telemetry import configure_logging
 
 
-def read_settings(config: Path, *, for_daemon: bool = False, needs: Needs = NOTHING) -> Settings:
+def read_settings(
+    config: Path, *, for_daemon: bool = False, needs: Needs = NOTHING, outlives: bool = False
+) -> Settings:
     """Return the checked settings, with the log set up so that it shows no secret.
 
     A command logs warnings only, as text for its user; the daemon as the configuration says. ``needs``:
-    the secrets without which the command is of no use; others may be missing.
+    the secrets without which the command is of no use; others may be missing. What ``outlives`` a file
+    that cannot be used goes by the configuration that the daemon took up last, and warns.
 
     Raises:
         ConfigProblems: the configuration cannot be used.
     """
     configure_logging("warning", "console")
-    settings = load_settings(config, os.environ, needs=needs)
+    try:
+        settings = load_settings(config, os.environ, needs=needs)
+    except ConfigProblems as exc:
+        if not outlives:
+            raise
+        settings = _taken_up_last(config, exc, needs)
     if for_daemon:
         configure_logging(settings.log.level, settings.log.format, secrets=settings.secret_values)
     else:
         configure_logging("warning", "console", secrets=settings.secret_values)
+    return settings
+
+
+def _taken_up_last(config: Path, wrong: ConfigProblems, needs: Needs) -> Settings:
+    copy = kept.find(config, os.environ)
+    if copy is None:
+        raise wrong
+    try:
+        settings = load_settings(config, os.environ, needs=needs, copy=copy)
+    except ConfigProblems:
+        # What is wrong then is not the file alone, and its own errors are what can be mended.
+        raise wrong from None
+    complain(str(wrong), kind="warning")
+    complain(f"{config} cannot be used; going by what the daemon took up last ({copy})", kind="warning")
     return settings
 
 

@@ -186,7 +186,7 @@ def _carried_out(
     from bidder.cli import asking, output
     from bidder.cli.opening import read_settings
 
-    settings = read_settings(config)
+    settings = read_settings(config, outlives=True)
     answer = asking.ask(settings, kind, argument, wait, keep_posted=keep_posted)
     if as_json:
         output.say_json(

@@ -6,15 +6,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from bidder.backtest.measuring import in_child
 from bidder.cli.early import Asked
 from bidder.cli.opening import read_settings, say_warnings
-from bidder.config import Settings, load_settings
+from bidder.config import Settings, kept, load_settings
 from bidder.config.needs import EVERYTHING
 from bidder.errors import BidderError
 from bidder.footprint import give_back_large_blocks
 from bidder.service import build_service
 from bidder.wiring import build_daemon
+
+log = structlog.get_logger("bidder")
 
 
 def run_service(config: Path, *, cancel_on_exit: bool, asked: Asked) -> None:
@@ -38,12 +42,20 @@ def run_service(config: Path, *, cancel_on_exit: bool, asked: Asked) -> None:
     def reread() -> Settings:
         return as_asked(load_settings(config, os.environ, needs=EVERYTHING))
 
+    def keep(settings: Settings) -> None:
+        try:
+            kept.keep(settings, os.environ)
+        except OSError as exc:
+            # Trading does not need it.
+            log.warning("config.unkept", reason=str(exc))
+
     async def serve() -> None:
         measure = in_child(settings.database_url)
         service = build_service(
-            app, settings, reread=reread, reload_wanted=asked.reload, measure=measure
+            app, settings, reread=reread, reload_wanted=asked.reload, measure=measure, keep=keep
         )
         asked.end_if_asked()
+        keep(settings)
         await service.run()
 
     try:

@@ -24,7 +24,7 @@ from bidder.config.secrets import (
 )
 from bidder.config.settings import LogFormat, LogSettings, Settings, fingerprint
 from bidder.config.targets import name, read_targets
-from bidder.config.tree import MAX_BYTES, Branch, Scalar, parse
+from bidder.config.tree import MAX_BYTES, Scalar, parse
 from bidder.config.web import read_web
 from bidder.domain.ids import AccountName
 from bidder.domain.intents import LEFT_OUT
@@ -42,17 +42,21 @@ def load_settings(
     *,
     docker_secrets: Path = DOCKER_SECRETS,
     needs: Needs = EVERYTHING,
+    copy: Path | None = None,
 ) -> Settings:
     """Return the settings that a file and the environment come to.
 
     A secret that is not there is an error where ``needs`` names it, and else one of ``unresolved``.
+    ``copy`` is read in the place of the file; relative paths in it mean the same as in the file.
 
     Raises:
         ConfigProblems: anything is wrong; everything that is wrong is in it, one line each.
     """
-    problems = Problems(str(path))
-    tree = _read_tree(path, problems)
+    problems = Problems(str(path if copy is None else copy))
+    text = _read(path if copy is None else copy, problems)
+    tree = None if text is None else parse(text, problems)
     problems.raise_any()
+    assert text is not None
     assert tree is not None
     around = Surroundings(
         folder=_folder(path),
@@ -91,18 +95,18 @@ def load_settings(
         guard=guard,
         # Defaults that several strategies share are read once for each.
         unresolved=tuple(dict.fromkeys(around.unresolved)),
+        text=text,
     )
 
 
-def _read_tree(path: Path, problems: Problems) -> Branch | None:
+def _read(path: Path, problems: Problems) -> bytes | None:
     try:
-        raw = read_bytes(path, MAX_BYTES)
+        return read_bytes(path, MAX_BYTES)
     except Unreadable as exc:
         problems.add(
             str(exc), remedy="name the configuration with -c FILE; config.example.yaml is a start"
         )
         return None
-    return parse(raw, problems)
 
 
 def _folder(path: Path) -> Path:

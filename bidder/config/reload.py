@@ -9,7 +9,17 @@ from bidder.config.settings import Settings
 # a setting that comes later is refused until somebody has thought about it. What the guard does is no
 # business of the daemon's.
 _TAKEN_UP = frozenset(
-    ("path", "log", "policy", "fingerprint", "warnings", "token_missing", "guard", "unresolved")
+    (
+        "path",
+        "log",
+        "policy",
+        "fingerprint",
+        "warnings",
+        "token_missing",
+        "guard",
+        "unresolved",
+        "text",
+    )
 )
 _NAMES = {
     "account": "account.name",

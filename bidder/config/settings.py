@@ -41,7 +41,8 @@ class Settings:
 
     ``database_url`` may hold a password and is not part of the ``repr``; ``database_shown`` may be
     shown. ``fingerprint`` changes when anything that steers decisions changes, never with a secret.
-    ``unresolved`` are the secrets that were left out because they were not needed.
+    ``unresolved`` are the secrets that were left out because they were not needed. ``text`` is the file
+    as it was read, with what its owner wrote into it, so it is not part of the ``repr`` either.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Settings:
     receivers: tuple[Receiver, ...] = ()
     guard: WhenSilent | None = None
     unresolved: tuple[Unresolved, ...] = ()
+    text: bytes = field(default=b"", repr=False)
 
     def require_secrets(self) -> None:
         """Refuse settings from which a secret was left out: no server may be launched by them.

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,16 +146,43 @@ def test_a_configuration_that_cannot_be_taken_up_is_refused_whole(
         config.write_text(good)
         with managed(config, log, manager) as process:
             manager.wait_for("READY=1")
+            (copy,) = tmp_path.glob("taken-up-*.yaml")
+            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
             for change, said in REFUSED:
                 config.write_text(good.replace(*change).replace("want: 2", "want: 1"))
                 process.send_signal(signal.SIGHUP)
                 manager.wait_for("RELOADING=1")
                 manager.wait_for("READY=1", "STATUS=reload refused: ", said)
                 assert said in named(log, "config.refused")[-1]["reason"]
+                assert copy.read_text() == good
             manager.wait_for("STATUS=live: ", "reload refused: ")
             manager.wait_for("holds 5 of 5")
-            config.write_text(good)
+            config.write_text(good + "log: {level: debug}\n")
             process.send_signal(signal.SIGHUP)
             manager.wait_for("READY=1", "STATUS=configuration reloaded")
+            wait_for(lambda: copy.read_text() == config.read_text(), of="the new copy")
             assert stop(process) == 0
         assert "Traceback" not in log.read_text()
+
+
+def test_a_file_that_cannot_be_used_silences_and_disarms_nobody(
+    tmp_path: Path, manager: Manager
+) -> None:
+    """The daemon trades on, is healthy and shown, and the panic command reaches it."""
+    with sim("--speed", "20", "--no-rivals") as root:
+        config, log = write_config(tmp_path, root), tmp_path / "log"
+        with managed(config, log, manager) as process:
+            manager.wait_for("STATUS=live: holds 5 of 5")
+            config.write_text(config.read_text().replace("strategies:", "\tstrategies:"))
+            process.send_signal(signal.SIGHUP)
+            manager.wait_for("READY=1", "STATUS=reload refused: ")
+            assert run_here("check", "-c", str(config)).code == 2
+            health = run_here("health", "-c", str(config))
+            assert (health.code, "tab" in health.err) == (0, True), health.err
+            assert "going by what the daemon took up last" in health.err
+            status = run_here("status", "-c", str(config), "--json")
+            assert sum(target["held"] for target in status.document["targets"]) == 5
+            cancelled = run_here("cancel", "--all", "-c", str(config))
+            assert cancelled.code == 0, cancelled.err
+            assert live(root) == set()
+            assert stop(process) == 0
