@@ -51,10 +51,16 @@ def run_service(config: Path, *, cancel_on_exit: bool, asked: Asked) -> None:
 
     async def serve() -> None:
         measure = in_child(settings.database_url)
-        service = build_service(
-            app, settings, reread=reread, reload_wanted=asked.reload, measure=measure, keep=keep
-        )
-        asked.end_if_asked()
+        try:
+            service = build_service(
+                app, settings, reread=reread, reload_wanted=asked.reload, measure=measure, keep=keep
+            )
+            asked.end_if_asked()
+        except BaseException:
+            # Nobody trades: whoever mends what was wrong need not wait, nor be refused by a command.
+            with suppress(BidderError):
+                app.lease.release()
+            raise
         keep(settings)
         await service.run()
 

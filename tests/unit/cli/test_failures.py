@@ -10,7 +10,9 @@ import pytest
 from bidder import errors
 from bidder.cli.failures import ExitCode, exit_code, guarded
 from bidder.cli.main import main
+from bidder.domain.ids import AccountName
 from bidder.store.engine import open_engine
+from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
 GOOD = """
@@ -368,3 +370,21 @@ def test_a_seed_of_too_many_digits_is_bad_input(
     told = capsys.readouterr().err
     assert command[1] in told
     assert len(told) < 200
+
+
+def test_a_start_that_fails_on_its_pages_gives_the_lease_back(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program has the port: nobody trades, and nobody is said to."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        config.write_text(GOOD + f'web: {{listen: "127.0.0.1:{port}"}}\n')
+        assert main(["run", "-c", str(config)]) == ExitCode.FAILED
+    assert f"127.0.0.1 port {port} is in use" in capsys.readouterr().err
+
+    engine = open_engine(f"sqlite:///{config.parent / 'bidder.db'}")
+    lease = Queries(engine, AccountName("default")).lease()
+    engine.dispose()
+    assert lease is None
