@@ -15,7 +15,7 @@ from bidder.domain import price_rules, workloads
 from bidder.domain.intents import Intent
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
-from bidder.domain.price_rules import ClockRules
+from bidder.domain.price_rules import ClockRules, LoweringClock
 from bidder.domain.view import Holding, View
 from bidder.store.records import Memory
 
@@ -63,6 +63,37 @@ def recalled(
     )
 
 
+def read_again(memory: Memory, known: View, policy: Policy, now: datetime) -> View:
+    """Return the view after the database has failed: what is on disk, and what this process knows.
+
+    Which requests are open and which orders there are is the disk's word: a commit may be kept although
+    it was called failed. What was learnt from watching or from a refusal, and is nowhere to be read
+    again, stays. So does what was seen of the orders' clocks: this process has never stopped counting,
+    and each failure would put them off once more.
+    """
+    restarted = recalled(memory, policy, now)
+    stored = {holding.order.order: holding.clock for holding in memory.holdings}
+    lacking = known.holdings.keys() - stored.keys() - memory.ended.keys()
+    holdings = {
+        order: replace(holding, clock=_latest(known.holdings[order].clock, stored[order], now))
+        if order in known.holdings
+        else holding
+        for order, holding in restarted.holdings.items()
+    }
+    return replace(
+        restarted,
+        holdings=holdings,
+        # A database that lacks an order may have been put back to an older one meanwhile.
+        recalled_at=now if lacking else known.recalled_at,
+        rates_at=known.rates_at,
+        rates_jumped_at=known.rates_jumped_at,
+        schools=known.schools,
+        outlooks=known.outlooks,
+        setbacks=known.setbacks,
+        unread=known.unread,
+    )
+
+
 def told_dead(memory: Memory, policy: Policy, now: datetime) -> workloads.Told:
     """Return the dead workloads of which the owner was told, so that he is not told by each restart."""
     found = pulses.taken_up(memory, policy, now)
@@ -102,6 +133,20 @@ def _holding(holding: Holding, rules: ClockRules, now: datetime, *, unbroken: bo
         outbid_since=_come(holding.outbid_since, now),
         missing_since=None,
         missing_reads=0,
+    )
+
+
+def _latest(known: LoweringClock, stored: LoweringClock, now: datetime) -> LoweringClock:
+    """Return the clock with the later of each moment: what is on disk may be the newer word."""
+
+    def later(one: datetime | None, other: datetime | None) -> datetime | None:
+        return max((at for at in (one, other) if at is not None), default=None)
+
+    return LoweringClock(
+        created_at=later(known.created_at, _come(stored.created_at, now)),
+        raised_at=later(known.raised_at, _come(stored.raised_at, now)),
+        lowered_at=later(known.lowered_at, _come(stored.lowered_at, now)),
+        opens_at=later(known.opens_at, stored.opens_at),
     )
 
 

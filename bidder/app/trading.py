@@ -13,7 +13,7 @@ import structlog
 from bidder.app import alarms, commands, recording
 from bidder.app.executor import Executor
 from bidder.app.observe import observe
-from bidder.app.recalling import recalled
+from bidder.app.recalling import read_again, recalled
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
 from bidder.domain import agenda, budgets, fold, planning, price_rules, workloads
@@ -196,21 +196,12 @@ class Trader:
     def _mind_the_database(self) -> None:
         """Start anew where the database has failed: a commit may be kept although it was called failed.
 
-        With a server that happens where the connection ends before the answer does. What was learnt
-        from watching or from a refusal, and is nowhere to be read again, stays. Raises StoreFailed.
+        With a server that happens where the connection ends before the answer does. Raises StoreFailed.
         """
         if not self._doubted:
             return
         now = self.clock.now()
-        known = self.view
-        restarted = recalled(self.store.load(now), self.policy, now)
-        self.view = replace(
-            restarted,
-            schools=known.schools,
-            outlooks=known.outlooks,
-            setbacks=known.setbacks,
-            unread=known.unread,
-        )
+        self.view = read_again(self.store.load(now), self.view, self.policy, now)
         self.decisions = ()
         self._record_all_anew()
         self._doubted = False

@@ -135,6 +135,21 @@ async def test_a_commit_that_is_kept_though_it_was_called_failed_stops_nothing(
     assert Queries(engine, AccountName("demo")).open_intents() == ()
 
 
+async def test_a_database_that_fails_every_few_seconds_does_not_keep_prices_up(engine: Engine) -> None:
+    """Nor does an outage of minutes: the clocks are as they were, and orders are placed at once."""
+    day = begin(engine=engine, rivals=False)
+    disk = Disk(engine)
+    await passes(day, 60)
+    trader = day.app.trader
+    known = {order: held.clock for order, held in trader.view.holdings.items()}
+    disk.full = True
+    assert await passes(day, 150) > 10
+    disk.full = False
+    await passes(day, 1)
+    assert {order: held.clock for order, held in trader.view.holdings.items()} == known
+    assert trader.view.recalled_at is None
+
+
 async def test_an_accepted_bid_whose_answer_cannot_be_kept_is_in_doubt(engine: Engine) -> None:
     """It is sent once; our orders tell what became of it."""
     day = begin(engine=engine, rivals=False)

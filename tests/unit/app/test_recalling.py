@@ -13,10 +13,11 @@ from builders import (
     make_intent,
     make_order,
     make_policy,
+    make_view,
     read_orders,
 )
 
-from bidder.app.recalling import recalled
+from bidder.app.recalling import read_again, recalled
 from bidder.domain import fold
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
@@ -124,3 +125,49 @@ def test_an_order_that_was_taken_for_ended_before_a_restart_is_its_targets_when_
         read = read_orders(make_order(), started=seconds)
         view = fold.orders(view, read, (), POLICY, at(seconds + 1)).view
     assert view.holdings[ORDER].target == TARGET
+
+
+def test_a_database_that_fails_again_and_again_keeps_no_clock_shut() -> None:
+    """This process has counted all the while, however long nothing could be written down."""
+    clock = LoweringClock(created_at=at(-3600), lowered_at=at(-100))
+    for last in (at(-1), at(-3600), None):
+        view = make_view(POLICY, holdings=[make_holding(clock=clock)], recalled_at=None)
+        for _ in range(3):
+            stored = tuple(view.holdings.values())
+            view = read_again(Memory(holdings=stored, last_pass_at=last), view, POLICY, NOW)
+        assert view.holdings[ORDER].clock == clock
+        assert view.recalled_at is None
+
+
+def test_a_wait_that_has_begun_before_the_database_failed_goes_on() -> None:
+    """Since when our orders are watched does not change by it."""
+    view = make_view(POLICY, recalled_at=at(-30))
+    assert read_again(Memory(last_pass_at=at(-3600)), view, POLICY, NOW).recalled_at == at(-30)
+
+
+def test_a_database_that_lacks_an_order_is_an_older_one() -> None:
+    """It may lack creations as well: nothing is ordered until our orders have shown all there is."""
+    view = make_view(POLICY, holdings=[make_holding()], recalled_at=None)
+    assert read_again(Memory(last_pass_at=at(-1)), view, POLICY, NOW).recalled_at == NOW
+    ended = Memory(last_pass_at=at(-1), ended={ORDER: SERVER})
+    assert read_again(ended, view, POLICY, NOW).recalled_at is None
+
+
+def test_what_was_kept_though_it_was_called_failed_is_the_newer_word_on_a_clock() -> None:
+    """A lowering, or the exchange's own word on when the next one may come."""
+    view = make_view(POLICY, holdings=[make_holding(clock=LoweringClock(lowered_at=at(-700)))])
+    lowered = LoweringClock(lowered_at=at(-2))
+    refused = LoweringClock(lowered_at=at(-700), opens_at=at(300))
+    for stored in (lowered, refused):
+        memory = Memory(holdings=(make_holding(clock=stored),), last_pass_at=at(-1))
+        assert read_again(memory, view, POLICY, NOW).holdings[ORDER].clock == stored
+
+
+def test_an_order_that_only_the_disk_knows_may_just_have_been_lowered() -> None:
+    """Of it this process has seen nothing; and an open request is in doubt."""
+    memory = Memory(
+        holdings=(make_holding(),), intents=(make_intent(ended=-50),), last_pass_at=at(-3600)
+    )
+    view = read_again(memory, make_view(POLICY), POLICY, NOW)
+    assert view.holdings[ORDER].clock.opens_at == NOW + LOWERING_PAUSE
+    assert [intent.ended_at for intent in view.intents] == [NOW]
