@@ -159,7 +159,7 @@ _STRATEGY = (
     Key("strategies[].servers.not_ids", "number or list", NONE, "never these servers"),
     Key("strategies[].servers.not_owners", "number or list", NONE, "never servers of these hosts"),
     Key("strategies[].renew", "section", NONE, "what happens near the end of an order; the exchange cannot extend one"),
-    Key("strategies[].renew.before", "duration", "`10m`", "how long before the end a successor is sought"),
+    Key("strategies[].renew.before", "duration", "`10m`", "how long before the end a successor is sought; half of the order's time at most"),
     Key("strategies[].renew.overlap", "true or false", "`false`", "whether both may run, and be paid, at once"),
     Key("strategies[].move", "section", NONE, "when an order gives up its server for a cheaper one ([which servers to hold](strategies/portfolio.md)); for `track`, `adaptive` and `deadline`"),
     Key("strategies[].move.saving", "share", "`10%`", "by how much the other server must be cheaper, the costs of the change not counted"),

@@ -221,7 +221,7 @@ def _enough(
     """
     held = view.holdings_of(target.name)
     pending = sum(1 for intent in view.intents if intent.creates and intent.target == target.name)
-    ending = any(target.renewal.due(holding.order.ends_at, now) for holding in held)
+    ending = any(target.renewal.due(h.order.ends_at, now, mrl=h.order.mrl) for h in held)
     kind = OrderKind.SPOT if isinstance(action, PlaceBid) else OrderKind.ON_DEMAND
     job = isinstance(target.params, DeadlineParams)
     changing = job and any(holding.order.kind is not kind for holding in held)

@@ -85,7 +85,7 @@ def _for_target(
         decisions.extend(_for_job(target, target.params, account, view, policy, now))
         return decisions
     kept = tuple(h for h in held if h.order.order not in view.cancelled)
-    ending = tuple(h for h in kept if target.renewal.due(h.order.ends_at, now))
+    ending = tuple(h for h in kept if target.renewal.due(h.order.ends_at, now, mrl=h.order.mrl))
     # With an overlap the successor is sought while the old order still runs.
     counted = len(kept) - (len(ending) if target.renewal.overlap else 0)
     surplus = _surplus(kept, counted - target.want, target, account.dead, view, policy, now)

@@ -115,9 +115,12 @@ class Renewal:
     before: timedelta = timedelta(minutes=10)
     overlap: bool = False
 
-    def due(self, ends_at: datetime, now: datetime) -> bool:
-        """Return whether an order that ends then needs its successor by now."""
-        return now >= ends_at - self.before
+    def due(self, ends_at: datetime, now: datetime, *, mrl: timedelta) -> bool:
+        """Return whether an order that ends then, after a rental of ``mrl``, needs its successor by now.
+
+        Never before half of its time: each successor would be due at once, and two be paid for ever.
+        """
+        return now >= ends_at - min(self.before, mrl / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ def _may_move(verdict: Decision, here: Position, view: View, now: datetime) -> b
     held = view.holdings_of(target.name)
     settled = all(h.runs and not h.missing_reads for h in held) and len(held) == target.want
     busy = any(intent.target == target.name for intent in view.intents)
-    ending = any(target.renewal.due(h.order.ends_at, now) for h in held)
+    ending = any(target.renewal.due(h.order.ends_at, now, mrl=h.order.mrl) for h in held)
     newest = max((h.order.created_at for h in held), default=now)
     return settled and not busy and not ending and now - newest >= target.moving.pause
 

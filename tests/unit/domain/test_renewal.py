@@ -113,3 +113,21 @@ def test_an_empty_slot_beside_an_ending_order_is_no_renewal() -> None:
     """Without an overlap nothing is renewed ahead."""
     (filling,) = creations(renewing(False, ending(5), want=2))
     assert filling.reason is Reason.EMPTY_SLOT
+
+
+def test_a_successor_is_not_due_before_half_of_an_orders_time_is_over() -> None:
+    """Asked for earlier than an order lives, each would need one at once, and two be paid for ever."""
+    policy = make_policy(make_target(renewal=Renewal(before=timedelta(hours=24), overlap=True)))
+
+    def successors(aged: timedelta) -> int:
+        order = make_order(mrl=timedelta(hours=12), created_at=at(-aged.total_seconds()), price=usd("1"))
+        book = seen(make_book(mine(usd("1"), active=True)))
+        return len(
+            creations(
+                planned(policy, make_listing(), holdings=[make_holding(order=order)], books=[book])
+            )
+        )
+
+    assert successors(timedelta(minutes=1)) == 0
+    assert successors(timedelta(hours=5, minutes=59)) == 0
+    assert successors(timedelta(hours=6)) == 1
