@@ -103,6 +103,7 @@ def build_app(
     Raises:
         LeaseHeld: another daemon trades this account.
     """
+    policy = policy.in_force
     lease_clock = lease_clock or clock
     lease = Lease(engine, policy.account, holder=holder)
     fencing = lease.acquire(lease_clock.now())
@@ -123,8 +124,6 @@ def build_app(
     )
     client: ExchangeClient
     if policy.mode is Mode.PAPER:
-        # Whose order is real is none of paper's to look after.
-        policy = replace(policy, adopt=False)
         account = replace(store.paper_account(clock.now()), rules=memory.rules, steps=memory.steps)
         client = PaperClient(
             http=open_http(base_url, token, transport=transport),
@@ -292,7 +291,7 @@ async def preview_now(settings: Settings) -> Preview:
 async def compare_now(settings: Settings, after: Policy) -> Compared:
     """Return what a daemon with another policy would do otherwise at this moment; as ``preview_now``."""
     return await _looking(
-        settings, lambda t: compare(t.view, t.policy, after, client=t.client, clock=t.clock)
+        settings, lambda t: compare(t.view, t.policy, after.in_force, client=t.client, clock=t.clock)
     )
 
 

@@ -153,7 +153,7 @@ class Trader:
     def _go_by_next_policy(self) -> None:
         if self.next_policy is None:
             return
-        before, self.policy, self.next_policy = self.policy, self.next_policy, None
+        before, self.policy, self.next_policy = self.policy, self.next_policy.in_force, None
         self.view = fold.policy_changed(self.view, before, self.policy)
         # Decided anew also where the view is the same: the wish is another one.
         self._decided_on = None

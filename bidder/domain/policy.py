@@ -430,6 +430,11 @@ class Policy:
     retention: Retention = Retention()
     budget: Budget = Budget()
 
+    @property
+    def in_force(self) -> "Policy":
+        """Return what trading goes by: whose order is real is none of paper's to look after."""
+        return replace(self, adopt=False) if self.mode is Mode.PAPER else self
+
     def target(self, name: str) -> Target | None:
         """Return the target of this name."""
         return next((target for target in self.targets if target.name == name), None)

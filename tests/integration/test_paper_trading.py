@@ -286,3 +286,28 @@ def test_the_client_has_no_means_to_change_anything(engine: Engine) -> None:
             call("rig-1", availability=True, mrl_hours=1, on_demand=Decimal(1), spot=Decimal(1))  # type: ignore[arg-type]
         )
     assert wire.sent == []
+
+
+@pytest.mark.parametrize("when", ["at the start", "by a reload"])
+def test_adopt_takes_no_real_order_for_one_on_paper(engine: Engine, when: str) -> None:
+    """Whichever way the configuration was read: real orders are strangers and fill no slot."""
+    live = begin(rivals=False)
+    live.run(timedelta(minutes=3))
+    real = {order["id"] for order in live.live()}
+    assert len(real) == 5
+    adopting = replace(live.policy, mode=Mode.PAPER, adopt=True)
+    app = build_app(
+        policy=adopting if when == "at the start" else replace(adopting, adopt=False),
+        base_url="http://sim.invalid/v1",
+        token=live.exchange.token,
+        engine=engine,
+        clock=live.clock,
+        transport=SimTransport(live.exchange, live.clock),
+    )
+    app.trader.next_policy = adopting if when == "by a reload" else None
+    go(app, live.clock, timedelta(minutes=3))
+    held = app.trader.view.holdings
+
+    assert {number for number in held if not on_paper(number)} == real
+    assert not any(held[number].ours for number in real)
+    assert sum(on_paper(number) for number in held) == 5
