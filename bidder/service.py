@@ -90,6 +90,8 @@ class Service:
             if self.courier is not None:
                 if self.daemon.failure is not None:
                     self._hand_out(telling.ended_trading(self.daemon.failure, self.daemon.clock.now()))
+                if self.daemon.left:
+                    self._hand_out(telling.left_running(self.daemon.left, self.daemon.clock.now()))
                 if not self.courier.close():
                     self.told_before.delivered(self.daemon.clock.now())
 

@@ -10,21 +10,21 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from bidder.app.executor import Executor
+from bidder.app import leaving
 from bidder.app.keeping import Keeper
 from bidder.app.metering import Meter
 from bidder.app.probing import Prober
-from bidder.app.report import PassReport, Result
+from bidder.app.report import PassReport
 from bidder.app.timetable import Timetable
 from bidder.app.trading import Trader
 from bidder.clock import Clock
-from bidder.domain.actions import Decision, Reason, Withdraw
+from bidder.domain.market import OwnOrder
 from bidder.errors import BidderError, LeaseLost, StoreFailed
 from bidder.repeats import Repeats
 from bidder.store.lease import LEASE_HEARTBEAT, Lease
@@ -54,6 +54,7 @@ class Daemon:
     on_store_failure: Callable[[StoreFailed], None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
+    left: tuple[OwnOrder, ...] = ()  # which orders were to be cancelled on exit, and could not be
     _timetable: Timetable = field(default_factory=Timetable)
     _passing: asyncio.Task[None] | None = None
     _probing: asyncio.Task[None] | None = None
@@ -221,33 +222,24 @@ class Daemon:
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*pending, return_exceptions=True)
         await self._timetable.close()
-        if self.failure is None and self.trader.policy.cancel_on_exit and drained:
-            await self._cancel_all()
+        if self.failure is None and self.trader.policy.cancel_on_exit:
+            await self._leave_nothing(drained=drained)
         with suppress(BidderError):
             self.trader.note_requests()
             self.lease.release()
         await self.trader.client.close()
         log.info("daemon.stopped", drained=drained, open_intents=len(self.trader.view.intents))
 
-    async def _cancel_all(self) -> None:
-        """Cancel every order of this daemon, one request a second, as the owner asked for on exit."""
+    async def _leave_nothing(self, *, drained: bool) -> None:
+        """Cancel what this daemon holds, and say what of it is left."""
         trader = self.trader
-        executor = Executor(client=trader.client, store=trader.store, clock=trader.clock)
-        trader.view = replace(trader.view, paused=True)
-        for holding in [h for h in trader.view.holdings.values() if h.ours]:
-            order = holding.order
-            if trader.view.intent_on(order.server) is not None:
-                log.warning("exit.cancel_skipped", order=order.order, server=order.server)
-                continue
-            action = Withdraw(order=order.order, server=order.server, target=holding.target)
-            decision = Decision(target=holding.target, reason=Reason.SHUTDOWN, action=action)
-            try:
-                trader.view, acted = await executor.carry_out(decision, trader.view)
-            except BidderError as exc:
-                log.error("exit.cancel_failed", order=order.order, error=str(exc))
-                return
-            if acted.result is not Result.OK:
-                log.error("exit.cancel_failed", order=order.order, error=acted.error)
+        if drained:
+            self.left = await leaving.cancel_all(trader, self._keeper, self.lease_clock)
+        else:
+            # What the request under way came to is not known to the view.
+            self.left = leaving.standing(trader.view)
+        if self.left:
+            log.error("exit.left_running", orders=[order.order for order in self.left])
 
 
 class _signals:  # noqa: N801 - reads as a phrase where it is used

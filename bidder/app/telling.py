@@ -4,7 +4,7 @@ It remembers what it saw running, so that a change is told and a state is not. W
 the daemon started is no news: its first reading is taken in silence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -191,6 +191,20 @@ def ended_trading(failure: BaseException, at: datetime) -> Notice:
         title="the exchange refused the API token" if refused else "trading has stopped",
         text=f"{sentence(reason)} Orders stay as they are, and nobody looks after them.",
         key=type(failure).__name__,
+    )
+
+
+def left_running(orders: Collection[OwnOrder], at: datetime) -> Notice:
+    """Return the notice of orders that were to be cancelled on exit and still run."""
+    numbers = ", ".join(spelled(order.order) for order in orders)
+    return Notice(
+        event=Event.STOPPED,
+        level=Level.URGENT,
+        at=at,
+        title=f"the daemon has stopped, and {len(orders)} of its orders may run on",
+        text=f"Not cancelled: {numbers}. Nobody looks after them; `bidder cancel --all` ends them.",
+        key="left_running",
+        facts={"orders": len(orders)},
     )
 
 
