@@ -116,8 +116,8 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.NO_RATE: ("An exchange rate was missing", ("none is known for {currency}",)),
     Reason.IN_DOUBT: ("An earlier request's outcome was not known yet", ()),
     Reason.FROZEN: (
-        "It is not clear which order is ours, so a person must look",
-        ("order {other_order} is on the same server",),
+        "The daemon could not decide this by itself, so a person must look",
+        ("order {other_order} is on the same server", "it was cancelled {times} times and ran on"),
     ),
     Reason.PENDING: ("The new order was accepted and not listed yet", ()),
     Reason.UNAVAILABLE: (

@@ -156,7 +156,7 @@ def _cancelled(
             intents.c.kind == IntentKind.WITHDRAW.value,
             intents.c.state == IntentState.DONE.value,
             intents.c.accepted,
-            intents.c.closed_at > since,
+            intents.c.opened_at > since,
         )
         .group_by(intents.c.order_id)
     )
