@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -48,6 +49,9 @@ _TAKEN_UP = {
 }
 # Without a watchdog there is still a status to keep up to date.
 _BEAT_SECONDS = 10.0
+# How long receivers get at the end: whoever stops us may wait for five seconds, of which a request may
+# take three. Nobody waits where trading ends by itself, and then there is something to say.
+_STOP_SECONDS, _LAST_WORD_SECONDS = 1.5, 4.0
 # The watchdog is fed four times in its period.
 _BEATS = 4
 
@@ -92,8 +96,9 @@ class Service:
                     self._hand_out(telling.ended_trading(self.daemon.failure, self.daemon.clock.now()))
                 if self.daemon.left:
                     self._hand_out(telling.left_running(self.daemon.left, self.daemon.clock.now()))
-                if not self.courier.close():
-                    self.told_before.delivered(self.daemon.clock.now())
+                matters = self.daemon.failure is not None or bool(self.daemon.left)
+                self.courier.close(_LAST_WORD_SECONDS if matters else _STOP_SECONDS)
+                self._note_arrived(self.daemon.clock.now())
 
     def passed(self, report: PassReport) -> None:
         """Tell what a pass came to."""
@@ -123,8 +128,11 @@ class Service:
             return
         for notice in found:
             self._hand_out(notice)
-        if not self.courier.unsent:
-            self.told_before.delivered(report.at)
+        self._note_arrived(report.at)
+
+    def _note_arrived(self, now: datetime) -> None:
+        for notice in () if self.courier is None else self.courier.arrived():
+            self.told_before.delivered(notice, now)
 
     def _tell_refusal(self) -> None:
         self._hand_out(telling.reload_refused(self._refused, self.daemon.clock.now()))

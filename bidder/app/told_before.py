@@ -2,7 +2,8 @@
 
 A container whose token is refused is started again every minute, and each time comes to the same end.
 The memory is kept beside the commands, as one that was carried out at once. A notice is noted once it
-has got there, so that a receiver that was out of reach is still told by the next process.
+has got to a receiver, so that what nobody heard is told by the next process. Rejected: to wait for all
+receivers. With one that is broken for good the others would be told by each restart.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class ToldBefore:
 
     note: Callable[..., None]  # ``store.commands.note`` for one account and ``KIND``
     _earlier: set[_Subject] = field(default_factory=set)
-    _pending: list[_Subject] = field(default_factory=list)
+    _pending: set[_Subject] = field(default_factory=set)
 
     @classmethod
     def of(cls, queries: Queries, note: Callable[..., None], now: datetime) -> Self:
@@ -57,12 +58,13 @@ class ToldBefore:
     def told(self, notice: Notice) -> None:
         """Take a notice that was handed out; it is noted by ``delivered``."""
         if notice.level is Level.URGENT and notice.key:
-            self._pending.append(_subject(notice))
+            self._pending.add(_subject(notice))
 
-    def delivered(self, now: datetime) -> None:
-        """Note that all that was handed out has got there."""
-        pending, self._pending = dict.fromkeys(self._pending), []
-        for event, key in pending:
+    def delivered(self, notice: Notice, now: datetime) -> None:
+        """Note that a notice has got to one of those who want it: they are not told again."""
+        event, key = subject = _subject(notice)
+        if notice.level is Level.URGENT and subject in self._pending:
+            self._pending.discard(subject)
             self._note({"event": event, "key": key}, f"done: told of {event}", now)
 
     def trading(self, now: datetime) -> None:

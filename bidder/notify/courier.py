@@ -1,7 +1,7 @@
 """One thread for each receiver, so that no pass ever waits for one, nor one receiver for another.
 
 The threads do not keep the process alive: at the end a receiver gets a short moment, and what it has
-not taken by then is lost, and counted.
+not taken by then is lost, and counted. Whatever process was to carry it ends with us.
 """
 
 import threading
@@ -19,6 +19,9 @@ from bidder.repeats import Repeats
 
 log = structlog.get_logger("bidder")
 
+# How long what was given up may take to be over.
+_OVER_SECONDS = 0.3
+
 
 class Courier:
     """Takes notices without waiting, and sees to it that they are sent."""
@@ -32,22 +35,27 @@ class Courier:
         for each in self._rounds:
             each.put(notice)
 
-    @property
-    def unsent(self) -> int:
-        """Return how many notices wait, or were lost ever: zero means that all got there."""
-        return sum(each.unsent() for each in self._rounds)
+    def arrived(self) -> tuple[Notice, ...]:
+        """Return what has got to a receiver since this was asked last, once for each that has it."""
+        return tuple(notice for each in self._rounds for notice in each.arrived())
 
-    def close(self, patience_seconds: float = 4.0) -> int:
+    def close(self, patience_seconds: float) -> int:
         """Give what waits a short moment to go out; return how many notices were lost in all."""
-        deadline = time.monotonic() + patience_seconds
         for each in self._rounds:
             each.end()
+        self._wait(patience_seconds)
         for each in self._rounds:
-            each.thread.join(max(0.0, deadline - time.monotonic()))
-        lost = self.unsent
+            each.give_up()
+        self._wait(_OVER_SECONDS)
+        lost = sum(each.unsent() for each in self._rounds)
         if lost:
             log.warning("notices.lost", notices=lost)
         return lost
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for each in self._rounds:
+            each.thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @dataclass(slots=True)
@@ -93,6 +101,7 @@ class _Round:
         self.outbox = Outbox(receiver)
         self._mishaps = Mishaps(receiver.place)
         self._notifier = notifier
+        self._arrived: list[Notice] = []
         self._wakened = threading.Condition()
         self._ending = False
         self.thread = threading.Thread(target=self._run, name=f"notices {receiver.place}", daemon=True)
@@ -107,10 +116,18 @@ class _Round:
         with self._wakened:
             return self.outbox.lost + self.outbox.waiting
 
+    def arrived(self) -> list[Notice]:
+        with self._wakened:
+            arrived, self._arrived = self._arrived, []
+            return arrived
+
     def end(self) -> None:
         with self._wakened:
             self._ending = True
             self._wakened.notify()
+
+    def give_up(self) -> None:
+        self._notifier.give_up()
 
     def _run(self) -> None:
         while True:
@@ -134,7 +151,7 @@ class _Round:
         with self._wakened:
             now = time.monotonic()
             if not error:
-                self.outbox.sent(now)
+                self._arrived += self.outbox.sent(now)
             again = self.outbox.failed(now) if error else None
             lost = self.outbox.lost
         if error:

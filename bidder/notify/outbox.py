@@ -1,9 +1,12 @@
 """What one receiver is still to be told: told once, not too often, tried again, never without bound.
 
 A pure state machine with seconds as arguments, so that days of it are tested at once. The queue is
-bounded: a receiver that is stuck loses its oldest notices, and is told how many those were.
+bounded: a receiver that is stuck loses its oldest notices, and is told how many those were. What is told
+too often is left out only where it is what the receiver heard last of the matter. Where it is a change
+back it waits, and is told late unless another change overtakes it: the last word is always right.
 """
 
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +22,13 @@ _PAUSES = (5.0, 15.0, 60.0, 300.0, 900.0)
 # After these tries a notice is given up: it would be old news.
 MOST_TRIES = 8
 _LINES_IN_DIGEST = 20
+# Events of which the latest says how one and the same thing stands.
+_STANDINGS = (
+    frozenset({Event.WON, Event.OUTBID, Event.DISPLACED, Event.MOVED, Event.ENDED}),
+    frozenset({Event.WORKLOAD_DEAD, Event.WORKLOAD_ALIVE}),
+)
+_Matter = tuple[frozenset[Event], str]
+_Word = tuple[Event, Level]
 
 
 @dataclass(slots=True)
@@ -29,10 +39,14 @@ class Outbox:
     lost: int = 0  # notices that never went out
     repeated: int = 0  # notices left out because they had just been told
     _waiting: deque[Notice] = field(default_factory=deque)
-    _told: OrderedDict[tuple[Event, str, Level], float] = field(default_factory=OrderedDict)
+    # Of each matter when each word was last said, the last word last.
+    _told: OrderedDict[_Matter, OrderedDict[_Word, float]] = field(default_factory=OrderedDict)
+    _held: dict[_Matter, tuple[float, Notice]] = field(default_factory=dict)  # and from when on it goes
     _sent: deque[float] = field(default_factory=deque)
     _current: Notice | None = None
+    _parts: tuple[Notice, ...] = ()  # the notices of which the current message speaks
     _tries: int = 0
+    _tried_at_the_end: bool = False
     _not_before: float = 0.0
     _untold_losses: int = 0
     _telling: int = 0  # of them, those that the present message speaks of
@@ -41,32 +55,24 @@ class Outbox:
         """Take a notice to be sent; return whether it will be."""
         if not self.receiver.wants(notice):
             return False
-        if notice.key:
-            subject = (notice.event, notice.key, notice.level)
-            last = self._told.get(subject)
-            if last is not None and now - last < REPEAT_SECONDS:
-                self.repeated += 1
-                return False
-            self._told[subject] = now
-            self._told.move_to_end(subject)
-            while len(self._told) > _MOST_REMEMBERED:
-                self._told.popitem(last=False)
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft()
-            self._lose(1)
-        self._waiting.append(notice)
+        if notice.key and not self._is_due(notice, now):
+            return _matter(notice) in self._held
+        self._queue(notice)
         return True
 
     def next(self, now: float, *, ending: bool = False) -> tuple[Notice | None, float | None]:
         """Return what to send now; else None and the seconds to wait, None where nothing waits.
 
-        With ``ending`` all that waits goes at once, in one message.
+        With ``ending`` all that waits goes at once, in one message, which is tried once.
         """
+        self._let_go(math.inf if ending else now, now)
         if self._current is None and not self._waiting:
-            return None, None
-        if ending and self._waiting:
-            if self._current is not None:
-                self._waiting.appendleft(self._current)
+            return None, min((due - now for due, _ in self._held.values()), default=None)
+        if ending:
+            if self._tried_at_the_end and not self._waiting:
+                return None, None
+            self._tried_at_the_end = True
+            self._waiting.extendleft(reversed(self._parts))
             self._current, self._tries = self._everything(), 0
             return self._current, 0.0
         ready = self._ready_at(now)
@@ -76,13 +82,14 @@ class Outbox:
             self._current, self._tries = self._take(), 0
         return self._current, 0.0
 
-    def sent(self, now: float) -> None:
-        """Note that the message went out."""
-        self._current = None
+    def sent(self, now: float) -> tuple[Notice, ...]:
+        """Note that the message went out; return the notices of which it spoke."""
+        arrived, self._current, self._parts = self._parts, None, ()
         self._untold_losses -= self._telling
         self._telling = 0
         self._not_before = 0.0
         self._sent.append(now)
+        return arrived
 
     def failed(self, now: float) -> float | None:
         """Note that it did not; return the pause before the next try, None where it is given up."""
@@ -92,14 +99,50 @@ class Outbox:
         self._not_before = now + pause
         if self._tries < MOST_TRIES:
             return pause
-        self._lose(_count(self._current))
-        self._current, self._telling = None, 0
+        self._lose(len(self._parts))
+        self._current, self._parts, self._telling = None, (), 0
         return None
 
     @property
     def waiting(self) -> int:
         """Return how many notices are not sent yet."""
-        return len(self._waiting) + (self._current is not None)
+        return len(self._held) + len(self._waiting) + len(self._parts)
+
+    def _is_due(self, notice: Notice, now: float) -> bool:
+        """Return whether to tell it now; where it is only too early for it, it is held back."""
+        matter, word = _matter(notice), (notice.event, notice.level)
+        self._held.pop(matter, None)
+        said = self._told.setdefault(matter, OrderedDict())
+        self._told.move_to_end(matter)
+        while len(self._told) > _MOST_REMEMBERED:
+            self._told.popitem(last=False)
+        last = said.get(word)
+        if last is not None and now - last < REPEAT_SECONDS:
+            if next(reversed(said)) == word:
+                self.repeated += 1
+                return False
+            if len(self._held) < MOST_WAITING:
+                self._held[matter] = (last + REPEAT_SECONDS, notice)
+                return False
+        said[word] = now
+        said.move_to_end(word)
+        return True
+
+    def _let_go(self, until: float, now: float) -> None:
+        """Queue what was held back until then."""
+        for matter, (due, notice) in list(self._held.items()):
+            if due <= until:
+                del self._held[matter]
+                said, word = self._told.setdefault(matter, OrderedDict()), (notice.event, notice.level)
+                said[word] = now
+                said.move_to_end(word)
+                self._queue(notice)
+
+    def _queue(self, notice: Notice) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._lose(1)
+        self._waiting.append(notice)
 
     def _lose(self, count: int) -> None:
         self.lost += count
@@ -115,11 +158,12 @@ class Outbox:
         """Return the next message: one notice, or all that wait where they are more than may go."""
         room, waiting = BURST - len(self._sent), len(self._waiting)
         if not self._untold_losses and (waiting == 1 or (room > 1 and waiting <= BURST)):
-            return self._waiting.popleft()
+            self._parts = (self._waiting.popleft(),)
+            return self._parts[0]
         return self._everything()
 
     def _everything(self) -> Notice:
-        notices = tuple(self._waiting)
+        self._parts = notices = tuple(self._waiting)
         self._waiting.clear()
         self._telling = self._untold_losses
         if len(notices) == 1 and not self._untold_losses:
@@ -127,9 +171,10 @@ class Outbox:
         return digest(notices, lost=self._untold_losses)
 
 
-def _count(message: Notice) -> int:
-    """Return of how many notices a message speaks."""
-    return int(message.facts["notices"] or 0) if message.event is Event.DIGEST else 1
+def _matter(notice: Notice) -> _Matter:
+    """Return of what a notice is the latest word."""
+    alone = frozenset({notice.event})
+    return next((each for each in _STANDINGS if notice.event in each), alone), notice.key
 
 
 def digest(notices: tuple[Notice, ...], *, lost: int = 0) -> Notice:

@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,7 +19,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a program ended; ``code`` None: its time was over. ``output`` is the start of what it said."""
+    """How a program ended; ``code`` None: it was ended. ``output`` is the start of what it said."""
 
     code: int | None
     output: bytes
@@ -32,11 +33,14 @@ def run_program(
     most_output: int,
     hears_errors: bool = True,
     inherits: Iterable[str] = (),
+    given_up: threading.Event | None = None,
 ) -> Ended:
     """Run a program with ``told`` on its input; raises OSError or ValueError where it cannot start.
 
-    Of the environment it inherits what every program needs, and what ``inherits`` names.
+    Of the environment it inherits what every program needs, and what ``inherits`` names. It is ended
+    when its time is over, or once ``given_up`` is set.
     """
+    given_up = given_up or threading.Event()
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -46,7 +50,8 @@ def run_program(
         start_new_session=True,
     )
     try:
-        over, output = _converse(process, told, time.monotonic() + timeout_seconds, most_output)
+        deadline = time.monotonic() + timeout_seconds
+        over, output = _converse(process, told, deadline, most_output, given_up)
     finally:
         # Before it is reaped: until then nobody else can have its number.
         with suppress(ProcessLookupError, PermissionError):
@@ -60,7 +65,11 @@ def run_program(
 
 
 def _converse(
-    process: subprocess.Popen[bytes], told: bytes, deadline: float, most: int
+    process: subprocess.Popen[bytes],
+    told: bytes,
+    deadline: float,
+    most: int,
+    given_up: threading.Event,
 ) -> tuple[bool, bytes]:
     """Feed the program and listen until it ends; return whether it did, and the start of its output."""
     stdin, stdout = process.stdin, process.stdout
@@ -71,7 +80,7 @@ def _converse(
         for stream, mask in ((stdin, selectors.EVENT_WRITE), (stdout, selectors.EVENT_READ)):
             os.set_blocking(stream.fileno(), False)
             waiting.register(stream, mask)
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not given_up.is_set():
             ready = waiting.select(min(0.05, max(0.0, deadline - time.monotonic())))
             for key, _ in ready:
                 if key.fileobj is stdin:

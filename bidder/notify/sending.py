@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC
+from functools import partial
 from typing import Any, Protocol
 
 from bidder.domain.notices import Level, Notice, Receiver
@@ -38,6 +39,7 @@ _DELIVER_INHERITS = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
+_TOO_LATE = "was given up: the process that tells ends"
 _TYPES = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
 
 
@@ -50,6 +52,10 @@ class Notifier(Protocol):
 
     def send(self, notice: Notice) -> None:
         """Deliver the notice; raises Undelivered."""
+        ...
+
+    def give_up(self) -> None:
+        """End what is being delivered, from another thread; nothing is delivered from now on."""
         ...
 
 
@@ -125,7 +131,8 @@ class AppriseNotifier:
         ``ask`` carries the message and returns how it went; None: a process with apprise does.
         """
         self._address = address
-        self._ask = ask or _ask
+        self._given_up = threading.Event()
+        self._ask = ask or partial(_ask, given_up=self._given_up)
         self._slots = slots
         self._secrets = sorted({address, *secrets}, key=len, reverse=True)
 
@@ -138,9 +145,15 @@ class AppriseNotifier:
             "type": _TYPES[notice.level],
         }
         with nullcontext() if self._slots is None else self._slots.free:
+            if self._given_up.is_set():
+                raise Undelivered(_TOO_LATE)
             answer = self._ask(message)
         if not answer["sent"]:
             raise Undelivered(self._blacked_out(answer["error"]))
+
+    def give_up(self) -> None:
+        """End what is being delivered, from another thread; nothing is delivered from now on."""
+        self._given_up.set()
 
     def _blacked_out(self, text: str) -> str:
         for secret in self._secrets:
@@ -148,7 +161,12 @@ class AppriseNotifier:
         return text
 
 
-def _ask(asked: dict[str, Any], *, timeout_seconds: float = _DELIVER_SECONDS) -> dict[str, Any]:
+def _ask(
+    asked: dict[str, Any],
+    *,
+    timeout_seconds: float = _DELIVER_SECONDS,
+    given_up: threading.Event | None = None,
+) -> dict[str, Any]:
     """Return what a process with apprise answers; raises Undelivered where there is no answer.
 
     The address goes over its input: arguments and environment can be read by others.
@@ -161,17 +179,24 @@ def _ask(asked: dict[str, Any], *, timeout_seconds: float = _DELIVER_SECONDS) ->
             most_output=65536,
             hears_errors=False,
             inherits=_DELIVER_INHERITS,
+            given_up=given_up,
         )
     except (OSError, ValueError) as exc:
         problem = getattr(exc, "strerror", None) or type(exc).__name__
         raise Undelivered(f"the process that sends could not be started: {problem}") from None
     if ended.code is None:
-        raise Undelivered(f"took longer than {timeout_seconds:g} seconds and was ended")
+        raise Undelivered(_why_ended(timeout_seconds, given_up))
     try:
         answer: dict[str, Any] = json.loads(ended.output)
     except ValueError:
         raise Undelivered(f"the process that sends ended with code {ended.code}") from None
     return answer
+
+
+def _why_ended(timeout_seconds: float, given_up: threading.Event | None) -> str:
+    if given_up is not None and given_up.is_set():
+        return _TOO_LATE
+    return f"took longer than {timeout_seconds:g} seconds and was ended"
 
 
 class CommandHook:
@@ -185,19 +210,30 @@ class CommandHook:
         """Prepare for one program and its arguments."""
         self._command = command
         self._timeout = timeout_seconds
+        self._given_up = threading.Event()
 
     def send(self, notice: Notice) -> None:
         """Run the program; raises Undelivered where it fails or takes too long."""
+        if self._given_up.is_set():
+            raise Undelivered(_TOO_LATE)
         told = (json.dumps(as_json(notice), ensure_ascii=False) + "\n").encode()
         try:
             ended = run_program(
-                self._command, told, timeout_seconds=self._timeout, most_output=_MOST_OUTPUT
+                self._command,
+                told,
+                timeout_seconds=self._timeout,
+                most_output=_MOST_OUTPUT,
+                given_up=self._given_up,
             )
         except (OSError, ValueError) as exc:
             raise Undelivered(f"{self._command[0]}: {getattr(exc, 'strerror', exc)}") from None
         text = " ".join(ended.output.decode("utf-8", "replace").split())
         said = f"it said: {text}" if text else "it said nothing"
         if ended.code is None:
-            raise Undelivered(f"took longer than {self._timeout:g} seconds and was ended; {said}")
+            raise Undelivered(f"{_why_ended(self._timeout, self._given_up)}; {said}")
         if ended.code != 0:
             raise Undelivered(f"ended with code {ended.code}; {said}")
+
+    def give_up(self) -> None:
+        """End the program, from another thread; none is run from now on."""
+        self._given_up.set()

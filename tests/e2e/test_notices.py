@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,32 @@ def test_a_database_that_stays_locked_is_told_and_trading_goes_on_afterwards(tmp
 
 
 def test_a_refused_token_is_told_once_however_often_the_daemon_is_started(tmp_path: Path) -> None:
-    """A container is started again and again; its owner hears of it once."""
+    """A container is started again and again; its owner hears of it once, by what way there is."""
     told, command = write_hook(tmp_path)
     with sim("--token", "another-token") as root:
-        config = write_config(tmp_path, root, more=f"notices: [{{command: {command}}}]")
+        more = f"notices: [{{command: [/bin/false]}}, {{command: {command}}}]"
+        config = write_config(tmp_path, root, more=more)
         for _ in range(3):
             assert bidder("run", "-c", str(config)).code == 3
     (only,) = heard(told)
     assert (only["event"], only["level"]) == ("token_refused", "urgent")
     assert ".." not in only["text"]
+
+
+def test_a_receiver_that_hangs_does_not_keep_the_daemon_from_stopping(tmp_path: Path) -> None:
+    """It is gone within five seconds of SIGTERM, and the program that hangs with it."""
+    hook, pid = tmp_path / "hook", tmp_path / "pid"
+    hook.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec sleep 600\n")
+    hook.chmod(0o700)
+    with sim("--speed", "300") as root:
+        more = f"notices: [{{command: [{hook}], timeout: 60s}}]"
+        config = write_config(tmp_path, root, more=more)
+        with daemon(config, tmp_path / "log") as process:
+            wait_for(lambda: pid.exists() and pid.read_text(), of="a program that hangs")
+            began = time.monotonic()
+            assert stop(process) == 0
+            assert time.monotonic() - began < 5
+    wait_for(lambda: not Path(f"/proc/{int(pid.read_text())}").exists(), of="its end", patience=5)
 
 
 def test_a_test_notice_says_for_each_receiver_how_it_went(tmp_path: Path) -> None:

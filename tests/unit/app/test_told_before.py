@@ -39,7 +39,7 @@ def tell(memory: ToldBefore, *, got_there: bool = True) -> None:
     """Hand out the notice of a refused token."""
     memory.told(REFUSED)
     if got_there:
-        memory.delivered(NOW)
+        memory.delivered(REFUSED, NOW)
 
 
 def test_the_same_end_is_told_once_in_six_hours(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,9 +53,74 @@ def test_the_same_thing_is_told_once_in_ten_minutes() -> None:
     outbox = Outbox(ANYBODY)
     assert outbox.put(notice(), 0)
     assert not outbox.put(notice(), REPEAT_SECONDS - 1)
-    assert outbox.put(notice(event=Event.OUTBID), 1), "another event about the same"
+    assert outbox.put(notice(event=Event.BUDGET), 1), "another event about the same"
     assert outbox.put(notice(), REPEAT_SECONDS)
     assert outbox.repeated == 1
+
+
+WON, DISPLACED = notice(), notice(event=Event.DISPLACED, level=Level.WARNING)
+
+
+def told(*changes: tuple[float, Notice]) -> list[tuple[float, Event]]:
+    """Return what a receiver is told of these changes within a day, and when."""
+    outbox, sent = Outbox(ANYBODY), list[tuple[float, Notice]]()
+    for now, change in changes:
+        sent += drain(outbox, now, start=sent[-1][0] if sent else 0.0)
+        outbox.put(change, now)
+        sent += drain(outbox, now, start=now)
+    sent += drain(outbox, 86_400, start=changes[-1][0])
+    assert outbox.waiting == 0
+    return [(at, message.event) for at, message in sent]
+
+
+def test_a_change_back_is_told_late_rather_than_never() -> None:
+    """Lost, won and lost again within minutes: the last word says lost."""
+    assert told((0, DISPLACED), (120, WON), (400, DISPLACED)) == [
+        (0, Event.DISPLACED),
+        (120, Event.WON),
+        (REPEAT_SECONDS, Event.DISPLACED),
+    ]
+
+
+def test_a_change_back_that_is_overtaken_is_not_told() -> None:
+    """While it waits the matter comes to stand as was said last, and that is left out as well."""
+    assert told((0, DISPLACED), (120, WON), (400, DISPLACED), (500, WON)) == [
+        (0, Event.DISPLACED),
+        (120, Event.WON),
+    ]
+
+
+def test_what_works_again_and_then_does_not_is_told() -> None:
+    """The same event with another level is another word of the matter."""
+    down = notice("exchange", event=Event.UNREACHABLE, level=Level.URGENT)
+    up = notice("exchange", event=Event.UNREACHABLE)
+    assert [at for at, _ in told((0, down), (120, up), (400, down))] == [0, 120, REPEAT_SECONDS]
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 900), st.sampled_from([WON, DISPLACED])), min_size=1, max_size=40)
+)
+def test_the_last_word_is_right_and_no_word_comes_too_often(steps: list[tuple[float, Notice]]) -> None:
+    """To and fro: each word at most once in ten minutes, and the last one holds."""
+    changes, now = [], 0.0
+    for pause, change in steps:
+        now += pause
+        changes.append((now, change))
+    said = told(*changes)
+    assert said[-1][1] is changes[-1][1].event
+    for event in (Event.WON, Event.DISPLACED):
+        times = [at for at, each in said if each is event]
+        assert all(late - early >= REPEAT_SECONDS - 1e-6 for early, late in pairwise(times))
+
+
+def test_at_the_end_what_was_held_back_goes_too() -> None:
+    """The last word does not wait for its turn when there is none any more."""
+    outbox = Outbox(ANYBODY)
+    for now, change in ((0, DISPLACED), (120, WON), (400, DISPLACED)):
+        outbox.put(change, now)
+        drain(outbox, now, start=now)
+    assert outbox.waiting == 1
+    assert outbox.next(401, ending=True)[0] == DISPLACED
 
 
 def test_a_flood_becomes_one_digest() -> None:
@@ -127,3 +193,27 @@ def test_at_the_end_everything_goes_in_one_message() -> None:
     assert message is not None
     assert message.facts["notices"] == 2
     assert message.level is Level.URGENT
+
+
+def test_at_the_end_what_failed_is_tried_once_more_at_once() -> None:
+    """Its pause would outlast us; after that try there is nothing left to wait for."""
+    outbox = Outbox(ANYBODY)
+    stopped = notice(event=Event.STOPPED, level=Level.URGENT)
+    outbox.put(stopped, 0)
+    outbox.next(0)
+    assert outbox.failed(0) == 5
+    assert outbox.next(1, ending=True) == (stopped, 0.0)
+    outbox.failed(1)
+    assert outbox.next(1, ending=True) == (None, None)
+    assert outbox.waiting == 1, "and it counts as not sent"
+
+
+def test_of_a_digest_each_notice_counts_as_told() -> None:
+    """Whoever asks what got there hears of notices, not of messages."""
+    outbox = Outbox(ANYBODY)
+    both = (notice("a"), notice("b", level=Level.URGENT))
+    for each in both:
+        outbox.put(each, 0)
+    assert outbox.waiting == 2
+    outbox.next(0, ending=True)
+    assert outbox.sent(0) == both

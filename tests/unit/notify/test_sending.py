@@ -249,6 +249,41 @@ def test_a_courier_of_a_failing_program_goes_on() -> None:
     assert courier.close(patience_seconds=0.5) == 1
 
 
+def test_what_one_receiver_got_is_known_where_another_never_gets_it() -> None:
+    """Also after losses: each notice that arrived is reported once."""
+    broken = CommandHook(("/bin/false",), timeout_seconds=5)
+    with receiving() as inbox:
+        courier = Courier([(receiver("x://y"), broken), (receiver("x://y"), to(inbox.port))])
+        courier.tell(NOTICE)
+        assert inbox.came.wait(20)
+        assert courier.close(patience_seconds=20) == 1
+    assert courier.arrived() == (NOTICE,)
+    assert courier.arrived() == ()
+
+
+def test_closing_ends_a_program_that_hangs_and_its_children(tmp_path: Path) -> None:
+    """No process of ours outlives us, and closing takes little longer than its patience."""
+    place = tmp_path / "child"
+    hanging = hook(
+        "import subprocess, sys, time;"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        f"open({str(place)!r}, 'w').write(str(p.pid)); time.sleep(600)"
+    )
+    courier = Courier([(receiver("x://y"), hanging)])
+    courier.tell(NOTICE)
+    deadline = time.monotonic() + 20
+    while not (place.exists() and place.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child, began = int(place.read_text()), time.monotonic()
+    assert courier.close(patience_seconds=0.2) == 1
+    assert time.monotonic() - began < 2
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(child)
+    with pytest.raises(Undelivered, match="given up"):
+        hanging.send(NOTICE)
+
+
 def test_a_program_that_fails_without_a_word_is_told_as_that() -> None:
     """No colon with nothing after it."""
     with pytest.raises(Undelivered, match=r"^ended with code 3; it said nothing$"):
