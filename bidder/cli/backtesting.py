@@ -194,7 +194,7 @@ def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, 
     from bidder.backtest import lineup
     from bidder.cli.opening import read_settings
 
-    absent = config == DEFAULT_CONFIG and not config.exists()
+    absent = config == DEFAULT_CONFIG and not _is_there(config)
     if absent or not lineup.needs_targets(chosen):
         return ()
     return read_settings(config).policy.targets
@@ -202,7 +202,14 @@ def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, 
 
 def _folder(config: Path) -> Path | None:
     """Return where the configuration's own modules are, if there is one."""
-    return config.absolute().parent if config.exists() else None
+    return config.absolute().parent if _is_there(config) else None
+
+
+def _is_there(config: Path) -> bool:
+    try:
+        return config.exists()
+    except OSError:  # a folder that this user may not look into, or no possible name
+        return False
 
 
 def _job(

@@ -14,9 +14,12 @@ _NOWHERE = "http://127.0.0.1:1/v1"
 
 def folder_for(asked: Path) -> Path:
     """Return the folder, made where it is not there; raises BadInput where it cannot be used."""
-    for name in (DATABASE, CONFIG):
-        if (asked / name).exists():
-            raise BadInput(f"--save {asked}: there is a {name} already; name another folder")
+    try:
+        found = next((name for name in (DATABASE, CONFIG) if (asked / name).exists()), None)
+    except OSError as exc:
+        raise BadInput(f"--save {asked}: cannot be used ({exc.strerror}); name another folder") from exc
+    if found is not None:
+        raise BadInput(f"--save {asked}: there is a {found} already; name another folder")
     try:
         asked.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -157,15 +157,26 @@ def appearing(target: Path) -> Iterator[Path]:
         os.close(descriptor)
         part.replace(target)
     except OSError as exc:
-        raise BadInput(f"{target}: cannot be written: {exc.strerror}; name another file") from exc
+        raise _unwritable(target, exc) from exc
     finally:
-        part.unlink(missing_ok=True)
+        # What could not be made cannot be removed either, and the reason is being told already.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def require_absent(target: Path) -> None:
-    """Refuse to write over a file; raises BadInput."""
-    if target.exists():
+    """Refuse to write over a file, or where none can be made; raises BadInput."""
+    try:
+        there = target.exists()
+    except OSError as exc:
+        raise _unwritable(target, exc) from exc
+    if there:
         raise BadInput(f"{target}: exists already; name another file, or remove it")
+
+
+def _unwritable(target: Path, exc: OSError) -> BadInput:
+    reason = exc.strerror or type(exc).__name__
+    return BadInput(f"{target}: cannot be written: {reason}; name another file")
 
 
 def export(engine: Engine, name: str, target: Path | None, *, kind: str, since: datetime | None) -> int:

@@ -60,3 +60,14 @@ def test_where_nothing_is_recorded_the_daemon_is_to_run_first(
     """However far one looks back."""
     assert ask(config) == 2
     assert "no book is recorded yet; run the daemon first" in capsys.readouterr().err
+
+
+def test_a_configuration_with_no_possible_name_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where none is needed, one that cannot be looked for is as good as absent."""
+    command = ["backtest", "-c", "x" * 300, "--trace", str(tmp_path / "none.json"), "--value", "1"]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "none.json" in told
+    assert "should not happen" not in told

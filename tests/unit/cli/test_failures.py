@@ -173,6 +173,48 @@ def _refused(config: Path, file: Path, capsys: pytest.CaptureFixture[str], word:
     assert file.read_bytes() == before
 
 
+_WRITERS = {
+    "a backup": ["db", "backup", "PLACE.db"],
+    "an export": ["db", "export", "decisions", "-o", "PLACE.csv"],
+    "a bundle": ["doctor", "--offline", "--bundle", "PLACE.tar.gz"],
+    "what a demo leaves": ["demo", "--save", "PLACE"],
+}
+_NO_PLACES = {
+    "too long": "x" * 300,
+    "too long with what is put before it": "x" * 245,
+    "in a file": "config.yaml/x",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        (command, where)
+        for command in _WRITERS
+        for where in _NO_PLACES
+        # A folder gets nothing put before its name.
+        if (command, where) != ("what a demo leaves", "too long with what is put before it")
+    ],
+)
+def test_where_nothing_can_be_written_is_the_users_to_change(
+    config: Path, capsys: pytest.CaptureFixture[str], command: str, where: str
+) -> None:
+    """A file or folder that cannot be made is named with its reason and a remedy, before any work."""
+    engine = open_engine(config.parent / "bidder.db")
+    upgrade(engine)
+    engine.dispose()
+    target = str(config.parent / _NO_PLACES[where])
+    words = [each.replace("PLACE", target) for each in _WRITERS[command]]
+    options = [] if command == "what a demo leaves" else ["-c", str(config)]
+
+    assert main([*words, *options]) == ExitCode.BAD_INPUT
+
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert target in said
+    assert "File name too long" in said or "Not a directory" in said
+    assert said.endswith(("; name another file", "; name another folder"))
+
+
 def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """The simulator says which one, and what to do."""
     with socket.socket() as taken:

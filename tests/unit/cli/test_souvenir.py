@@ -43,3 +43,5 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot be made"):
         souvenir.folder_for(tmp_path / "file" / "folder")
+    with pytest.raises(BadInput, match=r"cannot be used \(File name too long\)"):
+        souvenir.folder_for(tmp_path / ("x" * 300))
