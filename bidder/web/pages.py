@@ -1,6 +1,8 @@
 """The four addresses, and the guard before them."""
 
 import hmac
+import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from bidder.web.metrics import Metrics
 from bidder.web.source import Source
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_OURS = frozenset((b"127.0.0.1", b"localhost", b"[::1]"))
+_HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?\Z", re.IGNORECASE)
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
@@ -58,17 +60,19 @@ def make_pages(source: Source, metrics: Metrics, token: str | None) -> ASGIApp:
         Route("/readyz", readyz),
         Route("/metrics", scrape),
     ]
-    return _Guard(Starlette(routes=routes), token)
+    return Guard(Starlette(routes=routes), token)
 
 
-class _Guard:
+class Guard:
     """Lets in who may read, and sends every answer with the headers that keep a browser careful."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
+        """Guard ``app``; without a token who asks by a name of this machine's own gets in."""
         self._app = app
         self._token = None if token is None else token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or say what it lacks."""
         if scope["type"] != "http":
             return
 
@@ -82,8 +86,7 @@ class _Guard:
     def _chosen(self, headers: dict[bytes, bytes]) -> ASGIApp:
         if self._token is None:
             # A page elsewhere may point a name of its own at this machine and read what it finds.
-            host = headers.get(b"host", b"").rpartition(b":")[0] or headers.get(b"host", b"")
-            known = host in _OURS or headers.get(b"host") in _OURS
+            known = _is_this_machine(headers.get(b"host", b"").decode("latin-1"))
             return self._app if known else PlainTextResponse("ask for 127.0.0.1\n", 421)
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         right = hmac.compare_digest(given.strip(), self._token)
@@ -91,6 +94,18 @@ class _Guard:
             return self._app
         asked = {"www-authenticate": 'Bearer realm="bidder"'}
         return PlainTextResponse("a token is needed\n", 401, headers=asked)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Return whether a Host header names a loopback address; no page can make one its own name."""
+    found = _HOST.match(host)
+    if found is None:
+        return False
+    name = found["six"] or found["name"]
+    try:
+        return name.lower() == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _verdict(reasons: tuple[str, ...]) -> Response:
