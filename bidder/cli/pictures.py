@@ -284,5 +284,6 @@ def show_status(document: dict[str, Any]) -> None:
         paid = "Spent so far" if total["mode"] == "live" else "Spent so far ON PAPER"
         output.say(
             f"{paid} on {output.text(total['target'])}: {output.amount(total['spend'])}"
-            f" and {output.amount(total['fees'])} in fees, {total['orders']} orders."
+            f" and {output.amount(total['fees'])} in fees, {total['orders']} orders;"
+            f" {output.amount(total['creation_fees'])} for creating orders."
         )

@@ -150,3 +150,26 @@ def test_a_limit_that_is_exceeded_is_named(
     document["if_unattended"] = {**document["if_unattended"], "limit": limit}
     pictures.show_status(document)
     assert "could still be spent; your limit is 0.01 USD: IT IS EXCEEDED." in capsys.readouterr().out
+
+
+def test_what_creating_orders_cost_is_shown(
+    day: Day, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it was paid in a currency in which nothing else was spent."""
+    document = shown(day, tmp_path)
+    nothing, fee = ({"amount": amount, "currency": "BTC"} for amount in ("0", "0.0000001"))
+    document["spend"] = [
+        {
+            "mode": "live",
+            "target": "ada",
+            "orders": 0,
+            "spend": nothing,
+            "fees": nothing,
+            "creation_fees": fee,
+        }
+    ]
+    pictures.show_status(document)
+    assert (
+        "Spent so far on ada: 0 BTC and 0 BTC in fees, 0 orders; 0.0000001 BTC for creating orders."
+        in " ".join(capsys.readouterr().out.split())
+    )
