@@ -8,7 +8,7 @@ import asyncio
 import operator
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ import structlog
 from bidder.app import telling
 from bidder.app.daemon import Daemon
 from bidder.app.metering import Measure, Meter
+from bidder.app.relearning import new_lessons
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
 from bidder.app.told_before import KIND, ToldBefore
@@ -26,10 +27,13 @@ from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
 from bidder.domain.notices import Notice
+from bidder.domain.policy import Policy
+from bidder.domain.view import View
 from bidder.errors import BidderError, ConfigError, StoreFailed
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
 from bidder.store.commands import note
+from bidder.store.engine import in_memory
 from bidder.store.queries import Queries
 from bidder.telemetry import configure_logging
 from bidder.wiring import App, build_notifiers
@@ -65,6 +69,7 @@ class Service:
     reread: Callable[[], Settings]
     reload_wanted: asyncio.Event
     keep: Callable[[Settings], None]
+    learn: Callable[[Policy], Awaitable[View]]
     notifier: Notifier
     told_before: ToldBefore
     observers: tuple[Callable[[PassReport], None], ...] = ()
@@ -180,7 +185,10 @@ class Service:
                 self.notifier.reloading()
             try:
                 # In a thread: the passes go on meanwhile, also where a disk is slow.
-                self._take_up(await asyncio.to_thread(self.reread))
+                settings = await asyncio.to_thread(self.reread)
+                lessons = await self._lessons(settings.policy)
+                self._take_up(settings)
+                self.daemon.trader.next_lessons = lessons
                 self._refused = ""
                 await asyncio.to_thread(self.keep, self.settings)
             except BidderError as exc:
@@ -195,6 +203,14 @@ class Service:
             if self._ready:
                 self.notifier.ready(said)
             self._said = said
+
+    async def _lessons(self, policy: Policy) -> View | None:
+        """Return what the history teaches targets that are new; without it they begin as at first."""
+        try:
+            return await self.learn(policy)
+        except StoreFailed as exc:
+            log.warning("lessons.failed", reason=str(exc))
+            return None
 
     def _take_up(self, settings: Settings) -> None:
         blocked = needs_restart(self.settings, settings)
@@ -243,11 +259,21 @@ def build_service(
         prober=app.prober,
         meter=meter,
     )
+
+    async def learn(policy: Policy) -> View:
+        asked = (app.trader.view, policy, Queries(app.engine, settings.account), app.clock.now())
+        if in_memory(app.engine):
+            # It has one connection, which the passes use: they wait.
+            return new_lessons(*asked)
+        # In a thread: it takes some seconds of work, and the passes go on meanwhile.
+        return await asyncio.to_thread(new_lessons, *asked)
+
     service = Service(
         daemon=daemon,
         settings=settings,
         reread=reread,
         keep=keep,
+        learn=learn,
         notifier=Notifier.from_environ(os.environ),
         told_before=ToldBefore.of(
             Queries(app.engine, settings.account),

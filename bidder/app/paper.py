@@ -76,6 +76,10 @@ class PaperClient(ExchangeClient):
                 what="only the marketplace can be read: balances and real orders are not known",
             )
 
+    def go_by(self, rates: Rates) -> None:
+        """Use other rates from now on where a book names none."""
+        self.seen = replace(self.seen, rates=rates)
+
     async def wallets(self) -> tuple[Wallet, ...]:
         """Return the real balances; none without a token. What is spent on paper is not taken off."""
         if self._has_token:

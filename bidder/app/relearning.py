@@ -1,8 +1,9 @@
 """What a daemon learnt by watching, worked out again from what it wrote down of that.
 
 What ``adaptive`` targets and jobs learn is a pure function of the books they read, and those are
-recorded: at a start they are folded once more. So nothing learnt has a table of its own that could
-disagree with the history, and a changed value or half-life is taken at once.
+recorded: at a start, and where a reload brings such a target, they are folded once more. So nothing
+learnt has a table of its own that could disagree with the history, and at a start a changed value or
+half-life is taken at once.
 
 It comes out close to what was known before, not the same: servers are told apart by number and GPUs
 alone, steps and the creation fee count as they are known now, and of a server that nobody read for an
@@ -58,6 +59,30 @@ def relearnt(view: View, policy: Policy, queries: Queries, now: datetime) -> Vie
         if isinstance(target.params, DeadlineParams)
     }
     return replace(view, schools=_taught(past, view, plain).schools, outlooks=outlooks)
+
+
+def new_lessons(view: View, policy: Policy, queries: Queries, now: datetime) -> View:
+    """Return what a new policy's targets have yet to learn, in a view that holds nothing else.
+
+    What ``view`` knows of a target already is more than the history tells, and is not asked for.
+    """
+    learners = tuple(target for target in policy.targets if _has_yet_to_learn(target, view))
+    blank = View(steps=view.steps, creation_fee_usd=view.creation_fee_usd)
+    return relearnt(blank, replace(policy, targets=learners), queries, now)
+
+
+def with_lessons(view: View, lessons: View) -> View:
+    """Return the view with lessons of which it knows nothing yet."""
+    return replace(
+        view,
+        schools={**lessons.schools, **view.schools},
+        outlooks={**lessons.outlooks, **view.outlooks},
+    )
+
+
+def _has_yet_to_learn(target: Target, view: View) -> bool:
+    adaptive, job = isinstance(target.bidding, AdaptiveParams), isinstance(target.params, DeadlineParams)
+    return (adaptive and target.name not in view.schools) or (job and target.name not in view.outlooks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

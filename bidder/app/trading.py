@@ -13,7 +13,9 @@ import structlog
 from bidder.app import alarms, commands, recording
 from bidder.app.executor import Executor
 from bidder.app.observe import observe
+from bidder.app.paper import PaperClient
 from bidder.app.recalling import read_again, recalled
+from bidder.app.relearning import with_lessons
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
 from bidder.domain import agenda, budgets, fold, planning, price_rules, workloads
@@ -85,6 +87,7 @@ class Trader:
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
     errands: tuple[Request, ...] = ()
     next_policy: Policy | None = None  # goes into force between two passes, never within one
+    next_lessons: View | None = None  # what the next policy's targets have yet to learn
     refused: dict[OrderId, Refusal] = field(default_factory=dict)
     signs: list[Sign] = field(default_factory=list)  # what probes found since the last pass
     told_dead: workloads.Told = field(default_factory=dict)
@@ -155,6 +158,10 @@ class Trader:
             return
         before, self.policy, self.next_policy = self.policy, self.next_policy.in_force, None
         self.view = fold.policy_changed(self.view, before, self.policy)
+        if self.next_lessons is not None:
+            self.view, self.next_lessons = with_lessons(self.view, self.next_lessons), None
+        if isinstance(self.client, PaperClient):
+            self.client.go_by(self.view.rates)
         # Decided anew also where the view is the same: the wish is another one.
         self._decided_on = None
 

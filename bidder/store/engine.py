@@ -47,6 +47,11 @@ def sqlite_file(engine: Engine) -> Path | None:
     return Path(engine.url.database or "")
 
 
+def in_memory(engine: Engine) -> bool:
+    """Return whether the database is in memory, where one connection serves all."""
+    return engine.dialect.name == "sqlite" and _in_memory(engine.url)
+
+
 def place(engine: Engine) -> str:
     """Return where the database is, as it may be shown: never with a password."""
     file = sqlite_file(engine)

@@ -1,0 +1,106 @@
+"""What a reload brings to a daemon at work is what a start would bring it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from jobs import NAME, Run, job, server
+from jobs import begin as begin_job
+from virtual import begin
+
+from bidder.app.paper import PaperClient
+from bidder.config import Settings, load_settings
+from bidder.demo.virtual import build_virtual
+from bidder.domain.money import Currency, Rates
+from bidder.domain.policy import AdaptiveParams, Mode, Policy
+from bidder.domain.view import View
+from bidder.service import Service, build_service
+from bidder.wiring import App
+
+FILE = """
+rates: {BTC: 69000, CLORE: 0.11}
+strategies:
+  - {name: x, ceiling: {usd: 3}, servers: {gpu: RTX 3090}, launch: {image: a/b, env: {KEY: {env: KEY}}}}
+"""
+AT_ONCE = AdaptiveParams(raise_wait=timedelta(0), head_start=timedelta(0))
+
+
+def settings_with(folder: Path, policy: Policy) -> Settings:
+    """Return the settings of a file with another policy."""
+    file = folder / "config.yaml"
+    file.write_text(FILE)
+    settings = load_settings(file, {"KEY": "a-secret"})
+    return replace(settings, policy=policy, account=policy.account)
+
+
+async def reloaded(service: Service, ended: Callable[[], bool]) -> None:
+    """Ask for the reload and wait until it has ended."""
+    task = asyncio.create_task(service._reload_when_asked())
+    service.reload_wanted.set()
+    try:
+        async with asyncio.timeout(30):
+            while not ended():
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def take_up(app: App, folder: Path, after: Policy) -> None:
+    """Have the daemon take up another policy, as a service does, up to its next pass."""
+    before = settings_with(folder, app.trader.policy)
+    found = replace(before, policy=after)
+    service = build_service(app, before, reread=lambda: found, reload_wanted=asyncio.Event())
+    asyncio.run(reloaded(service, lambda: app.trader.next_policy is not None))
+
+
+def learning_again(run: Run, policy: Policy) -> View:
+    """Return what a daemon that starts now with this policy knows."""
+    run.app.lease.release()
+    return build_virtual(policy, run.exchange, run.engine, run.clock).trader.view
+
+
+def test_targets_that_a_reload_brings_learn_from_the_history(tmp_path: Path) -> None:
+    """Adaptive ones and jobs, as at a start; what another target has learnt stays as it is."""
+    run = begin_job(job(9, 40), server(), server(2, floor="2.5"))
+    for begins in (0.2, 0.5, 0.8):
+        run.at(begins, lambda r: r.rival("2.5", lasting=0.15))
+    run.run(1.2)
+    trader = run.app.trader
+    first = trader.policy.targets[0]
+    adaptive = replace(first, name="adaptive", params=AT_ONCE)
+    after = replace(trader.policy, targets=(first, replace(first, name="second"), adaptive))
+    known = trader.view.outlooks[NAME]
+
+    take_up(run.app, tmp_path, after)
+    trader._go_by_next_policy()
+
+    fresh = learning_again(run, after)
+    assert fresh.outlooks["second"].spells.ups > 4
+    assert trader.view.outlooks["second"].spells.ups == pytest.approx(
+        fresh.outlooks["second"].spells.ups, abs=0.1
+    )
+    assert trader.view.schools["adaptive"].earned == pytest.approx(fresh.schools["adaptive"].earned)
+    assert len(set(fresh.schools["adaptive"].earned)) > 1, "the rules can be told apart"
+    assert trader.view.outlooks[NAME] is known
+
+
+def test_rates_that_a_reload_brings_reach_what_is_judged_on_paper(tmp_path: Path) -> None:
+    """A currency of which the exchange says nothing is valued by the new rate."""
+    day = begin(rivals=False, servers=24, shape=lambda policy: replace(policy, mode=Mode.PAPER))
+    day.run(timedelta(seconds=30))
+    client, silent = day.app.trader.client, Currency("DOGE-Blockchain")
+    assert isinstance(client, PaperClient)
+    known = dict(client.seen.rates.usd_per_unit)
+    assert silent not in known
+    rates = Rates({**day.policy.static_rates.usd_per_unit, silent: Decimal("0.2")})
+
+    take_up(day.app, tmp_path, replace(day.policy, static_rates=rates))
+    day.run(timedelta(seconds=2))
+
+    assert client.seen.rates.usd_per_unit[silent] == Decimal("0.2")
+    assert client.seen.rates.usd_per_unit.keys() >= known.keys()
