@@ -286,7 +286,7 @@ def _show_periods(document: dict[str, Any], span: str) -> None:
 
 def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Show the decisions that led to an order and its price, with the facts they rested on."""
-    from bidder.cli import output, pictures, shapes
+    from bidder.cli import explaining, output, pictures
     from bidder.cli.opening import read_settings
     from bidder.wiring import open_queries
 
@@ -295,7 +295,7 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
         record = queries.order(number)
         if record is None:
             raise CommandFailed(f"order {order} is not known; `bidder orders` lists those that are")
-        document = shapes.explained(
+        document = explaining.explained(
             record,
             queries.prices_of(number),
             queries.intents_of(number),

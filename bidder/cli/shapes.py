@@ -12,11 +12,9 @@ from typing import Any
 from bidder.app import budgets_told, snapshot
 from bidder.app.preview import Preview
 from bidder.config import Settings
-from bidder.domain import sentences
 from bidder.domain.actions import Reason
 from bidder.domain.digest import Spread
 from bidder.domain.ids import on_paper
-from bidder.domain.intents import Intent
 from bidder.domain.money import plain
 from bidder.domain.policy import Mode
 from bidder.store.records import (
@@ -275,44 +273,6 @@ def _spread(seen: Spread | None) -> dict[str, str] | None:
     if seen is None:
         return None
     return {"low": plain(seen.low), "median": plain(seen.median), "high": plain(seen.high)}
-
-
-def explained(
-    record: OrderRecord,
-    prices: tuple[tuple[datetime, Any], ...],
-    intents: tuple[Intent, ...],
-    decisions: tuple[DecisionRecord, ...],
-) -> dict[str, Any]:
-    """Return an order, its prices, what was sent for it, and the decisions that led there."""
-    return {
-        "order": order(record),
-        "prices": [{"at": snapshot.moment(at), "bid": snapshot.money(bid)} for at, bid in prices],
-        "sent": [
-            {
-                "kind": intent.kind.value,
-                "state": intent.state.value,
-                "opened_at": snapshot.moment(intent.opened_at),
-                "ended_at": snapshot.moment(intent.ended_at),
-                "price": snapshot.money(intent.price),
-                "previous_price": snapshot.money(intent.previous_price),
-            }
-            for intent in intents
-        ],
-        "decisions": [
-            {**snapshot.decision(decision), "sentence": _sentence(decision)} for decision in decisions
-        ],
-    }
-
-
-def _sentence(decision: DecisionRecord) -> str:
-    return sentences.tell(
-        decision.reason,
-        decision.facts,
-        action=None if decision.action is None else decision.action.value,
-        price=None if decision.price is None else str(decision.price),
-        previous=None if decision.previous_price is None else str(decision.previous_price),
-        due=decision.due,
-    )
 
 
 def planned(settings: Settings, seen: Preview) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""What `explain` says of an order's decisions, by what became of the requests."""
+
+from typing import Any
+
+import pytest
+from store_values import at, btc, make_decision, make_holding, make_intent
+
+from bidder.cli.explaining import explained
+from bidder.domain.ids import OrderId
+from bidder.domain.intents import Intent, IntentKind, IntentState
+from bidder.domain.policy import Mode
+from bidder.store.records import DecisionRecord, OrderRecord
+
+_ASKED = "You asked for it: the order was to be cancelled."
+_DONE = "You asked for it: the order was cancelled."
+
+
+def cancel_decided(seconds: float) -> DecisionRecord:
+    """Return the decision to cancel order 7."""
+    return make_decision(
+        reason="ordered",
+        action=IntentKind.WITHDRAW,
+        price=None,
+        previous_price=None,
+        facts={},
+        at=at(seconds),
+    )
+
+
+def cancel_sent(seconds: float, state: IntentState) -> Intent:
+    """Return a request to cancel order 7, and how it ended."""
+    return make_intent(
+        IntentKind.WITHDRAW,
+        order=OrderId(7),
+        price=None,
+        previous_price=None,
+        opened_at=at(seconds),
+        state=state,
+    )
+
+
+def told(decisions: tuple[DecisionRecord, ...], *intents: Intent) -> list[str]:
+    """Return the sentences."""
+    record = OrderRecord(holding=make_holding(7), mode=Mode.LIVE, end_cause=None)
+    document: dict[str, Any] = explained(record, (), intents, decisions)
+    return [each["sentence"] for each in document["decisions"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (IntentState.DONE, _DONE),
+        (IntentState.REFUSED, f"{_ASKED} The exchange refused it."),
+        (IntentState.NOT_SENT, f"{_ASKED} It was not sent."),
+        (IntentState.LOST, f"{_ASKED} It did not happen."),
+        (IntentState.OPEN, f"{_ASKED} Whether that happened is not known yet."),
+    ],
+)
+def test_what_became_of_it_is_told(state: IntentState, sentence: str) -> None:
+    """Only what happened is told as done."""
+    assert told((cancel_decided(0),), cancel_sent(1, state)) == [sentence]
+
+
+def test_each_decision_has_its_own_end() -> None:
+    """One that was refused stays so when a later one succeeds; what is tried again is one decision."""
+    refused, again = cancel_decided(0), cancel_decided(300)
+    sent = (
+        cancel_sent(0.5, IntentState.REFUSED),
+        cancel_sent(301, IntentState.NOT_SENT),
+        cancel_sent(320, IntentState.DONE),
+    )
+    assert told((refused, again), *sent) == [f"{_ASKED} The exchange refused it.", _DONE]
+
+
+def test_a_refused_price_was_only_to_be_set() -> None:
+    """Each price is a deed of its own."""
+    raised = make_decision(at=at(28))
+    lowered = make_decision(price=btc("0.00002440"), reason="overpaying", at=at(30))
+    sent = [
+        make_intent(IntentKind.REPRICE, price=decision.price, opened_at=at(29), state=state)
+        for decision, state in ((raised, IntentState.DONE), (lowered, IntentState.REFUSED))
+    ]
+    first, second = told((raised, lowered), *sent)
+    assert first.endswith("the bid went from 0.0000245 BTC to 0.00002451 BTC per day.")
+    assert second.endswith(
+        "the bid was to go from 0.0000245 BTC to 0.0000244 BTC per day. The exchange refused it."
+    )
+
+
+def test_where_the_requests_are_forgotten_the_decision_is_told_as_before() -> None:
+    """They may be cleared away before it."""
+    assert told((cancel_decided(0),)) == [_DONE]
