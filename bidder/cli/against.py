@@ -88,9 +88,9 @@ def _both(config: Path, against: Path) -> tuple[Settings, Settings]:
     """Return both configurations, each checked whole; raises BadInput with the mistakes of both."""
     found: list[Settings] = []
     wrong: list[str] = []
-    for path in (config, against):
+    for option, path in (("-c", config), ("--against", against)):
         try:
-            found.append(opening.read_checked(path, needs=NOTHING))
+            found.append(opening.read_checked(path, needs=NOTHING, option=option))
         except BadInput as exc:
             wrong.append(str(exc))
     if wrong:

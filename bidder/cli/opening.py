@@ -13,20 +13,26 @@ from bidder.telemetry import configure_logging
 
 
 def read_settings(
-    config: Path, *, for_daemon: bool = False, needs: Needs = NOTHING, outlives: bool = False
+    config: Path,
+    *,
+    for_daemon: bool = False,
+    needs: Needs = NOTHING,
+    outlives: bool = False,
+    option: str = "-c",
 ) -> Settings:
     """Return the checked settings, with the log set up so that it shows no secret.
 
     A command logs warnings only, as text for its user; the daemon as the configuration says. ``needs``:
     the secrets without which the command is of no use; others may be missing. What ``outlives`` a file
-    that cannot be used goes by the configuration that the daemon took up last, and warns.
+    that cannot be used goes by the configuration that the daemon took up last, and warns. ``option`` is
+    what the user named the file with.
 
     Raises:
         ConfigProblems: the configuration cannot be used.
     """
     configure_logging("warning", "console")
     try:
-        settings = load_settings(config, os.environ, needs=needs)
+        settings = load_settings(config, os.environ, needs=needs, option=option)
     except ConfigProblems as exc:
         if not outlives:
             raise
@@ -52,7 +58,7 @@ def _taken_up_last(config: Path, wrong: ConfigProblems, needs: Needs) -> Setting
     return settings
 
 
-def read_checked(config: Path, *, needs: Needs) -> Settings:
+def read_checked(config: Path, *, needs: Needs, option: str = "-c") -> Settings:
     """Return the settings after everything has been tried that `bidder check` tries.
 
     Raises:
@@ -60,7 +66,7 @@ def read_checked(config: Path, *, needs: Needs) -> Settings:
     """
     from bidder.wiring import build_notifiers, inspect_database
 
-    settings = read_settings(config, needs=needs)
+    settings = read_settings(config, needs=needs, option=option)
     build_notifiers(settings)
     inspect_database(settings)
     return settings

@@ -43,17 +43,19 @@ def load_settings(
     docker_secrets: Path = DOCKER_SECRETS,
     needs: Needs = EVERYTHING,
     copy: Path | None = None,
+    option: str = "-c",
 ) -> Settings:
     """Return the settings that a file and the environment come to.
 
     A secret that is not there is an error where ``needs`` names it, and else one of ``unresolved``.
     ``copy`` is read in the place of the file; relative paths in it mean the same as in the file.
+    ``option`` is what the file was named with, for who named one that cannot be read.
 
     Raises:
         ConfigProblems: anything is wrong; everything that is wrong is in it, one line each.
     """
     problems = Problems(str(path if copy is None else copy))
-    text = _read(path if copy is None else copy, problems)
+    text = _read(path if copy is None else copy, problems, option)
     tree = None if text is None else parse(text, problems)
     problems.raise_any()
     assert text is not None
@@ -99,12 +101,13 @@ def load_settings(
     )
 
 
-def _read(path: Path, problems: Problems) -> bytes | None:
+def _read(path: Path, problems: Problems, option: str) -> bytes | None:
     try:
         return read_bytes(path, MAX_BYTES)
     except Unreadable as exc:
         problems.add(
-            str(exc), remedy="name the configuration with -c FILE; config.example.yaml is a start"
+            str(exc),
+            remedy=f"name the configuration with {option} FILE; config.example.yaml is a start",
         )
         return None
 

@@ -173,6 +173,19 @@ def _refused(config: Path, file: Path, capsys: pytest.CaptureFixture[str], word:
     assert file.read_bytes() == before
 
 
+def test_a_file_that_is_not_there_is_asked_for_by_its_own_option(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two configurations, the one that is missing."""
+    missing = str(config.parent / "nope.yaml")
+    assert main(["plan", "-c", str(config), "--against", missing]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert f"{missing}: " in told
+    assert "name the configuration with --against FILE" in told
+    assert main(["plan", "-c", missing, "--against", str(config)]) == ExitCode.BAD_INPUT
+    assert "name the configuration with -c FILE" in capsys.readouterr().err
+
+
 _WRITERS = {
     "a backup": ["db", "backup", "PLACE.db"],
     "an export": ["db", "export", "decisions", "-o", "PLACE.csv"],
