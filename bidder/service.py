@@ -72,6 +72,7 @@ class Service:
     learn: Callable[[Policy], Awaitable[View]]
     notifier: Notifier
     told_before: ToldBefore
+    secrets: list[str] = field(default_factory=list)  # of every configuration so far; only grows
     observers: tuple[Callable[[PassReport], None], ...] = ()
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     courier: Courier | None = None
@@ -221,8 +222,9 @@ class Service:
                 remedy="restart the daemon for that, or take it back",
             )
         before, self.settings = self.settings, settings
-        secrets = (*settings.secret_values, *before.secret_values)
-        configure_logging(settings.log.level, settings.log.format, secrets=secrets)
+        # An order may still run with a secret of long ago, and an error quote it.
+        self.secrets.extend(each for each in settings.secret_values if each not in self.secrets)
+        configure_logging(settings.log.level, settings.log.format, secrets=tuple(self.secrets))
         self.daemon.trader.next_policy = settings.policy
         for warning in settings.warnings:
             log.warning("config.warning", warning=warning)
@@ -246,7 +248,8 @@ def build_service(
     Raises:
         BadInput: the place where the pages should listen cannot be had.
     """
-    ways = build_notifiers(settings)
+    secrets = list(settings.secret_values)
+    ways = build_notifiers(settings, secrets=secrets)
     meter = None
     if measure is not None:
         queries = Queries(app.engine, settings.account)
@@ -280,6 +283,7 @@ def build_service(
             partial(note, app.engine, settings.account, KIND),
             app.clock.now(),
         ),
+        secrets=secrets,
         courier=Courier(ways) if ways else None,
         reload_wanted=reload_wanted,
     )

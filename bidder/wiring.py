@@ -1,7 +1,7 @@
 """The composition root: every part is built here, once, and handed its neighbours by keyword."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -331,15 +331,19 @@ async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]
         engine.dispose()
 
 
-def build_notifiers(settings: Settings) -> tuple[tuple[Receiver, Notifier], ...]:
+def build_notifiers(
+    settings: Settings, *, secrets: Sequence[str] | None = None
+) -> tuple[tuple[Receiver, Notifier], ...]:
     """Return the way to every receiver of notices that is known; raises ConfigError where one cannot be.
 
-    A receiver whose address was left out (``Settings.unresolved``) has no way.
+    A receiver whose address was left out (``Settings.unresolved``) has no way. ``secrets`` are blacked
+    out in what goes wrong, as they are at that time; None: those of the settings.
     """
+    secrets = settings.secret_values if secrets is None else secrets
     check_addresses(settings.receivers, file=str(settings.path))
     slots = Slots()
     return tuple(
-        (receiver, build_notifier(receiver, secrets=settings.secret_values, slots=slots))
+        (receiver, build_notifier(receiver, secrets=secrets, slots=slots))
         for receiver in settings.receivers
         if receiver.address is not None or receiver.command
     )

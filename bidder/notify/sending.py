@@ -68,9 +68,12 @@ class Slots:
 
 
 def build_notifier(
-    receiver: Receiver, *, secrets: tuple[str, ...] = (), slots: Slots | None = None
+    receiver: Receiver, *, secrets: Sequence[str] = (), slots: Slots | None = None
 ) -> Notifier:
-    """Return the way to a receiver; ``secrets`` are blacked out in what goes wrong on it."""
+    """Return the way to a receiver; ``secrets`` are blacked out in what goes wrong on it.
+
+    They may grow while it is used: a reload brings others.
+    """
     if receiver.command:
         return CommandHook(receiver.command, timeout_seconds=receiver.timeout.total_seconds())
     assert receiver.address is not None
@@ -122,7 +125,7 @@ class AppriseNotifier:
         self,
         address: str,
         *,
-        secrets: tuple[str, ...] = (),
+        secrets: Sequence[str] = (),
         slots: Slots | None = None,
         ask: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
@@ -134,7 +137,7 @@ class AppriseNotifier:
         self._given_up = threading.Event()
         self._ask = ask or partial(_ask, given_up=self._given_up)
         self._slots = slots
-        self._secrets = sorted({address, *secrets}, key=len, reverse=True)
+        self._secrets = secrets
 
     def send(self, notice: Notice) -> None:
         """Deliver the notice; raises Undelivered."""
@@ -156,7 +159,7 @@ class AppriseNotifier:
         self._given_up.set()
 
     def _blacked_out(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in sorted({self._address, *self._secrets}, key=len, reverse=True):
             text = text.replace(secret, "[hidden]")
         return text
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import structlog
 from jobs import NAME, Run, job, server
 from jobs import begin as begin_job
 from virtual import begin
@@ -104,3 +105,37 @@ def test_rates_that_a_reload_brings_reach_what_is_judged_on_paper(tmp_path: Path
 
     assert client.seen.rates.usd_per_unit[silent] == Decimal("0.2")
     assert client.seen.rates.usd_per_unit.keys() >= known.keys()
+
+
+def test_the_secrets_of_every_configuration_so_far_are_blacked_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An order may still run with one of long ago, and an error quote it."""
+    day = begin(rivals=False, servers=24)
+    policy, names = day.policy, ("first-secret", "second-secret", "third-secret", "fourth-secret")
+    launch = policy.targets[0].launch
+    found = [
+        settings_with(
+            tmp_path,
+            replace(
+                policy,
+                targets=(
+                    replace(policy.targets[0], launch=replace(launch, env=(("KEY", name),))),
+                    *policy.targets[1:],
+                ),
+            ),
+        )
+        for name in names
+    ]
+    later = iter(found[1:])
+    service = build_service(day.app, found[0], reread=lambda: next(later), reload_wanted=asyncio.Event())
+
+    for settings in found[1:]:
+        asyncio.run(reloaded(service, lambda wanted=settings: service.settings is wanted))  # type: ignore[misc]  # bound now
+    capsys.readouterr()
+    structlog.get_logger("bidder").warning("tried", error=" ".join(names))
+
+    said = capsys.readouterr().err
+    assert "tried" in said
+    assert not [name for name in names if name in said]
+    assert len(service.secrets) == len(set(service.secrets)) >= len(names)

@@ -106,6 +106,18 @@ def test_a_refusing_service_is_reported_without_the_address() -> None:
     assert KEY not in str(caught.value)
 
 
+def test_a_secret_that_came_later_is_not_told_either() -> None:
+    """A reload brings others: they are blacked out from then on, as are the earlier ones."""
+    secrets = ["first-secret"]
+    answer = {"sent": False, "error": "first-secret, second-secret"}
+    way = AppriseNotifier("json://127.0.0.1", secrets=secrets, ask=lambda _: answer)
+    secrets.append("second-secret")
+
+    with pytest.raises(Undelivered) as caught:
+        way.send(NOTICE)
+    assert str(caught.value) == "[hidden], [hidden]"
+
+
 def test_an_unknown_address_names_its_line_and_not_itself() -> None:
     """A mistake in the configuration is found before anything runs."""
     with pytest.raises(ConfigError) as caught:
