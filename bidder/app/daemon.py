@@ -8,11 +8,10 @@ next start settles. There is no other shutdown path that matters.
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -33,6 +32,8 @@ log = structlog.get_logger("bidder")
 
 _DRAIN_SECONDS = 3.0
 _HOUSEKEEPING_EVERY = timedelta(hours=1)
+# Well before the hour: a daemon that is restarted more often than that tidies up all the same.
+_HOUSEKEEPING_FIRST = timedelta(minutes=5)
 # Slices of some milliseconds each: what is left over is the next hour's.
 _MOST_SLICES = 300
 _BETWEEN_SLICES = 0.02
@@ -81,8 +82,11 @@ class Daemon:
         self._timetable.repeat(self._pass, "trading", first=0.0, pause=self._until_next_pass)
         if self.prober is not None:
             self._probing = asyncio.create_task(self.prober.run(), name="probing")
-        self._every(LEASE_HEARTBEAT, self._heartbeat, "heartbeat", clock=self.lease_clock)
-        self._every(_HOUSEKEEPING_EVERY, self._housekeeping, "housekeeping", clock=self.clock)
+        beats = _seconds(LEASE_HEARTBEAT, self.lease_clock)
+        self._timetable.repeat(self._heartbeat, "heartbeat", first=beats, pause=lambda: beats)
+        tidies = _seconds(_HOUSEKEEPING_EVERY, self.clock)
+        first = _seconds(_HOUSEKEEPING_FIRST, self.clock)
+        self._timetable.repeat(self._housekeeping, "housekeeping", first=first, pause=lambda: tidies)
         log.info(
             "daemon.started",
             account=self.trader.policy.account,
@@ -118,12 +122,6 @@ class Daemon:
         self._delay = timedelta(0)
         self._due_at = self.lease_clock.monotonic() + seconds
         return seconds
-
-    def _every(
-        self, period: timedelta, job: Callable[[], Coroutine[Any, Any, None]], name: str, *, clock: Clock
-    ) -> None:
-        seconds = max(0.05, clock.real_seconds(period.total_seconds()))
-        self._timetable.repeat(job, name, first=seconds, pause=lambda: seconds)
 
     async def _pass(self) -> None:
         self._moved_at = self.lease_clock.monotonic()
@@ -240,6 +238,11 @@ class Daemon:
             self.left = leaving.standing(trader.view)
         if self.left:
             log.error("exit.left_running", orders=[order.order for order in self.left])
+
+
+def _seconds(period: timedelta, clock: Clock) -> float:
+    """Return the machine's seconds in a period of a clock, which may run as fast as it likes."""
+    return max(0.05, clock.real_seconds(period.total_seconds()))
 
 
 class _signals:  # noqa: N801 - reads as a phrase where it is used

@@ -117,7 +117,7 @@ class _Mute(httpx.AsyncBaseTransport):
 
 
 async def test_the_daemon_measures_beside_its_passes(engine: Engine, url: str) -> None:
-    """After its first hour, while its passes go on; then it stops at once."""
+    """Soon after its start, while its passes go on; then it stops at once."""
     clock = ScaledClock(speed=20_000, start=START + DAY + HOUR, anchor=time.monotonic())
     # However slow the machine is, the day does not grow too old meanwhile.
     policy = replace(POLICY, retention=Retention(raw=3650 * DAY))
