@@ -21,6 +21,8 @@ from bidder.errors import BadInput, BidderError, StoreBusy, StoreFailed, StoreUn
 from bidder.store.passing import system_may_recover
 
 BUSY_TIMEOUT_SECONDS = 5.0
+# Drivers that hand these on to libpq; another one may not know them.
+_LIBPQ = frozenset(("psycopg", "psycopg2"))
 WRITING = "bidder_writing"
 
 
@@ -194,12 +196,30 @@ def _postgres_engine(url: URL, busy_timeout: float) -> Engine:
         "options": f"{_options(url)} -c lock_timeout={milliseconds}"
         f" -c statement_timeout={milliseconds * 6} -c synchronous_commit=on",
     }
+    if url.get_driver_name() in _LIBPQ:
+        watched = _watched(milliseconds * 6)
+        arguments |= {key: value for key, value in watched.items() if key not in url.query}
     try:
         return create_engine(
             url, connect_args=arguments, pool_pre_ping=True, pool_size=2, max_overflow=3
         )
     except ModuleNotFoundError as exc:
         raise _no_driver(exc) from exc
+
+
+def _watched(milliseconds: int) -> dict[str, int]:
+    """Return how the system finds out that a server is gone, in the words of libpq.
+
+    The limits above are kept by the server. A host that lost its power, or a firewall that forgot the
+    connection, keeps none: a pass would wait for a quarter of an hour while nobody trades.
+    """
+    return {
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": milliseconds,
+    }
 
 
 def _options(url: URL) -> str:

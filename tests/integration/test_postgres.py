@@ -1,5 +1,7 @@
 """What is different about a server: it can be away, and it can go away."""
 
+import os
+import socket
 import sys
 
 import pytest
@@ -32,6 +34,32 @@ def test_url_without_a_driver_means_psycopg(postgres_url: str) -> None:
     engine.dispose()
 
     assert engine.dialect.driver == "psycopg"
+
+
+def _watching(url: str) -> list[int]:
+    """Return how the system watches a connection: keepalives, and how long data may be unanswered."""
+    engine = open_engine(url)
+    raw = engine.raw_connection()
+    try:
+        assert raw.driver_connection is not None
+        with socket.socket(fileno=os.dup(raw.driver_connection.fileno())) as same:
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            return [
+                same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                *(same.getsockopt(socket.IPPROTO_TCP, option) for option in options),
+                same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+            ]
+    finally:
+        raw.close()
+        engine.dispose()
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed(postgres_url: str) -> None:
+    """The system asks within a minute whether it is still there; what the URL says goes first."""
+    assert _watching(postgres_url) == [1, 30, 10, 3, 30_000]
+    more = "&" if "?" in postgres_url else "?"
+    asked = f"{postgres_url}{more}keepalives_idle=77&tcp_user_timeout=9000"
+    assert _watching(asked) == [1, 77, 10, 3, 9_000]
 
 
 def test_missing_driver_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
