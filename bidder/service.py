@@ -165,12 +165,13 @@ class Service:
         """Give a sign of life for as long as trading gets on."""
         watchdog = self.notifier.watchdog_seconds
         every = _BEAT_SECONDS if watchdog is None else watchdog / _BEATS
-        patience = every * (_BEATS - 1)
+        # Not longer: the manager counts its whole period from the last sign of life on.
+        patience = every
         stop = self.daemon.stop
         while not stop.is_set():
             stalled = self.daemon.stalled_seconds()
             if stalled <= patience:
-                self.notifier.alive(starting_for_seconds=None if self._ready else patience + every)
+                self.notifier.alive(starting_for_seconds=None if self._ready else every * _BEATS)
             else:
                 log.error("pass.stalled", seconds=round(stalled, 1))
             with suppress(TimeoutError):

@@ -24,7 +24,7 @@ def figures(source: Source) -> Iterator[Metric]:
     yield _one("bidder_paused", "1 while trading is paused by command.", summary.paused)
     yield _one(
         "bidder_stalled_seconds",
-        "For how long a pass has been overdue or hung; the watchdog bites at 180.",
+        "For how long a pass has been overdue or hung; the watchdog bites from 180 to 225.",
         source.daemon.stalled_seconds(),
     )
     yield _one("bidder_intents_in_doubt", "Requests whose outcome is not settled.", summary.in_doubt)

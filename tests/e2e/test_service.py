@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,14 +37,14 @@ def test_a_service_says_when_it_is_ready_alive_and_ending(tmp_path: Path, manage
     """READY comes with the first settled read, WATCHDOG goes on, STATUS says holds and pays."""
     with sim("--speed", "20", "--no-rivals") as root:
         config, log = write_config(tmp_path, root), tmp_path / "log"
-        with managed(config, log, manager) as process:
+        with managed(config, log, manager, watchdog_seconds=8.0) as process:
             manager.wait_for("READY=1", "STATUS=")
             assert not any("READY=1" in said for said in manager.said[:-1])
             assert any("EXTEND_TIMEOUT_USEC=" in said for said in manager.said)
             assert ask(root, "/_sim/report")["report"] is None
             said = manager.wait_for("STATUS=live: holds 5 of 5 servers, pays ")
             assert "USD per day" in said
-            assert manager.hear(5).count("WATCHDOG=1") >= 4
+            assert manager.hear(10).count("WATCHDOG=1") >= 4
             assert stop(process) == 0
         manager.wait_for("STOPPING=1")
 
@@ -73,6 +74,17 @@ def test_a_frozen_daemon_stops_feeding_the_watchdog(tmp_path: Path, manager: Man
             process.send_signal(signal.SIGCONT)
             manager.wait_for("WATCHDOG=1")
             assert stop(process) == 0
+
+
+def test_a_pass_that_hangs_is_not_fed_for_on_and_on(tmp_path: Path, manager: Manager) -> None:
+    """The last sign of life comes within a quarter of the watchdog's period, which begins with it."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        config = write_config(tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        with managed(config, tmp_path / "log", manager, watchdog_seconds=8.0):
+            with mute.accept()[0]:  # the request of a pass that now hangs
+                manager.hear(3)
+                assert not any("WATCHDOG=1" in said for said in manager.hear(3.5))
+            assert any("WATCHDOG=1" in said for said in manager.said)
 
 
 def test_a_good_configuration_is_taken_up_without_a_gap(tmp_path: Path, manager: Manager) -> None:
