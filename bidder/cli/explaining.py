@@ -24,8 +24,12 @@ def explained(
     prices: tuple[tuple[datetime, Any], ...],
     intents: tuple[Intent, ...],
     decisions: tuple[DecisionRecord, ...],
+    before: tuple[Intent, ...] = (),
 ) -> dict[str, Any]:
-    """Return an order, its prices, what was sent for it, and the decisions that led there."""
+    """Return an order, its prices, what was sent for it, and the decisions that led there.
+
+    ``before`` is what was tried on its server and came to nothing; of that, too, there are decisions.
+    """
     return {
         "order": shapes.order(record),
         "prices": [{"at": snapshot.moment(at), "bid": snapshot.money(bid)} for at, bid in prices],
@@ -42,7 +46,7 @@ def explained(
         ],
         "decisions": [
             {**snapshot.decision(decision), "sentence": _sentence(decision, states)}
-            for decision, states in _carried_out(decisions, intents)
+            for decision, states in _carried_out(decisions, (*before, *intents))
         ],
     }
 

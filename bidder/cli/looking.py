@@ -300,6 +300,7 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
             queries.prices_of(number),
             queries.intents_of(number),
             queries.decisions_for_order(number),
+            queries.attempts_before(number),
         )
     if as_json:
         output.say_json(document)

@@ -36,6 +36,8 @@ from bidder.store.spending import Spending
 
 # How long before its intent a creation's decision may have been written.
 _LEADING_UP = timedelta(minutes=10)
+# How much of what was decided and tried on a server before an order is told of it.
+_LATEST = 20
 _ROWS_AT_ONCE = 500
 
 
@@ -94,6 +96,22 @@ class Queries:
         return tuple(
             rows.intent_of(row) for row in self._rows(select(table).where(mine).order_by(table.c.id))
         )
+
+    def attempts_before(self, order: OrderId) -> tuple[Intent, ...]:
+        """Return the latest creations on an order's server that came to nothing before it."""
+        creation = next((intent for intent in self.intents_of(order) if intent.creates), None)
+        if creation is None:
+            return ()
+        table = tables.intents
+        vain = (
+            table.c.account == self._account,
+            table.c.server_id == creation.server,
+            table.c.mode == (Mode.PAPER if on_paper(order) else Mode.LIVE).value,
+            table.c.order_id.is_(None),
+            table.c.id < creation.id,
+        )
+        found = self._rows(select(table).where(*vain).order_by(table.c.id.desc()).limit(_LATEST))
+        return tuple(rows.intent_of(row) for row in reversed(found))
 
     def open_intents(self) -> tuple[Intent, ...]:
         """Return what was sent, or may have been, and is not settled."""
@@ -193,7 +211,7 @@ class Queries:
                     table.c.at <= creation.opened_at + _LEADING_UP,
                 )
                 .order_by(table.c.id.desc())
-                .limit(20)
+                .limit(_LATEST)
             )
         found = sorted([*before, *about], key=lambda row: row.id)
         return tuple(rows.decision_of(row) for row in found)

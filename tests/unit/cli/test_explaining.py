@@ -90,3 +90,20 @@ def test_a_refused_price_was_only_to_be_set() -> None:
 def test_where_the_requests_are_forgotten_the_decision_is_told_as_before() -> None:
     """They may be cleared away before it."""
     assert told((cancel_decided(0),)) == [_DONE]
+
+
+def test_a_bid_that_was_refused_before_the_order_was_only_asked_for() -> None:
+    """The order's own creation is the later one, at the same price."""
+    first, second = (
+        make_decision(action=IntentKind.PLACE, reason="empty_slot", order=None, facts={}, at=at(when))
+        for when in (0, 60)
+    )
+    refused = make_intent(price=first.price, opened_at=at(1), state=IntentState.REFUSED)
+    made = make_intent(price=first.price, opened_at=at(61), state=IntentState.DONE)
+    record = OrderRecord(holding=make_holding(7), mode=Mode.LIVE, end_cause=None)
+
+    document = explained(record, (), (made,), (first, second), (refused,))
+    before, its_own = (each["sentence"] for each in document["decisions"])
+    assert before.endswith("per day was asked for. The exchange refused it.")
+    assert its_own.endswith("per day was placed.")
+    assert len(document["sent"]) == 1

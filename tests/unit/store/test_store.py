@@ -452,6 +452,23 @@ def test_explain_finds_the_decision_before_the_order(store: Store, queries: Quer
     assert found[1] == make_decision(at=at(5), pass_id=2)
 
 
+def test_explain_finds_what_was_tried_in_vain_before(store: Store, queries: Queries) -> None:
+    """Creations on the same server that were refused before the one that made the order."""
+    store.end_intent(place(store), IntentState.REFUSED, at=at(1))
+    store.end_intent(place(store, server=200), IntentState.REFUSED, at=at(1))
+    made = place(store, at=at(2))
+    store.settle(
+        [Verdict(intent=made, settled=Settled.ADOPTED, orders=(OrderId(7),))],
+        [make_holding()],
+        at=at(3),
+    )
+    store.end_intent(place(store, at=at(4)), IntentState.REFUSED, at=at(5))
+
+    (vain,) = queries.attempts_before(OrderId(7))
+    assert (vain.server, vain.state, vain.opened_at) == (107, IntentState.REFUSED, NOW)
+    assert queries.attempts_before(OrderId(8)) == ()
+
+
 def test_launch_never_reaches_the_store() -> None:
     """A decision is stripped of what it would launch before the store sees it."""
     launch = Launch(image="img", env=(("KEY", "canary-7"),), ssh_password="canary-8", command="canary-9")
