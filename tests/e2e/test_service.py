@@ -138,6 +138,11 @@ def _strangers(config: Path) -> Any:
     return ran.document["strangers"] if ran.code == 0 else None
 
 
+def _held(config: Path) -> int:
+    ran = run_here("status", "-c", str(config), "--json")
+    return sum(target["held"] for target in ran.document["targets"])
+
+
 REFUSED = [
     (("usd: 6", "usd: six"), "strategies[0].ceiling.usd: is not a number"),
     (("name: e2e", "name: other"), "a running daemon cannot change account.name"),
@@ -192,8 +197,8 @@ def test_a_file_that_cannot_be_used_silences_and_disarms_nobody(
             health = run_here("health", "-c", str(config))
             assert (health.code, "tab" in health.err) == (0, True), health.err
             assert "going by what the daemon took up last" in health.err
-            status = run_here("status", "-c", str(config), "--json")
-            assert sum(target["held"] for target in status.document["targets"]) == 5
+            # The picture of the latest pass is kept every few seconds only.
+            wait_for(lambda: _held(config) == 5, of="the picture of what is held")
             cancelled = run_here("cancel", "--all", "-c", str(config))
             assert cancelled.code == 0, cancelled.err
             assert live(root) == set()
