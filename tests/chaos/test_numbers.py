@@ -37,11 +37,11 @@ def test_a_number_that_is_none_does_no_harm_wherever_it_stands(
 
     monkeypatch.setattr(wire, "strike", spying)
     script = tuple(
-        Scripted(kind=kind, endpoint=endpoint, executed=True, at_seconds=at, times=4)
+        Scripted(kind=kind, endpoint=endpoint, executed=True, at_seconds=at, times=8)
         for endpoint in ("wallets", "my_orders", "marketplace", "spot_marketplace")
         for at in (0, 1200, 2400)
     )
-    outcome = ChaosDay(3, 0.04, script=script).run()
+    outcome = ChaosDay(5, 0.04, script=script).run()
 
     assert outcome.faults[kind] > 9
     assert struck >= {b"balance", b"bid"}

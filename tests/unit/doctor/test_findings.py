@@ -139,7 +139,7 @@ def test_an_open_intent_says_what_it_waits_for(ward: Ward) -> None:
         " accepted: waits for a new order on server 107 among ours"
     )
     assert "given up once 3 reads of our orders do not show it" in line
-    assert "started at 2026-03-01 12:02:01 UTC or later" in line
+    assert "started at 2026-03-01 12:10:01 UTC or later" in line
 
 
 def test_an_old_open_intent_is_found_behind_many_others(ward: Ward) -> None:

@@ -23,7 +23,8 @@ def of_few_pages(connection: sqlite3.Connection, _record: object) -> None:
 def that_fails(problem: str) -> Callable[..., None]:
     """Return a hook that lets each connection fail with this problem."""
 
-    def fail(*_: object) -> None:
+    def fail(connection: sqlite3.Connection, _record: object) -> None:
+        connection.close()
         raise sqlite3.OperationalError(problem)
 
     return fail
@@ -37,8 +38,11 @@ def test_a_full_disk_is_told_with_its_remedy_and_passes(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"bidder\.db: .*disk is full; make room") as caught:
         upgrade(full)
     assert "\n" not in str(caught.value)
+    full.dispose()
 
-    upgrade(open_engine(file))
+    roomy = open_engine(file)
+    upgrade(roomy)
+    roomy.dispose()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,7 @@ def test_a_failure_at_the_start_is_told_by_whether_it_may_pass(
     with pytest.raises(StoreUnusable, match=rf"bidder\.db: cannot be used.*{problem}; ") as caught:
         upgrade(engine)
     assert isinstance(caught.value, StoreUnavailable) is passing
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
