@@ -25,6 +25,8 @@ _READS = 2
 _FROZEN = re.compile(r"on server (\d+): frozen")
 # A server that is lost gets a successor within this: no wait of ours after a refusal is longer.
 _LONGEST_LACK = 2700.0
+# A book is read about so often on a day that jumps over idle moments; only then is an answer seen.
+_JUST_RAN = 900.0
 # Reasons that name a rail of the owner's.
 _BY_A_RAIL = frozenset({Reason.RAIL, Reason.CHURN, Reason.NO_BALANCE})
 # An order whose server is lost stays there while a rail or a budget would stop the next one.
@@ -78,6 +80,7 @@ class Watch:
         self._strangers = StrangersJudge(day, lambda what: self.violated("a person's orders", what))
         self._telling = Telling(day)
         self._lacking: dict[str, tuple[float, str]] = {}  # since when, and why
+        self._ran_at: dict[int, float] = {}  # when each live order was last seen to run
 
     def violated(self, invariant: str, what: str) -> None:
         """Note a violation."""
@@ -188,14 +191,20 @@ class Watch:
     def look_for_life(self) -> None:
         """Note since when a target lacks a server that nothing outside the daemon keeps from it.
 
-        Held is what the exchange lets run. Whether a pass came to its end meanwhile does not matter.
+        Held is what the exchange lets run, or has let run until a moment ago: where a rival answers each
+        raise within the minute, two orders of one target need not run at once for that, and it is the
+        market's doing. Whether a pass came to its end meanwhile does not matter.
         """
         day = self._day
+        now = day.clock.true
+        live = day.exchange.market.live
+        self._ran_at = {o: at for o, at in self._ran_at.items() if o in live and now - at < _JUST_RAN}
+        self._ran_at.update({order.order_id: now for order in live.values() if order.active})
         for target in day.policy.targets:
             decisions = () if day.app is None else day.app.trader.decisions
             reasons = frozenset(d.reason for d in decisions if d.target == target.name)
             orders = [day.exchange.market.own[order] for order in day.referee.live_of(target.name)]
-            running = {order.server_id for order in orders if order.active}
+            running = {order.server_id for order in orders if order.order_id in self._ran_at}
             can_be_had = len(self._to_be_had(target) | running) >= target.want
             if len(running) >= target.want or not can_be_had or self._excused(target, reasons):
                 self._lacking.pop(target.name, None)
