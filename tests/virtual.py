@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import Engine
 
 from bidder.app.report import Acted, PassReport
@@ -26,7 +27,7 @@ from bidder.sim.server import build_exchange
 from bidder.sim.targets import targets_from
 from bidder.store.engine import open_engine
 from bidder.store.schema import upgrade
-from bidder.wiring import App
+from bidder.wiring import App, build_client
 
 RATES = Rates({Currency.BTC: Decimal(69000), Currency.CLORE: Decimal("0.11")})
 
@@ -100,6 +101,19 @@ def begin(
         market=market,
         deeds=[],
         reports=[],
+    )
+
+
+def put_between(day: Day, transport: httpx.AsyncBaseTransport) -> None:
+    """Let the daemon of ``day`` speak to its exchange through this transport, at the pace it had."""
+    trader = day.app.trader
+    trader.client = build_client(
+        base_url="http://sim.invalid/v1",
+        token=day.exchange.token,
+        clock=day.clock,
+        limiter=trader.client.limiter,
+        read_only=False,
+        transport=transport,
     )
 
 

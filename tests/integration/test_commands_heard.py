@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import Engine
-from virtual import Day, begin
+from virtual import Day, begin, put_between
 
 from bidder.demo.transport import SimTransport
 from bidder.domain.actions import PlaceBid, Reason, Withdraw
@@ -23,7 +23,6 @@ from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
 from bidder.store.records import Request
 from bidder.store.schema import upgrade
-from bidder.wiring import build_client
 
 ACCOUNT = AccountName("demo")
 A_WHILE = timedelta(minutes=2)
@@ -119,15 +118,7 @@ class Refusing(httpx.AsyncBaseTransport):
         self._below = SimTransport(day.exchange, day.clock)
         self._times, self._code = times, code
         self.refused = 0
-        trader = day.app.trader
-        trader.client = build_client(
-            base_url="http://sim.invalid/v1",
-            token=day.exchange.token,
-            clock=day.clock,
-            limiter=trader.client.limiter,
-            read_only=False,
-            transport=self,
-        )
+        put_between(day, self)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer or pass on one request."""

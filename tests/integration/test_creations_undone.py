@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from virtual import Day, begin
+from virtual import Day, begin, put_between
 
 from bidder.demo.transport import SimTransport
 from bidder.domain.actions import PlaceBid
-from bidder.wiring import build_client
 
 
 class Undoing(httpx.AsyncBaseTransport):
@@ -40,15 +39,7 @@ class Undoing(httpx.AsyncBaseTransport):
 def between(day: Day, *, status: int | None) -> Undoing:
     """Put such a transport into the daemon of ``day``."""
     undoing = Undoing(day, status=status)
-    trader = day.app.trader
-    trader.client = build_client(
-        base_url="http://sim.invalid/v1",
-        token=day.exchange.token,
-        clock=day.clock,
-        limiter=trader.client.limiter,
-        read_only=False,
-        transport=undoing,
-    )
+    put_between(day, undoing)
     return undoing
 
 

@@ -5,11 +5,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from virtual import Day, begin
+from virtual import Day, begin, put_between
 
 from bidder.demo.transport import SimTransport
 from bidder.errors import InvalidToken
-from bidder.wiring import build_client
 
 
 class Refusing(httpx.AsyncBaseTransport):
@@ -32,15 +31,7 @@ class Refusing(httpx.AsyncBaseTransport):
 def between(day: Day, status: int, body: bytes) -> Refusing:
     """Put a refusing transport into the daemon of ``day``."""
     refusing = Refusing(day, status, body)
-    trader = day.app.trader
-    trader.client = build_client(
-        base_url="http://sim.invalid/v1",
-        token=day.exchange.token,
-        clock=day.clock,
-        limiter=trader.client.limiter,
-        read_only=False,
-        transport=refusing,
-    )
+    put_between(day, refusing)
     return refusing
 
 
