@@ -193,10 +193,14 @@ class BudgetJudge(Watcher):
 
     # What is asked of it
 
-    def leaves_no_room(self, target: Target) -> bool:
-        """Return whether some budget cannot pay for the cheapest server for this target at present."""
-        held = {order.server_id for order in self._market.live.values()}
-        cheapest = self._day.referee.cheapest_usd(target.name, apart_from=held)
+    def leaves_no_room(self, target: Target, *, for_a_new_order: bool = False) -> bool:
+        """Return whether some budget cannot pay for the cheapest server for this target at present.
+
+        That is a new one, or, unless it is for a new order, one on which an offer of ours was outbid.
+        """
+        live = self._market.live.values()
+        taken = {order.server_id for order in live if order.active or for_a_new_order}
+        cheapest = self._day.referee.cheapest_usd(target.name, apart_from=taken)
         if cheapest is None:
             return False
         return any(

@@ -241,7 +241,9 @@ class Watch:
         """Return whether the target has fewer orders than it wants, and could have them all."""
         day = self._day
         live = day.referee.live_of(target.name)
-        if len(live) >= target.want or day.app is None or self._budgets.leaves_no_room(target):
+        if len(live) >= target.want or day.app is None:
+            return False
+        if self._budgets.leaves_no_room(target, for_a_new_order=True):
             return False
         decisions = (d for d in day.app.trader.decisions if d.target == target.name)
         done = any(decision.reason is Reason.JOB_DONE for decision in decisions)
