@@ -97,6 +97,23 @@ class LoweringClock:
             case ClockEvent.LOWERING:
                 return replace(self, lowered_at=at, opens_at=None)
 
+    def put_off(self, by: timedelta, *, since: datetime) -> "LoweringClock":
+        """Return the clock by a calendar that was put forward by so much soon after ``since``.
+
+        The exchange counts the pause by its own. Events that may have started one move as well: which
+        of them do so may be learnt only later.
+        """
+
+        def moved(at: datetime | None, until: timedelta) -> datetime | None:
+            return at if at is None or at + until <= since else at + by
+
+        return LoweringClock(
+            created_at=moved(self.created_at, LOWERING_PAUSE),
+            raised_at=moved(self.raised_at, LOWERING_PAUSE),
+            lowered_at=moved(self.lowered_at, LOWERING_PAUSE),
+            opens_at=moved(self.opens_at, timedelta(0)),
+        )
+
     def events(self) -> tuple[tuple[ClockEvent, datetime], ...]:
         """Return the known events, latest first."""
         known = (

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bidder.domain import price_rules
 from bidder.domain.view import View
 
 
@@ -14,7 +13,7 @@ def clocks_put_off(view: View, by: timedelta, *, since: datetime) -> View:
     """
     held = dict(view.holdings)
     for order, holding in view.holdings.items():
-        opens_at = price_rules.next_lowering_at(holding.clock, view.rules)
-        if opens_at is not None and opens_at > since:
-            held[order] = replace(holding, clock=replace(holding.clock, opens_at=opens_at + by))
+        clock = holding.clock.put_off(by, since=since)
+        if clock != holding.clock:
+            held[order] = replace(holding, clock=clock)
     return replace(view, holdings=held)

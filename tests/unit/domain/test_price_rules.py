@@ -259,3 +259,24 @@ def test_no_rule_opens_the_clock_within_600_seconds_of_a_lowering(
         assert opens is not None
         assert opens >= max(lowerings) + PAUSE
     assert opens is None or opens <= NOW + timedelta(seconds=600)
+
+
+@given(
+    since=st.lists(st.none() | st.integers(0, 1500), min_size=3, max_size=3),
+    opens_in=st.none() | st.integers(-300, 700),
+    later=st.builds(ClockRules, creation=st.none() | st.booleans(), raised=st.none() | st.booleans()),
+    slip=st.floats(0.1, 5),
+)
+def test_a_clock_that_is_put_off_opens_as_much_later_whatever_is_learnt_afterwards(
+    since: list[int | None], opens_in: int | None, later: ClockRules, slip: float
+) -> None:
+    """What had closed it need not be known when the calendar is put forward."""
+    ago = [None if seconds is None else at(-seconds) for seconds in since]
+    opens_at = None if opens_in is None else at(opens_in)
+    clock = LoweringClock(created_at=ago[0], raised_at=ago[1], lowered_at=ago[2], opens_at=opens_at)
+    before = price_rules.next_lowering_at(clock, later)
+    off = price_rules.next_lowering_at(clock.put_off(timedelta(seconds=slip), since=NOW), later)
+    if before is None or before <= NOW:
+        assert off == before
+    else:
+        assert off == before + timedelta(seconds=slip)
