@@ -4,7 +4,6 @@ A pass looks, decides, does the most urgent thing that the request budget allows
 rest. When the last look already shows something to do, the pass does that and looks again next time.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,15 +12,16 @@ import structlog
 from bidder.app import alarms, commands, recording
 from bidder.app.executor import Executor
 from bidder.app.observe import observe
+from bidder.app.pace import Pace
 from bidder.app.paper import PaperClient
 from bidder.app.recalling import read_again, recalled
+from bidder.app.refusals import Refusals
 from bidder.app.relearning import with_lessons
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
 from bidder.domain import agenda, budgets, fold, planning, price_rules, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.agenda import ReadBook
-from bidder.domain.ids import OrderId
 from bidder.domain.policy import Policy
 from bidder.domain.probe import Sign
 from bidder.domain.view import View
@@ -30,13 +30,8 @@ from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 from bidder.store.store import Store
 
-# After failures in a row the pace slows: the exchange is down, and hammering does not mend it.
-_BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 _COMMANDS_EVERY = 2.0
 _LEFT_MINUTES = 60
-_CANCEL_AGAIN = timedelta(seconds=60)
-# One that was not even looked at comes again sooner, but lets reads in between.
-_UNHEARD_AGAIN = timedelta(seconds=10)
 _LONGEST_SLEEP = timedelta(seconds=2)
 # A budget runs low by the clock alone, between two reads: what it leaves is looked at again.
 _BUDGETS_EVERY = 30.0
@@ -47,24 +42,6 @@ _STEADY = timedelta(seconds=5)
 _SLEWED = timedelta(seconds=0.1)
 
 log = structlog.get_logger("bidder")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """How the exchange refused the cancellation that the owner asked for.
-
-    ``error`` is None where it was too busy to look at it; ``heard`` is the newest command that was
-    known at that time, so that one of a later number asks anew, whoever's clock dates it.
-    """
-
-    at: datetime
-    error: str | None
-    heard: int
-
-    @property
-    def again_at(self) -> datetime:
-        """Return when the same command may be tried again."""
-        return self.at + (_UNHEARD_AGAIN if self.error is None else _CANCEL_AGAIN)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,26 +56,26 @@ class Trader:
     view: View = field(default_factory=View)
     decisions: tuple[Decision, ...] = ()
     pass_id: int = 0
-    failures: int = 0
-    # Creations in a row that never left, or were not even looked at, by target.
-    undone: Counter[str | None] = field(default_factory=Counter)
-    last_answer_at: datetime | None = None
+    pace: Pace = field(default_factory=Pace)
     watch: alarms.Watch = field(default_factory=alarms.Watch)
     recorder: recording.Recorder = field(default_factory=recording.Recorder)
     errands: tuple[Request, ...] = ()
     next_policy: Policy | None = None  # goes into force between two passes, never within one
     next_lessons: View | None = None  # what the next policy's targets have yet to learn
-    refused: dict[OrderId, Refusal] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=Refusals)
     signs: list[Sign] = field(default_factory=list)  # what probes found since the last pass
     told_dead: workloads.Told = field(default_factory=dict)
     _commands_at: float = -1e9
-    _heard: int = 0  # the number of the newest command
     _began_at: float = 0.0
     _decided_on: View | None = None
     _decided_at: float = 0.0
     _times: tuple[datetime, float] | None = None  # calendar and monotonic, when last compared
-    _creates_from: float = -1e9
     _doubted: bool = False  # what is on disk may be another thing than what we know
+
+    @property
+    def failures(self) -> int:
+        """Return how many requests in a row have failed."""
+        return self.pace.failures
 
     async def run_pass(self) -> PassReport:
         """Run one pass and return what it did.
@@ -191,7 +168,7 @@ class Trader:
                 # How long a workload is dead was counted by another calendar.
                 self.view = replace(restarted, holdings=clocks, pulses={})
                 self.watch = alarms.Watch()
-                self.decisions, self.refused = (), {}
+                self.decisions, self.refusals = (), Refusals()
                 self.signs.clear()
                 self.recorder.vitals.jumped(now, jump.total_seconds())
                 self._record_all_anew()
@@ -231,7 +208,7 @@ class Trader:
         self._commands_at = self.clock.monotonic()
         now = self.clock.now()
         waiting = self.store.open_requests()
-        self._forget_refusals(waiting, now)
+        self.refusals.forget(waiting, self.view.holdings, now)
         waiting = self._give_up(waiting, now)
         heard = commands.hear(waiting, self.view, self.policy.mode, now)
         if heard.paused is not None and heard.paused != self.view.paused:
@@ -260,8 +237,7 @@ class Trader:
             return
         now = self.clock.now()
         if acted.result is Result.REFUSED:
-            error = None if limited else acted.error
-            self.refused[order] = Refusal(at=now, error=error, heard=self._heard)
+            self.refusals.note(order, error=None if limited else acted.error, at=now)
         elif acted.result is Result.OK:
             # Whoever cancels by hand has had enough of that server at present.
             self.view = fold.set_back(
@@ -279,28 +255,12 @@ class Trader:
         """Answer the cancellations that were refused although the order lives; return the others."""
         left = []
         for request in requests:
-            order = commands.order_of(request) if request.kind == "cancel" else None
-            refusal = self.refused.get(order) if order is not None else None
-            holding = self.view.holdings.get(order) if order is not None else None
-            read_at = self.view.orders_at
-            if refusal is None or refusal.error is None or holding is None:
+            outcome = self.refusals.final(request, self.view)
+            if outcome is None:
                 left.append(request)
-            elif read_at is not None and read_at > refusal.at and not holding.missing_reads:
-                outcome = f"{commands.FAILED}{refusal.error}"
-                self.store.finish_request(request.id, outcome=outcome, at=now)
             else:
-                left.append(request)
+                self.store.finish_request(request.id, outcome=outcome, at=now)
         return tuple(left)
-
-    def _forget_refusals(self, requests: tuple[Request, ...], now: datetime) -> None:
-        """Forget what holds nothing back: the owner asked anew since, or the order is over."""
-        for order, refusal in tuple(self.refused.items()):
-            meant = [r.id for r in requests if r.kind == "cancel_all" or commands.order_of(r) == order]
-            anew = any(number > refusal.heard for number in meant)
-            over = not meant and refusal.again_at <= now
-            if anew or over or order not in self.view.holdings:
-                del self.refused[order]
-        self._heard = max((self._heard, *(request.id for request in requests)))
 
     def _decisions(self) -> tuple[Decision, ...]:
         """Return the last pass's decisions where nothing can have changed since, else new ones."""
@@ -322,13 +282,12 @@ class Trader:
         self._decided_on, self._decided_at = self.view, self.clock.monotonic()
         planned = self.plan(self.view, self.policy, self.clock.now())
         now = self.clock.now()
-        # Also the owner's cancellations wait after a refusal: asking each second mends nothing.
-        waiting = {order for order, refusal in self.refused.items() if now < refusal.again_at}
+        resting = self.refusals.resting(now)
         ordered = tuple(
             d
             for d in self.recorder.ordered
             if d.order in self.view.holdings
-            and d.order not in waiting
+            and d.order not in resting
             and d.server is not None
             and self.view.intent_on(d.server) is None
         )
@@ -336,24 +295,18 @@ class Trader:
         return (*ordered, *(d for d in planned if d.order is None or d.order not in taken))
 
     def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
-        """Return the most urgent action that may be sent now.
-
-        A target whose creations come to nothing lets all others go first.
-        """
+        """Return the most urgent action that may be sent now."""
         if self.view.completed_at is None or self._wait() > 0:
             return None
-        creation_wait = self.client.limiter.ready_in(creation=True)
-        plain_wait = self.client.limiter.ready_in()
-        may_create = creation_wait <= plain_wait + 1.0 and self.clock.monotonic() >= self._creates_from
-        ready = (d for d in decisions if d.action is not None and (may_create or not _creates(d)))
-        return min(ready, key=lambda d: self.undone[d.target] if _creates(d) else 0, default=None)
+        seconds = self.clock.monotonic()
+        return self.pace.most_urgent(decisions, self.client.limiter, seconds=seconds)
 
     async def _observe(self, read: agenda.Read) -> Observed:
         before = self.view
         self.view, observed = await observe(
             read, self.view, self.policy, client=self.client, clock=self.clock
         )
-        self._note_health(ok=observed.result is Result.OK)
+        self.pace.note(ok=observed.result is Result.OK, at=self.clock.now())
         if observed.result is not Result.OK and isinstance(read, ReadBook):
             # A candidate whose book cannot be read must not be asked for again and again.
             self.view = replace(self.view, candidate_read_at=self.clock.now())
@@ -378,25 +331,12 @@ class Trader:
         limited = call is not None and call.outcome == RateLimited.__name__
         self._note_ordered(acted, limited=limited)
         self._note_replaced(acted)
-        self._note_health(ok=acted.result in {Result.OK, Result.REFUSED} and not limited)
+        answered = acted.result in {Result.OK, Result.REFUSED} and not limited
+        self.pace.note(ok=answered, at=self.clock.now())
         if isinstance(acted.action, PlaceBid | RentOnDemand):
-            self._note_creation(
-                acted.action.target, done=acted.result is not Result.NOT_SENT and not limited
-            )
+            done = acted.result is not Result.NOT_SENT and not limited
+            self.pace.note_creation(acted.action.target, done=done, seconds=self.clock.monotonic())
         return acted
-
-    def _note_creation(self, target: str, *, done: bool) -> None:
-        """Slow down creations that come to nothing, also while everything else is answered.
-
-        They count for no breaker, and neither does a request that never left for the limiter.
-        """
-        if done:
-            self.undone.clear()
-            return
-        self.undone[target] += 1
-        # A step more than after any failure: something else has a turn before the next one.
-        pause = _BACK_OFF[min(self.undone.total() + 1, len(_BACK_OFF) - 1)]
-        self._creates_from = self.clock.monotonic() + pause
 
     def cut_off(self, most: int) -> bool:
         """Return whether ``most`` requests in a row have failed, or reads of our orders at the start.
@@ -406,13 +346,6 @@ class Trader:
         unread = self.view.unread.reads.get(agenda.subject(agenda.ReadOrders(completed=True)))
         blind = self.view.completed_at is None and unread is not None and unread.count >= most
         return blind or self.failures >= most
-
-    def _note_health(self, *, ok: bool) -> None:
-        if ok:
-            self.failures = 0
-            self.last_answer_at = self.clock.now()
-        else:
-            self.failures += 1
 
     def _record(
         self,
@@ -462,7 +395,7 @@ class Trader:
         if slot > 2 * _LONGEST_SLEEP:
             return _LONGEST_SLEEP
         if observed is not None or acted is not None:
-            return max(slot, timedelta(seconds=self._pause()))
+            return max(slot, timedelta(seconds=self.pace.pause(self.view.unread)))
         return max(slot, min(wake_at - now, _LONGEST_SLEEP), timedelta(0))
 
     def _wait(self) -> float:
@@ -473,17 +406,3 @@ class Trader:
         """
         wait = self.client.limiter.ready_in()
         return wait if wait > _LONGEST_SLEEP.total_seconds() else 0.0
-
-    def _pause(self) -> float:
-        """Return how many seconds to leave the exchange alone after failures.
-
-        While nothing but one endpoint has failed, the others may well answer: what fails there is
-        put off by itself.
-        """
-        if len(self.view.unread.silent()) > 1:
-            return _BACK_OFF[min(self.failures, len(_BACK_OFF) - 1)]
-        return _BACK_OFF[min(self.failures, 1)]
-
-
-def _creates(decision: Decision) -> bool:
-    return isinstance(decision.action, PlaceBid | RentOnDemand)

@@ -110,7 +110,7 @@ class Source:
             reasons.append("our orders are not read yet")
         if self.daemon.lease_seconds() > LEASE_TTL.total_seconds():
             reasons.append("the lease is not renewed")
-        answered = trader.last_answer_at
+        answered = trader.pace.last_answer_at
         if answered is None or trader.clock.now() - answered > _LATELY:
             reasons.append("the exchange gives no answer")
         return tuple(reasons)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bidder.app import observe, recording, telling
+from bidder.app.pace import Pace
 from bidder.app.telling import Teller
 from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
@@ -33,10 +34,8 @@ def test_an_outage_is_told() -> None:
 
 def test_a_daemon_that_does_not_notice_the_outage_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes every failure for a success; neither log nor notice is written."""
-    from bidder.app.trading import Trader
-
-    original = Trader._note_health
-    monkeypatch.setattr(Trader, "_note_health", lambda self, ok: original(self, ok=True))
+    original = Pace.note
+    monkeypatch.setattr(Pace, "note", lambda self, ok, at: original(self, ok=True, at=at))
     found = untold(ChaosDay(3, 0.02, script=OUTAGE).run())
     assert found == ["no usable answer for 13 minutes, and no log line of it"]
 

@@ -147,7 +147,7 @@ def test_whoever_asks_again_after_a_refusal_is_not_answered_with_the_old_one(day
         assert between.refused == asked
     assert tell(day, "cancel", {"order": order}).outcome == f"done: order {order} is over"
     assert order not in [each["id"] for each in day.live()]
-    assert day.app.trader.refused == {}
+    assert day.app.trader.refusals.by_order == {}
 
 
 def test_another_clock_than_the_daemons_makes_no_command_a_new_one(day: Day) -> None:
@@ -181,9 +181,9 @@ def test_a_refusal_is_forgotten_with_its_order(day: Day) -> None:
     order = day.live()[0]["id"]
     Refusing(day, times=1)
     tell(day, "cancel", {"order": order}, span=timedelta(seconds=30))
-    assert set(day.app.trader.refused) == {order}
+    assert set(day.app.trader.refusals.by_order) == {order}
     day.run(timedelta(seconds=60))
-    assert day.app.trader.refused == {}
+    assert day.app.trader.refusals.by_order == {}
 
 
 def test_an_order_that_was_cancelled_by_hand_meanwhile_counts_as_cancelled(day: Day) -> None:
