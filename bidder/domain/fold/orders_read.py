@@ -7,37 +7,18 @@ can no longer explain its absence.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bidder.domain import selection
 from bidder.domain.costs import Cost
-from bidder.domain.fold import bills
-from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import (
-    LEFT_OUT,
-    LOST_REMEMBERED,
-    STALENESS,
-    Intent,
-    IntentKind,
-    IntentState,
-    OrdersRead,
-    Settled,
-    Verdict,
-)
+from bidder.domain.fold import bills, bygone, settling
+from bidder.domain.ids import OrderId
+from bidder.domain.intents import LEFT_OUT, STALENESS, OrdersRead, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.money import Price
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
-
-# An ended order that is still listed as running after this long was not ended after all.
-_SURELY_BACK = timedelta(seconds=100)
-
-
-# An ended order is forgotten when the exchange, asked for ended ones as well, has left it out for so
-# long: while it may be listed, a new creation on its server must not be taken for it. A restart looks
-# back just as far.
-_FORGOTTEN_AFTER = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +42,10 @@ def orders(
     """Fold one read of our orders and its verdicts on the open intents, and on the lost ones."""
     verdicts = tuple(verdicts)
     listed = {order.order: order for order in read.answer.orders}
-    settled = _Settling(
+    settled = settling.Settling(
         held=dict(view.holdings), intents=[], adopted=[], ended=[], returned=[], touched=set()
     )
-    _settle(settled, verdicts, listed, view, policy, read, now)
+    settling.settle(settled, verdicts, listed, view, policy, read, now)
     _take_listed(settled, listed, view, policy, read, now)
     _take_missing(settled, listed, read, now)
     held, ended = settled.held, settled.ended
@@ -73,16 +54,16 @@ def orders(
     over = {o.order: o.server for o in listed.values() if o.expired}
     over.update({h.order.order: h.order.server for h in ended})
     gone = {o: s for o, s in {**view.ended, **over}.items() if o not in held}
-    unlisted = _unlisted_since(view, gone, listed, read)
-    forgotten = _forgotten(unlisted, gone, settled.intents, read)
+    unlisted = bygone.unlisted_since(view, gone, listed, read)
+    forgotten = bygone.forgotten(unlisted, gone, settled.intents, read)
     closing = {o: h for o, h in view.closing.items() if o not in held}
     closing.update({h.order.order: h for h in ended if not h.order.expired})
-    closed = _closed(closing, booked, forgotten, view, now)
+    closed = bygone.closed(closing, booked, forgotten, view, now)
     closing = {o: h for o, h in closing.items() if o not in closed}
     folded = replace(
         view,
         holdings=held,
-        revenants=_revenants(view, listed, read),
+        revenants=bygone.revenants(view, listed, read),
         intents=tuple(settled.intents),
         orders_at=read.started_at,
         completed_at=read.started_at if read.completed else view.completed_at,
@@ -94,7 +75,7 @@ def orders(
         recalled_at=None if _first_use(view, listed, read) else view.recalled_at,
         begun_anew=view.begun_anew and not read.completed,
         closing=closing,
-        lost=_lost(view, verdicts, now),
+        lost=settling.lost(view, verdicts, now),
         cancelled={o: each for o, each in view.cancelled.items() if o in held or o in closing},
     )
     folded = folded.having_returned(*settled.returned).having_ended(*ended)
@@ -110,81 +91,14 @@ def orders(
     )
 
 
-def _closed(
-    closing: Mapping[OrderId, Holding],
-    booked: Iterable[OwnOrder],
-    forgotten: frozenset[OrderId],
-    view: View,
-    now: datetime,
-) -> dict[OrderId, Holding]:
-    """Return the ended orders of which nothing more is to come, with what they have cost."""
-    found = {order: holding for order, holding in closing.items() if order in forgotten}
-    for final in booked:
-        known = closing.get(final.order)
-        if known is not None:
-            over = min(known.ended_at or now, now)
-            found[final.order] = replace(known, cost=bills.cost_of(known, final, view, over))
-    return found
-
-
-def _lost(view: View, verdicts: Iterable[Verdict], now: datetime) -> tuple[Intent, ...]:
-    """Return the creations that have come to nothing, as it seems, for as long as that may change."""
-    recent = {i.id: i for i in view.lost if now - i.over_since() < LOST_REMEMBERED}
-    for verdict in verdicts:
-        intent = verdict.intent
-        if verdict.settled is Settled.ADOPTED:
-            recent.pop(intent.id, None)
-        elif verdict.settled is Settled.LOST:
-            recent[intent.id] = replace(intent, state=IntentState.LOST)
-    return tuple(recent.values())
-
-
 def _first_use(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> bool:
     """Return whether there was no memory and, as it seems, never an order that it could lack."""
     known = view.holdings or view.ended or view.intents
     return view.begun_anew and read.completed and not listed and not known
 
 
-@dataclass(slots=True, kw_only=True)
-class _Settling:
-    """What is being worked out from one read; never leaves this module."""
-
-    held: dict[OrderId, Holding]
-    intents: list[Intent]
-    adopted: list[Holding]
-    ended: list[Holding]
-    returned: list[Holding]  # as they were when they were taken for ended
-    touched: set[OrderId]
-
-
-def _settle(
-    so_far: _Settling,
-    verdicts: Iterable[Verdict],
-    listed: dict[OrderId, OwnOrder],
-    view: View,
-    policy: Policy,
-    read: OrdersRead,
-    now: datetime,
-) -> None:
-    held = so_far.held
-    for verdict in verdicts:
-        kept = _unsettled(verdict, read)
-        if kept is not None:
-            so_far.intents.append(kept)
-        if verdict.settled is Settled.ADOPTED:
-            holding = _adopt(verdict, listed, held, read, now)
-            holding = replace(holding, work=bills.first_work(holding, view, policy))
-            held[holding.order.order] = holding
-            so_far.adopted.append(holding)
-            so_far.touched.add(holding.order.order)
-        elif verdict.settled is Settled.CONFIRMED and verdict.intent.order in held:
-            confirmed = held[verdict.intent.order]
-            held[verdict.intent.order] = _confirmed(confirmed, verdict.intent, now)
-            so_far.touched.add(verdict.intent.order)
-
-
 def _take_listed(
-    so_far: _Settling,
+    so_far: settling.Settling,
     listed: dict[OrderId, OwnOrder],
     view: View,
     policy: Policy,
@@ -196,7 +110,7 @@ def _take_listed(
     for order_id, order in listed.items():
         known = held.get(order_id)
         if known is None:
-            over = order_id in view.ended and not _is_back(order_id, view, read)
+            over = order_id in view.ended and not bygone.is_back(order_id, view, read)
             before = view.closing.get(order_id)
             if not order.expired and not over and before is not None and before.ours:
                 held[order_id] = _returned(
@@ -227,7 +141,7 @@ def _take_listed(
 
 
 def _take_missing(
-    so_far: _Settling, listed: dict[OrderId, OwnOrder], read: OrdersRead, now: datetime
+    so_far: settling.Settling, listed: dict[OrderId, OwnOrder], read: OrdersRead, now: datetime
 ) -> None:
     held = so_far.held
     for order_id in [o for o in held if o not in listed]:
@@ -238,90 +152,6 @@ def _take_missing(
             del held[order_id]
         else:
             held[order_id] = missing
-
-
-def _unsettled(verdict: Verdict, read: OrdersRead) -> Intent | None:
-    intent = verdict.intent
-    match verdict.settled:
-        case Settled.UNKNOWN:
-            return intent.shown_nothing(read.started_at) if verdict.counts_as_empty else intent
-        case Settled.AMBIGUOUS:
-            return replace(verdict.intent, state=IntentState.AMBIGUOUS)
-        case _:
-            return None
-
-
-def _adopt(
-    verdict: Verdict,
-    listed: dict[OrderId, OwnOrder],
-    held: dict[OrderId, Holding],
-    read: OrdersRead,
-    now: datetime,
-) -> Holding:
-    intent = verdict.intent
-    order = listed[verdict.orders[0]]
-    born = intent.ended_at if intent.accepted and intent.ended_at is not None else now
-    known = held.get(order.order)
-    clock = LoweringClock(created_at=born) if known is None else known.clock
-    return Holding(
-        order=order,
-        target=intent.target,
-        first_seen_at=read.started_at if known is None else known.first_seen_at,
-        last_seen_at=read.started_at,
-        clock=replace(clock, created_at=born),
-    )
-
-
-def _confirmed(holding: Holding, intent: Intent, now: datetime) -> Holding:
-    if intent.kind is not IntentKind.REPRICE or intent.price is None:
-        return holding
-    lowered = intent.previous_price is not None and intent.price < intent.previous_price
-    event = ClockEvent.LOWERING if lowered else ClockEvent.RAISE
-    return replace(
-        holding,
-        order=replace(holding.order, price=intent.price),
-        # Nobody saw when it was carried out, only that it was by now.
-        clock=holding.clock.after(event, now),
-        outbid_since=holding.outbid_since if lowered else None,
-    )
-
-
-def _unlisted_since(
-    view: View, gone: Mapping[OrderId, ServerId], listed: Mapping[OrderId, OwnOrder], read: OrdersRead
-) -> dict[OrderId, datetime]:
-    """Return since when each ended order is listed no more; a read of live ones alone tells nothing."""
-    before = {o: at for o, at in view.unlisted_since.items() if o in gone and o not in listed}
-    if not read.completed:
-        return before
-    return {o: before.get(o, read.started_at) for o in gone if o not in listed}
-
-
-def _forgotten(
-    unlisted: Mapping[OrderId, datetime],
-    gone: Mapping[OrderId, ServerId],
-    intents: Iterable[Intent],
-    read: OrdersRead,
-) -> frozenset[OrderId]:
-    """Return the ended orders that nothing can be mistaken for any more."""
-    if not read.completed:
-        return frozenset()
-    needed = {intent.server for intent in intents}
-    return frozenset(
-        order
-        for order, since in unlisted.items()
-        if read.started_at - since > _FORGOTTEN_AFTER and gone[order] not in needed
-    )
-
-
-def _revenants(view: View, listed: dict[OrderId, OwnOrder], read: OrdersRead) -> dict[OrderId, datetime]:
-    """Return the ended orders that are listed as running, and since when without a break."""
-    running = (o.order for o in listed.values() if not o.expired and o.order in view.ended)
-    return {order: view.revenants.get(order, read.started_at) for order in running}
-
-
-def _is_back(order: OrderId, view: View, read: OrdersRead) -> bool:
-    since = view.revenants.get(order)
-    return since is not None and read.started_at - since >= _SURELY_BACK
 
 
 def _strangers(
@@ -371,7 +201,9 @@ def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
     return LoweringClock(created_at=min(order.created_at, now), opens_at=now + LOWERING_PAUSE)
 
 
-def _adopting_target(order: OwnOrder, so_far: _Settling, view: View, policy: Policy) -> str | None:
+def _adopting_target(
+    order: OwnOrder, so_far: settling.Settling, view: View, policy: Policy
+) -> str | None:
     listing = view.marketplace.listings.get(order.server)
     if listing is None:
         return None
