@@ -27,8 +27,9 @@ def lay_files(folder: Path, root: str, password: str = "") -> None:
             }
         ],
     }
-    (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "config.yaml").chmod(0o644)
+    (folder / "config").mkdir(mode=0o755)
+    (folder / "config" / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "config" / "config.yaml").chmod(0o644)
     secrets = {"clore-token": TOKEN, "pgpass": f"postgres:5432:bidder:bidder:{password}"}
     for name, text in secrets.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")

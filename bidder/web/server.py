@@ -21,6 +21,8 @@ log = structlog.get_logger("bidder")
 _STOP_SECONDS = 1
 # Few may wait to be let in: each of them takes a file descriptor before it can be turned out.
 _BACKLOG = 16
+# An address that a VPN or a slow DHCP server has yet to give, and resources that others may free.
+_FOR_A_WHILE = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class _Server(uvicorn.Server):
@@ -34,7 +36,8 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        PlaceTaken: another program listens there.
+        PlaceTaken: it cannot be had at present: another program listens there, or the address is not
+            this machine's yet, as soon after its start.
         BadInput: the place cannot be had at all.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -48,6 +51,9 @@ def listen(host: str, port: int) -> socket.socket:
         if exc.errno == errno.EADDRINUSE:
             problem = f"web.listen: {host} port {port} is in use; choose another, or end what is there"
             raise PlaceTaken(problem) from exc
+        if exc.errno in _FOR_A_WHILE:
+            problem = f"web.listen: {host} port {port} cannot be had at present: {exc.strerror}"
+            raise PlaceTaken(f"{problem}; is {host} an address of this machine?") from exc
         problem = f"web.listen: {host} port {port} cannot be had: {exc.strerror}; choose another"
         raise BadInput(problem) from exc
     return listener

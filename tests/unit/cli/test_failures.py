@@ -427,6 +427,17 @@ def test_a_seed_of_too_many_digits_is_bad_input(
     assert len(told) < 200
 
 
+def test_an_address_that_is_not_there_yet_is_tried_again(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a start of the machine a VPN may come later: code 1, with which systemd starts it again."""
+    config.write_text(GOOD + f'web: {{listen: "192.0.2.7:9464", token: "{"x" * 40}"}}\n')
+    assert main(["run", "-c", str(config)]) == ExitCode.FAILED
+    told = capsys.readouterr().err
+    assert "192.0.2.7 port 9464 cannot be had at present" in told
+    assert told.rstrip().endswith("; is 192.0.2.7 an address of this machine?")
+
+
 def test_a_start_that_fails_on_its_pages_gives_the_lease_back(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
