@@ -13,10 +13,11 @@ from decimal import Decimal
 from bidder.app import pulses
 from bidder.domain import price_rules, workloads
 from bidder.domain.intents import Intent
+from bidder.domain.money import Currency
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.price_rules import ClockRules, LoweringClock
-from bidder.domain.view import Holding, View
+from bidder.domain.view import Holding, RateDoubt, View
 from bidder.store.records import Memory
 
 # By less than this the calendar may have been corrected while nobody looked: more is a jump.
@@ -53,6 +54,11 @@ def recalled(
         pulses={order: each.pulse for order, each in pulses.taken_up(memory, policy, now).items()},
         wallets={},
         rates=memory.rates.over(policy.static_rates),
+        doubted={
+            currency: RateDoubt(since=now, recalled=True)
+            for currency in memory.rates.usd_per_unit
+            if currency != Currency.USD
+        },
         creation_fee_usd=memory.creation_fee_usd or Decimal(0),
         order_limit=memory.order_limit,
         recalled_at=_recalled_at(memory, policy, now, unbroken=unbroken),
@@ -85,8 +91,8 @@ def read_again(memory: Memory, known: View, policy: Policy, now: datetime) -> Vi
         holdings=holdings,
         # A database that lacks an order may have been put back to an older one meanwhile.
         recalled_at=now if lacking else known.recalled_at,
-        rates_at=known.rates_at,
-        rates_jumped_at=known.rates_jumped_at,
+        rates=known.rates,
+        doubted=known.doubted,
         schools=known.schools,
         outlooks=known.outlooks,
         setbacks=known.setbacks,

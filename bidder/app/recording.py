@@ -16,6 +16,7 @@ from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Repr
 from bidder.domain.agenda import ReadMarketplace, ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Settled
+from bidder.domain.money import Rates
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
 from bidder.exchange.limiter import Limiter
@@ -204,7 +205,7 @@ class Recorder:
             books=() if book is None else (book,),
             servers=() if listing is None else (ServerRecord.of(listing),),
             wallets=after.wallets if fresh_wallets else None,
-            rates=after.rates if before.rates != after.rates else None,
+            rates=_trusted_rates(before, after),
             rules=after.rules if before.rules != after.rules else None,
             evidence=_evidence(report.acted),
             steps=_added(before.steps, after.steps),
@@ -216,6 +217,12 @@ class Recorder:
             creation_fee_usd=after.creation_fee_usd,
             multipliers={key: each.value for key, each in after.multipliers.items()},
         )
+
+
+def _trusted_rates(before: View, after: View) -> Rates | None:
+    """Return the rates where they are news; none in doubt is kept, a restart would believe it."""
+    news = before.rates != after.rates or bool(before.doubted)
+    return after.rates if news and not after.doubted else None
 
 
 def settle(store: Store, observed: Observed, *, at: datetime) -> None:

@@ -25,7 +25,7 @@ from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Target
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import View
+from bidder.domain.view import RateDoubt, View
 from bidder.errors import NoRate
 
 # Why a rail stops an action, and the facts it rests on; None lets it pass.
@@ -41,8 +41,9 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     action = decision.action
     if action is None:
         return decision
-    if view.rates_settle_at() is not None and decision.reason not in _WHATEVER_RATES:
-        return _until_rates_settle(decision, action.server, view)
+    doubt = None if decision.reason in _WHATEVER_RATES else view.rates_in_doubt(now)
+    if doubt is not None:
+        return _until_rates_settle(decision, action.server, doubt)
     stopped: Stop
     match action:
         case Withdraw():
@@ -77,23 +78,23 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     )
 
 
-def _until_rates_settle(decision: Decision, server: ServerId, view: View) -> Decision:
-    """Return the hold while a rate that has just jumped may be a mistake of the exchange's.
+def _until_rates_settle(decision: Decision, server: ServerId, doubt: RateDoubt) -> Decision:
+    """Return the hold while a rate may be wrong: one that has just jumped, or one of long ago.
 
     A false rate in one answer makes each ceiling in that coin many times too high, and a bid that was
     raised to it comes down one step in ten minutes.
     """
-    at = view.rates_jumped_at
+    name = "rates_recalled_at" if doubt.recalled else "rates_jumped_at"
     return replace(
         decision,
         action=None,
         reason=Reason.STALE,
         urgency=0,
         wants_book=server,
-        due=view.rates_settle_at(),
+        due=doubt.settles_at,
         facts={
             **decision.facts,
-            "rates_jumped_at": None if at is None else at.isoformat(timespec="seconds"),
+            name: doubt.since.isoformat(timespec="seconds"),
             "wanted_to": decision.reason.value,
         },
     )

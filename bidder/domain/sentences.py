@@ -111,7 +111,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     ),
     Reason.STALE: (
         "What was known was too old to act on, so the market was looked at first",
-        ("an exchange rate had jumped at {rates_jumped_at}, maybe by mistake",),
+        (
+            "an exchange rate had jumped at {rates_jumped_at}, maybe by mistake",
+            "an exchange rate had not been told since the start at {rates_recalled_at}",
+        ),
     ),
     Reason.NO_RATE: ("An exchange rate was missing", ("none is known for {currency}",)),
     Reason.IN_DOUBT: ("An earlier request's outcome was not known yet", ()),

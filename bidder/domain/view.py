@@ -165,6 +165,35 @@ class Raised:
     lost: bool = True
 
 
+# An exchange that does not name a rate for so long names it no more.
+_NAMED_WITHIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateDoubt:
+    """Why a currency's rate is not gone by: until an answer names it again, to within a little.
+
+    It jumped in the answer of ``since``, which may be a mistake that comes again for a while, since
+    answers may be old; or it was ``recalled`` then from what is on disk, and may be of long ago.
+    """
+
+    since: datetime
+    recalled: bool = False
+
+    @property
+    def settles_at(self) -> datetime:
+        """Return from when on an answer that names the same rate shows it to be right."""
+        return self.since if self.recalled else self.since + STALENESS
+
+    def lasts(self, now: datetime) -> bool:
+        """Return whether to wait; for a rate of old not for ever, as the exchange may name none now."""
+        return not self.recalled or now < self.since + _NAMED_WITHIN
+
+    def given_up(self, at: datetime) -> bool:
+        """Return whether the exchange names other rates by now, and this one no more."""
+        return at >= self.since + _NAMED_WITHIN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What is known. Everything is per account.
@@ -184,9 +213,8 @@ class View:
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
     said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
-    of which no order was seen to come. ``rates_at`` is when this process was last told the ``rates``,
-    ``rates_jumped_at`` when one of them was last another one altogether. ``unread`` are the reads that
-    fail.
+    of which no order was seen to come. ``doubted`` are the ``rates`` that may be wrong. ``unread`` are
+    the reads that fail.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -202,8 +230,7 @@ class View:
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     wallets_at: datetime | None = None
     rates: Rates = Rates()
-    rates_at: datetime | None = None
-    rates_jumped_at: datetime | None = None
+    doubted: Mapping[Currency, RateDoubt] = field(default_factory=dict)
     listed_at_rates: Rates = Rates()
     intents: tuple[Intent, ...] = ()
     rules: ClockRules = ClockRules()
@@ -287,15 +314,10 @@ class View:
         """Return the ids of all live orders of the account."""
         return frozenset(self.holdings)
 
-    def rates_settle_at(self) -> datetime | None:
-        """Return from when on a read would show that rates which jumped are right; None if one has.
-
-        Answers may be old, so that a false one may come again for a while.
-        """
-        if self.rates_jumped_at is None:
-            return None
-        settled = self.rates_jumped_at + STALENESS
-        return None if self.rates_at is not None and self.rates_at >= settled else settled
+    def rates_in_doubt(self, now: datetime) -> RateDoubt | None:
+        """Return the doubt about a rate that will last longest; None where every rate may be gone by."""
+        lasting = (doubt for doubt in self.doubted.values() if doubt.lasts(now))
+        return max(lasting, key=lambda doubt: doubt.settles_at, default=None)
 
     def purse(self, rails: Rails, now: datetime) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from virtual import Day, begin
 
+from bidder.demo.virtual import build_virtual
 from bidder.domain.actions import Reason, Withdraw
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
@@ -53,7 +54,7 @@ def wanting(policy: Policy) -> Policy:
 def test_no_ceiling_is_lifted_by_a_false_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a coin at a hundredth of its worth, dear servers look as cheap as dirt."""
     assert lying(begin(shape=wanting), 0.01).run(SPAN)["ceiling_breaches"] == 0
-    monkeypatch.setattr(View, "rates_settle_at", lambda _: None)
+    monkeypatch.setattr(View, "rates_in_doubt", lambda *_: None)
     assert lying(begin(shape=wanting), 0.01).run(SPAN)["ceiling_breaches"] > 0
 
 
@@ -67,5 +68,24 @@ def test_no_order_is_given_up_for_a_false_rate(monkeypatch: pytest.MonkeyPatch) 
         return sum(deed.decision.reason is Reason.ABOVE_CEILING for deed in left)
 
     assert given_up() == 0
-    monkeypatch.setattr(View, "rates_settle_at", lambda _: None)
+    monkeypatch.setattr(View, "rates_in_doubt", lambda *_: None)
     assert given_up() > 0
+
+
+def test_no_ceiling_is_lifted_by_a_rate_that_is_false_at_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the exchange named before the start is on disk, and shows that the rate has jumped."""
+
+    def breaches() -> int:
+        day = begin(shape=wanting)
+        day.run(timedelta(minutes=2))
+        lying(day, 0.01)
+        day.clock.advance(240 - FALSE_SECONDS)
+        day.app.lease.release()
+        day.app = build_virtual(day.policy, day.exchange, day.app.engine, day.clock)
+        return int(day.run(SPAN)["ceiling_breaches"])
+
+    assert breaches() == 0
+    monkeypatch.setattr(View, "rates_in_doubt", lambda *_: None)
+    assert breaches() > 0

@@ -11,7 +11,7 @@ from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Policy
-from bidder.domain.view import BookSeen, Holding, NamedFloor, View
+from bidder.domain.view import BookSeen, Holding, NamedFloor, RateDoubt, View
 from bidder.domain.work import Work
 
 # A change of a rate by more than this makes the shortlists anew.
@@ -56,7 +56,7 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
             answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads, named=named),
         },
         candidate_read_at=view.candidate_read_at if held_here else at,
-        **_told(view, answer.rates, at),
+        **_told(view, answer.rates, policy, at),
     )
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
@@ -87,20 +87,27 @@ def _started(holding: Holding, policy: Policy) -> Work:
     return holding.work.started(target.restart)
 
 
-def _told(view: View, told: Rates, at: datetime) -> dict[str, Any]:
+def _told(view: View, told: Rates, policy: Policy, at: datetime) -> dict[str, Any]:
     """Return what a read changes of the rates; one that names none but the dollar's changes nothing."""
-    if told.usd_per_unit.keys() <= {Currency.USD}:
+    named = told.usd_per_unit
+    if named.keys() <= {Currency.USD}:
         return {}
-    known = view.rates.usd_per_unit if view.rates_at is not None else {}
-    jumped = any(
-        not 1 / _RATE_JUMP < new / known[currency] < _RATE_JUMP
-        for currency, new in told.usd_per_unit.items()
-        if currency in known
-    )
+    known, guesses = view.rates.usd_per_unit, policy.static_rates.usd_per_unit
+    doubted = dict(view.doubted)
+    for currency, rate in named.items():
+        before, doubt = known.get(currency), doubted.get(currency)
+        # The owner's own guess may well be far off; what the exchange said before is no guess.
+        guessed = before == guesses.get(currency) and doubt is None
+        if before is None or guessed or 1 / _RATE_JUMP < rate / before < _RATE_JUMP:
+            if doubt is not None and at >= doubt.settles_at:
+                del doubted[currency]
+        else:
+            doubted[currency] = RateDoubt(since=at)
+    gone = {c for c, doubt in doubted.items() if c not in named and doubt.given_up(at)}
+    kept = Rates({c: rate for c, rate in known.items() if c not in gone})
     return {
-        "rates": told.over(view.rates),
-        "rates_at": at,
-        "rates_jumped_at": at if jumped else view.rates_jumped_at,
+        "rates": told.over(kept).over(policy.static_rates),
+        "doubted": {c: doubt for c, doubt in doubted.items() if c not in gone},
     }
 
 

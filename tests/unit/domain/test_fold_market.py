@@ -1,6 +1,7 @@
 """What a read of the market teaches: who runs, since when we do not, which servers are of interest."""
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -30,7 +31,8 @@ from bidder.domain import fold
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Offer, OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Rates
-from bidder.domain.view import Holding, View
+from bidder.domain.policy import Policy
+from bidder.domain.view import Holding, RateDoubt, View
 
 POLICY = make_policy()
 OUTBID = (mine(usd("2")), rival(usd("3"), active=True))
@@ -109,32 +111,77 @@ def test_the_rates_of_a_book_become_the_newest() -> None:
     assert view.rates.knows(Currency.CLORE)
 
 
+def told(view: View, second: float, *, policy: Policy = POLICY, **named: Decimal) -> View:
+    """Return the view after a book that names these rates, by the currencies' short names."""
+    rates = Rates({Currency.named(name): rate for name, rate in named.items()})
+    return fold.book(view, make_book(rates=rates), policy, at=at(second))[0]
+
+
+def settles_at(view: View, second: float = 0) -> datetime | None:
+    """Return from when on a read may show that the rates are right; None where they are gone by."""
+    doubt = view.rates_in_doubt(at(second))
+    return None if doubt is None else doubt.settles_at
+
+
+USUAL = Decimal(50_000)
+
+
 @pytest.mark.parametrize("factor", ["0.01", "0.6", "1.6", "100"])
 def test_a_rate_that_jumped_is_believed_once_a_later_read_says_the_same(factor: str) -> None:
     """Answers may be half a minute old: a false one can come twice."""
-
-    def told(bitcoin: Decimal, second: float, before: View) -> View:
-        book = make_book(rates=Rates({Currency.BTC: bitcoin}))
-        return fold.book(before, book, POLICY, at=at(second))[0]
-
-    usual, odd = Decimal(50_000), Decimal(50_000) * Decimal(factor)
-    view = told(usual, 1, start())
-    assert view.rates_settle_at() is None
-    view = told(odd, 2, view)
-    assert view.rates_settle_at() == at(2 + 45)
+    odd = USUAL * Decimal(factor)
+    view = told(start(), 1, BTC=USUAL)
+    assert settles_at(view) is None
+    view = told(view, 2, BTC=odd)
+    assert settles_at(view) == at(2 + 45)
     silent, _ = fold.book(view, make_book(), POLICY, at=at(60))
-    assert silent.rates_settle_at() == at(2 + 45)
-    assert told(odd, 46, view).rates_settle_at() == at(2 + 45)
-    assert told(odd, 47, view).rates_settle_at() is None
-    assert told(usual, 47, view).rates_settle_at() == at(47 + 45)
+    assert settles_at(silent) == at(2 + 45)
+    assert settles_at(told(view, 46, BTC=odd)) == at(2 + 45)
+    assert settles_at(told(view, 47, BTC=odd)) is None
+    assert settles_at(told(view, 47, BTC=USUAL)) == at(47 + 45)
 
 
-def test_a_rate_may_move_by_a_little_and_is_believed_at_first() -> None:
-    """A third up or down is no jump, and what was known before the start may be a month old."""
-    view, _ = fold.book(start(), make_book(rates=Rates({Currency.BTC: Decimal(9)})), POLICY, at=at(1))
+def test_an_answer_that_does_not_name_a_rate_that_jumped_shows_nothing_about_it() -> None:
+    """Whatever else it names; a rate that is named no more is forgotten in the end."""
+    before = told(start(), 1, BTC=USUAL, CLORE=Decimal("0.02"))
+    view = told(before, 2, BTC=USUAL, CLORE=Decimal("0.0002"))
+    view = told(view, 100, BTC=USUAL)
+    assert settles_at(view, 100) == at(2 + 45)
+    assert settles_at(told(view, 101, CLORE=Decimal("0.0002"))) is None
+
+    gone = told(view, 602, BTC=USUAL)
+    assert settles_at(gone, 602) is None
+    assert not gone.rates.knows(Currency.CLORE)
+    guess = Rates({Currency.CLORE: Decimal("0.03")})
+    guessed = told(view, 602, policy=replace(POLICY, static_rates=guess), BTC=USUAL)
+    assert guessed.rates.usd_per_unit[Currency.CLORE] == Decimal("0.03")
+
+
+def test_a_rate_of_before_the_start_waits_for_an_answer_that_names_it() -> None:
+    """It may be of long ago; but the exchange may name none any more, then it is all there is."""
+    recalled = {Currency.BTC: RateDoubt(since=NOW, recalled=True)}
+    view = replace(start(), doubted=recalled)
+    assert settles_at(view) == NOW
+    assert settles_at(told(view, 1, BTC=USUAL * Decimal("1.1"))) is None
+    assert settles_at(told(view, 1, BTC=USUAL / 100)) == at(1 + 45)
+    assert settles_at(told(view, 1, CLORE=Decimal("0.02"))) == NOW
+    assert settles_at(view, 599) == NOW
+    assert settles_at(view, 600) is None
+
+
+def test_the_owners_guess_says_nothing_about_what_the_exchange_names() -> None:
+    """It may be far off: what is told at first is believed."""
+    policy = replace(POLICY, static_rates=Rates({Currency.BTC: Decimal(9)}))
+    view = replace(start(), rates=policy.static_rates)
+    assert settles_at(told(view, 1, policy=policy, BTC=USUAL)) is None
+
+
+def test_a_rate_may_move_by_a_little_and_is_believed_at_once() -> None:
+    """A third up or down is no jump."""
+    view = replace(start(), rates=Rates({Currency.BTC: Decimal(9)}))
     for second, rate in enumerate((Decimal(12), Decimal(9), Decimal("6.1")), start=2):
-        view, _ = fold.book(view, make_book(rates=Rates({Currency.BTC: rate})), POLICY, at=at(second))
-        assert view.rates_settle_at() is None
+        view = told(view, second, BTC=rate)
+        assert settles_at(view) is None
 
 
 def test_a_rate_that_moved_makes_the_shortlist_anew() -> None:

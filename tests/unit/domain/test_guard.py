@@ -32,7 +32,7 @@ from bidder.domain.market import OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Ceiling, DeadlineParams, Per, Policy, Rails, Renewal, Target
 from bidder.domain.price_rules import LoweringClock
-from bidder.domain.view import Created, View
+from bidder.domain.view import Created, RateDoubt, View
 
 FREE = make_listing(202)
 
@@ -436,17 +436,19 @@ def test_while_a_rate_may_be_a_mistake_nothing_rests_on_it(action: Action, reaso
     """It waits for the read that shows whether it is one, and asks for the book once that can be."""
     policy = make_policy(make_target(want=2))
     view, _ = usual(policy, holdings=[make_holding()])
-    jumped = replace(view, rates_at=NOW, rates_jumped_at=NOW)
+    jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW)})
     assert judged(action, view, policy, reason).action is not None
     held = judged(action, jumped, policy, reason)
     assert (held.action, held.reason) == (None, Reason.STALE)
     assert (held.wants_book, held.due) == (action.server, at(45))
-    assert judged(action, replace(jumped, rates_at=at(45)), policy, reason).action is not None
+    recalled = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW, recalled=True)})
+    held = judged(action, recalled, policy, reason)
+    assert (held.reason, held.wants_book, held.due) == (Reason.STALE, action.server, NOW)
 
 
 @pytest.mark.parametrize("reason", [Reason.ORDERED, Reason.SHUTDOWN, Reason.BUDGET_SPENT])
 def test_what_the_owner_commands_waits_for_no_rate(reason: Reason) -> None:
     """Nor does an order whose budget is spent."""
     view, policy = usual(holdings=[make_holding()])
-    jumped = replace(view, rates_at=NOW, rates_jumped_at=NOW)
+    jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW)})
     assert judged(withdraw(), jumped, policy, reason).action is not None
