@@ -34,6 +34,8 @@ Stop = tuple[Reason, dict[str, Fact]] | None
 _HOUR = timedelta(hours=1)
 # From then on each order of a creation is listed, also in an answer half a minute old.
 _TWIN_SHOWN = timedelta(seconds=100)
+# Within it a rate that jumped by mistake is named rightly again.
+_BUDGET_WAITS = timedelta(seconds=90)
 
 
 def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Decision:
@@ -42,7 +44,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     if action is None:
         return decision
     doubt = None if decision.reason in _WHATEVER_RATES else view.rates_in_doubt(now)
-    if doubt is not None:
+    if doubt is not None and not _waited_enough(decision, doubt, now):
         return _until_rates_settle(decision, action.server, doubt)
     stopped: Stop
     match action:
@@ -100,12 +102,19 @@ def _until_rates_settle(decision: Decision, server: ServerId, doubt: RateDoubt) 
     )
 
 
+def _waited_enough(decision: Decision, doubt: RateDoubt, now: datetime) -> bool:
+    """Return whether a budget that seems to be spent has waited: it must not be overspent for long.
+
+    By a false rate each of them would seem to be, and all that runs would go.
+    """
+    return decision.reason is Reason.BUDGET_SPENT and now - doubt.since >= _BUDGET_WAITS
+
+
 # Commands of the owner are carried out whatever the rails say.
 _COMMANDED = frozenset({Reason.ORDERED, Reason.SHUTDOWN})
 # What does not wait until rates that have jumped are known to be right.
 _WHATEVER_RATES = _COMMANDED | {
     Reason.UNATTENDED,
-    Reason.BUDGET_SPENT,
     Reason.JOB_DONE,
     Reason.STILL_ALIVE,
 }

@@ -319,6 +319,13 @@ class View:
         lasting = (doubt for doubt in self.doubted.values() if doubt.lasts(now))
         return max(lasting, key=lambda doubt: doubt.settles_at, default=None)
 
+    def sure_rates(self, now: datetime) -> Rates:
+        """Return the rates without those that are in doubt."""
+        if not any(doubt.lasts(now) for doubt in self.doubted.values()):
+            return self.rates
+        doubtful = {currency for currency, doubt in self.doubted.items() if doubt.lasts(now)}
+        return Rates({c: rate for c, rate in self.rates.usd_per_unit.items() if c not in doubtful})
+
     def purse(self, rails: Rails, now: datetime) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""
         refused = (s.currency for s in self.setbacks if now < s.until)

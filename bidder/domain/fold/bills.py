@@ -35,11 +35,14 @@ def more_work(before: Holding, after: Holding, view: View) -> Work:
 
 
 def cost_of(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
-    """Return what an order has cost now that its bill was read, by the price that it had at most."""
+    """Return what an order has cost now that its bill was read, by the price that it had at most.
+
+    A charge is valued once and for good: not by a rate that may be wrong, unless there is no later.
+    """
     prices = (order.price, before.order.price, before.work.dearest or order.price)
     return before.cost.charged(
         order,
-        view.rates,
+        view.rates if order.expired else view.sure_rates(at),
         dearest=max(price for price in prices if price.currency == order.price.currency),
         percent=exposure.usual_fee_percent(view),
         since=before.last_seen_at,

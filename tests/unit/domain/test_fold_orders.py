@@ -13,6 +13,7 @@ from builders import (
     ORDER,
     TARGET,
     at,
+    clore,
     make_book,
     make_holding,
     make_intent,
@@ -39,7 +40,7 @@ from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Policy
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import Cancelled, View
+from bidder.domain.view import Cancelled, RateDoubt, View
 from bidder.domain.work import Work
 
 POLICY = make_policy(make_target(want=2))
@@ -62,6 +63,25 @@ def holding_view(**changes: Any) -> View:
 def usd_money(text: str) -> Money:
     """Return an amount in dollars."""
     return Money.parse(text, Currency.USD)
+
+
+def test_a_charge_is_valued_once_its_rate_is_known_to_be_right() -> None:
+    """By a false rate it would count a hundred times for good; at an order's end there is no later."""
+    price = clore("50")
+    view = make_view(
+        POLICY,
+        make_listing(),
+        holdings=[make_holding(price=price)],
+        doubted={Currency.CLORE: RateDoubt(since=at(-5))},
+    )
+    billed = make_order(price=price, spend=Money.parse("10", Currency.CLORE), fee_percent=0.0)
+
+    read = folded(view, read_orders(billed)).view
+    assert read.holdings[ORDER].cost.usd == 0
+    settled = folded(replace(read, doubted={}), read_orders(billed, started=60)).view
+    assert settled.holdings[ORDER].cost.usd == view.rates.to_usd(billed.spend)
+    (over,) = folded(view, read_orders(replace(billed, expired=True))).ended
+    assert over.cost.usd == view.rates.to_usd(billed.spend)
 
 
 # --- adoption

@@ -446,9 +446,18 @@ def test_while_a_rate_may_be_a_mistake_nothing_rests_on_it(action: Action, reaso
     assert (held.reason, held.wants_book, held.due) == (Reason.STALE, action.server, NOW)
 
 
-@pytest.mark.parametrize("reason", [Reason.ORDERED, Reason.SHUTDOWN, Reason.BUDGET_SPENT])
+def test_a_budget_that_seems_to_be_spent_waits_for_a_rate_a_minute_and_a_half() -> None:
+    """By a false rate all would seem to be; but what is spent in truth must not go on for long."""
+    view, policy = usual(holdings=[make_holding()])
+    jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=at(-89))})
+    assert judged(withdraw(), jumped, policy, Reason.BUDGET_SPENT).reason is Reason.STALE
+    jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=at(-90))})
+    assert judged(withdraw(), jumped, policy, Reason.BUDGET_SPENT).action is not None
+
+
+@pytest.mark.parametrize("reason", [Reason.ORDERED, Reason.SHUTDOWN])
 def test_what_the_owner_commands_waits_for_no_rate(reason: Reason) -> None:
-    """Nor does an order whose budget is spent."""
+    """Whatever they are."""
     view, policy = usual(holdings=[make_holding()])
     jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW)})
     assert judged(withdraw(), jumped, policy, reason).action is not None
