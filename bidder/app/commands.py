@@ -13,6 +13,7 @@ from typing import Any
 from bidder.app import observation, snapshot
 from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.domain.ids import OrderId, on_paper, spelled
+from bidder.domain.intents import IntentState, candidates
 from bidder.domain.policy import Mode
 from bidder.domain.view import View
 from bidder.errors import ExchangeError, InDoubt, InvalidToken
@@ -23,6 +24,7 @@ DONE = "done: "
 FAILED = "failed: "
 
 _URGENT = 100
+_RESUMED = FAILED + "trading was resumed before every order was cancelled; those that are left stay"
 _NOT_ON_PAPER = (
     FAILED
     + "it is a real order and mode is paper, which sends nothing that changes anything; set mode: live"
@@ -52,7 +54,9 @@ def hear(requests: Iterable[Request], view: View, mode: Mode, now: datetime) -> 
     errands: list[Request] = []
     finished: list[tuple[Request, str]] = []
     paused: bool | None = None
-    for request in requests:
+    requests = tuple(requests)
+    resumed = max((place for place, each in enumerate(requests) if each.kind == "resume"), default=-1)
+    for place, request in enumerate(requests):
         match request.kind:
             case "pause":
                 paused = True
@@ -65,8 +69,12 @@ def hear(requests: Iterable[Request], view: View, mode: Mode, now: datetime) -> 
                 withdrawals += [decision] if decision is not None else []
                 finished += [(request, outcome)] if outcome is not None else []
             case "cancel_all":
-                paused = True
                 outcome, decisions = _cancel_all(view)
+                if place < resumed:
+                    # Whoever lets trading go on wants the orders that are left.
+                    finished.append((request, outcome or _RESUMED))
+                    continue
+                paused = True
                 withdrawals += decisions
                 finished += [(request, outcome)] if outcome is not None else []
             case "observe":
@@ -75,10 +83,17 @@ def hear(requests: Iterable[Request], view: View, mode: Mode, now: datetime) -> 
                 errands.append(request)
             case other:
                 finished.append((request, f"{FAILED}no such command {other!r}"))
-    free = [d for d in withdrawals if d.server is None or view.intent_on(d.server) is None]
-    return Heard(
-        withdrawals=tuple(free), errands=tuple(errands), paused=paused, finished=tuple(finished)
-    )
+    free = tuple(d for d in withdrawals if may_go(d, view))
+    return Heard(withdrawals=free, errands=tuple(errands), paused=paused, finished=tuple(finished))
+
+
+def may_go(ordered: Decision, view: View) -> bool:
+    """Return whether an ordered cancellation may be sent now.
+
+    Not while another request on its server is under way. But where several orders may have come of one
+    creation it is just what is waited for: the owner says which of them goes.
+    """
+    return ordered.server is None or view.under_way_on(ordered.server) is None
 
 
 async def run_errand(request: Request, client: ExchangeClient) -> str:
@@ -142,8 +157,13 @@ def _cancel(request: Request, view: View, mode: Mode) -> tuple[str | None, Decis
 def _cancel_all(view: View) -> tuple[str | None, list[Decision]]:
     if view.completed_at is None:
         return None, []
-    ours = [h.order.order for h in view.holdings.values() if h.ours]
-    if not ours and not view.intents:
+    live = [holding.order for holding in view.holdings.values()]
+    # Which of them came of it nobody can say, and none is to be left running.
+    unclear = [intent for intent in view.intents if intent.state is IntentState.AMBIGUOUS]
+    perhaps = {order for intent in unclear for order in candidates(intent, live)}
+    ours = [o.order for o in live if view.holdings[o.order].ours or o.order in perhaps]
+    # A creation that waits for a person waits for nothing once none of its orders is alive.
+    if not ours and len(unclear) == len(view.intents):
         return DONE + "every order is cancelled, trading is paused", []
     return None, [_withdrawal(order, view) for order in ours]
 

@@ -286,10 +286,7 @@ class Trader:
         ordered = tuple(
             d
             for d in self.recorder.ordered
-            if d.order in self.view.holdings
-            and d.order not in resting
-            and d.server is not None
-            and self.view.intent_on(d.server) is None
+            if d.order in self.view.holdings and d.order not in resting and commands.may_go(d, self.view)
         )
         taken = {d.order for d in ordered}
         return (*ordered, *(d for d in planned if d.order is None or d.order not in taken))

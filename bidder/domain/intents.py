@@ -61,7 +61,7 @@ def kind_of(action: Action) -> IntentKind:
 
 
 class IntentState(StrEnum):
-    """Where an intent stands. ``OPEN`` and ``AMBIGUOUS`` block its server."""
+    """Where an intent stands. ``OPEN`` blocks its server, ``AMBIGUOUS`` all but ``bidder cancel``."""
 
     OPEN = "open"  # may or may not have happened, or a creation whose order is not seen yet
     AMBIGUOUS = "ambiguous"  # several orders could be its result; a person must look
@@ -196,6 +196,12 @@ def fits(intent: Intent, order: OwnOrder) -> bool:
     )
 
 
+def candidates(intent: Intent, orders: Iterable[OwnOrder]) -> tuple[OrderId, ...]:
+    """Return the live ones among our orders that may have come of a creation."""
+    running = [order for order in orders if not order.expired and fits(intent, order)]
+    return tuple(order.order for order in _in_time(intent, running))
+
+
 def late(
     lost: Iterable[Intent],
     read: OrdersRead,
@@ -243,13 +249,14 @@ def _settle_creation(
     intent: Intent, read: OrdersRead, grace: timedelta, claimed: set[OrderId]
 ) -> Verdict:
     fitting = [o for o in read.answer.orders if o.order not in claimed and fits(intent, o)]
-    running = [order for order in fitting if not order.expired]
-    live = tuple(order.order for order in _in_time(intent, running))
+    live = candidates(intent, fitting)
     if len(live) > 1:
         return Verdict(intent=intent, settled=Settled.AMBIGUOUS, orders=live)
     if live:
         return Verdict(intent=intent, settled=Settled.ADOPTED, orders=live)
-    if fitting:
+    # Where several may have come of it, one alone that has ended proves nothing: a read may leave out
+    # the one that runs on.
+    if len(fitting) > (1 if intent.state is IntentState.AMBIGUOUS else 0):
         # It came to life and has ended again; the newest is as good as any, none costs money now.
         newest = max(fitting, key=lambda order: order.created_at)
         return Verdict(intent=intent, settled=Settled.ADOPTED, orders=(newest.order,))

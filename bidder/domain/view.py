@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bidder.domain.costs import Cost, Spent, share_of_day
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.intents import LEFT_OUT, STALENESS, Intent
+from bidder.domain.intents import LEFT_OUT, STALENESS, Intent, IntentState
 from bidder.domain.jobs import Outlook
 from bidder.domain.market import Book, Listing, Marketplace, OrderKind, OwnOrder, Wallet
 from bidder.domain.money import Currency, Price, Rates
@@ -395,6 +395,12 @@ class View:
     def intent_on(self, server: ServerId) -> Intent | None:
         """Return the unfinished intent on a server, if there is one."""
         return next((intent for intent in self.intents if intent.server == server), None)
+
+    def under_way_on(self, server: ServerId) -> Intent | None:
+        """Return the intent on a server that our orders will settle, not one that waits for a person."""
+        waits = IntentState.AMBIGUOUS
+        found = (i for i in self.intents if i.server == server and i.state is not waits)
+        return next(found, None)
 
 
 def _oldest_first(holdings: Iterable[Holding]) -> tuple[Holding, ...]:

@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bidder.domain.ids import OrderId
-from bidder.domain.intents import EMPTY_READS, LEFT_OUT, STALENESS, Intent, IntentKind, IntentState, fits
+from bidder.domain.intents import (
+    EMPTY_READS,
+    LEFT_OUT,
+    STALENESS,
+    Intent,
+    IntentKind,
+    IntentState,
+    candidates,
+)
 from bidder.domain.market import OwnOrder
 
 
@@ -37,7 +45,7 @@ class Wait:
 def waits_for(intent: Intent, live: Iterable[OwnOrder], *, grace: timedelta) -> Wait:
     """Return what an unfinished intent waits for, given our live orders; ``grace`` as in ``settle``."""
     if intent.state is IntentState.AMBIGUOUS:
-        fitting = tuple(order.order for order in live if not order.expired and fits(intent, order))
+        fitting = candidates(intent, live)
         return Wait(awaited=Awaited.PERSON, given_up_at=None, reads=0, orders=fitting)
     if intent.creates:
         left = max(0, EMPTY_READS - intent.empty_reads)

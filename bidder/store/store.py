@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bidder.domain import paper
@@ -101,7 +101,8 @@ class Store:
     ) -> Intent:
         """Write down what is about to be sent; committed when this returns.
 
-        Counts as a request, and as an attempt to create an order where it is one.
+        Counts as a request, and as an attempt to create an order where it is one. On a server that
+        waits for a person only a withdrawal may be sent.
 
         Raises:
             IntentOpen: the server has an unfinished intent; nothing may be sent.
@@ -125,11 +126,14 @@ class Store:
             "note": "",
             "mode": self._mode.value,
         }
+        taken = f"server {server} has an unfinished intent already"
         with self._writing() as connection:
+            if kind is not IntentKind.WITHDRAW and self._waits_for_a_person(connection, server):
+                raise IntentOpen(taken)
             try:
                 inserted = connection.execute(insert(tables.intents), values)
             except IntegrityError as exc:
-                raise IntentOpen(f"server {server} has an unfinished intent already") from exc
+                raise IntentOpen(taken) from exc
             key = inserted.inserted_primary_key
             assert key is not None
             sent = {"last_request_at": at}
@@ -278,6 +282,16 @@ class Store:
     def _writes(self, order: OrderId) -> bool:
         """Return whether an order is of this mode: the other mode's own rows are left as they are."""
         return on_paper(order) is (self._mode is Mode.PAPER)
+
+    def _waits_for_a_person(self, connection: Connection, server: ServerId) -> bool:
+        table = tables.intents
+        frozen = select(table.c.id).where(
+            table.c.account == self._account,
+            table.c.mode == self._mode.value,
+            table.c.server_id == server,
+            table.c.state == IntentState.AMBIGUOUS.value,
+        )
+        return connection.execute(frozen).first() is not None
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -153,13 +153,15 @@ intents = Table(
     Column("closed_at", Moment()),
     Column("note", Words(2000), nullable=False),
     Column("mode", Words(), nullable=False, server_default="live"),
-    # One unfinished request per server: only then is an order that turns up there unambiguous. What
+    # One request under way per server: only then is an order that turns up there unambiguous. Beside a
+    # creation that waits for a person there may be the owner's cancellation of one of its orders. What
     # was asked for on paper says nothing about the exchange, and the reverse.
     Index(
         "uq_intents_unfinished",
         "account",
         "mode",
         "server_id",
+        "state",
         unique=True,
         sqlite_where=text(_UNFINISHED_SQL),
         postgresql_where=text(_UNFINISHED_SQL),

@@ -14,7 +14,8 @@ from virtual import Day, begin, put_between
 
 from bidder.demo.transport import SimTransport
 from bidder.domain.actions import PlaceBid, Reason, Withdraw
-from bidder.domain.ids import AccountName
+from bidder.domain.ids import AccountName, OrderId
+from bidder.domain.intents import IntentState
 from bidder.domain.policy import Mode
 from bidder.errors import InvalidToken
 from bidder.sim import answers as sim
@@ -91,6 +92,110 @@ def test_the_panic_command_waits_for_a_creation_in_doubt(engine: Engine) -> None
     request = tell(day, "cancel_all", span=timedelta(minutes=6))
     assert request.outcome == "done: every order is cancelled, trading is paused"
     assert day.live() == []
+
+
+class Doubling(httpx.AsyncBaseTransport):
+    """Passes everything on to the exchange, but delivers the first creation twice."""
+
+    def __init__(self, day: Day) -> None:
+        """Stand between ``day``'s daemon and its exchange."""
+        self._day, self._below = day, SimTransport(day.exchange, day.clock)
+        self.doubled = False
+        put_between(day, self)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        answer = await self._below.handle_async_request(request)
+        if request.url.path.endswith("/create_order") and not self.doubled:
+            self.doubled = True
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            self._day.exchange.repeat(
+                sim.Request(
+                    method="POST", path=request.url.path, headers=headers, body=await request.aread()
+                )
+            )
+        return answer
+
+
+def frozen_day(engine: Engine) -> tuple[Day, list[int]]:
+    """Return a day on which one creation has made two orders, and those two."""
+    day = begin(engine=engine, rivals=False)
+    Doubling(day)
+    day.run(timedelta(minutes=3))
+    (frozen,) = day.app.trader.view.intents
+    assert frozen.state is IntentState.AMBIGUOUS
+    twins = [order["id"] for order in day.live() if order["server"] == frozen.server]
+    assert len(twins) == 2
+    return day, twins
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_of_two_orders_of_one_creation_the_owner_cancels_one(engine: Engine, which: int) -> None:
+    """It is the remedy that the notice names: the other one is ours then, and nothing is frozen."""
+    day, twins = frozen_day(engine)
+    order, other = twins[which], twins[1 - which]
+    assert tell(day, "cancel", {"order": order}).outcome == f"done: order {order} is over"
+    live = [each["id"] for each in day.live()]
+    assert order not in live
+    assert other in live
+    view = day.app.trader.view
+    assert view.intents == ()
+    assert view.holdings[OrderId(other)].ours
+    assert len(live) == 5
+
+
+def test_a_doubled_creation_may_be_cancelled_whole(engine: Engine) -> None:
+    """Both go, one after the other, and the slot is filled elsewhere."""
+    day, twins = frozen_day(engine)
+    for order in twins:
+        assert tell(day, "cancel", {"order": order}).outcome == f"done: order {order} is over"
+    day.run(timedelta(minutes=5))
+    live = [each["id"] for each in day.live()]
+    assert not set(twins) & set(live)
+    assert len(live) == 5
+    assert day.app.trader.view.intents == ()
+
+
+def test_the_panic_command_cancels_what_may_have_come_of_a_doubled_creation(engine: Engine) -> None:
+    """Nothing lives afterwards, the command is done, and whoever resumes is not paused again."""
+    day, _ = frozen_day(engine)
+    request = tell(day, "cancel_all")
+    assert request.outcome == "done: every order is cancelled, trading is paused"
+    assert day.live() == []
+    assert tell(day, "resume").outcome == "done: trading goes on"
+    day.run(timedelta(minutes=5))
+    assert len(day.live()) == 5
+    assert day.app.trader.view.intents == ()
+    assert not Queries(engine, ACCOUNT).paused()
+
+
+def test_whoever_resumes_ends_the_panic_command(day: Day) -> None:
+    """Its outcome says so; the orders that are left stay, and trading goes on."""
+    Refusing(day)
+    number = tell(day, "cancel_all").id
+    left = len(day.live())
+    assert left > 0
+    assert Queries(day.app.engine, ACCOUNT).paused()
+    assert tell(day, "resume").outcome == "done: trading goes on"
+    ended = Queries(day.app.engine, ACCOUNT).request(number)
+    assert ended is not None
+    assert (ended.outcome or "").startswith("failed: trading was resumed before")
+    assert not Queries(day.app.engine, ACCOUNT).paused()
+    assert len(day.live()) == left
+
+
+def test_a_panic_command_after_a_resume_is_carried_out(day: Day) -> None:
+    """Heard all at once, what was posted last counts."""
+    before, _ = (
+        post_request(day.app.engine, ACCOUNT, kind, None, at=day.clock.now())
+        for kind in ("cancel_all", "resume")
+    )
+    request = tell(day, "cancel_all")
+    assert request.outcome == "done: every order is cancelled, trading is paused"
+    assert day.live() == []
+    ended = Queries(day.app.engine, ACCOUNT).request(before)
+    assert ended is not None
+    assert (ended.outcome or "").startswith("failed: trading was resumed before")
 
 
 def test_a_pause_survives_a_restart(day: Day, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bidder.domain import intents
 from bidder.domain.ids import OrderId
-from bidder.domain.intents import Intent, IntentKind, OrdersRead, Settled, Verdict
+from bidder.domain.intents import Intent, IntentKind, IntentState, OrdersRead, Settled, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 
 GRACE = timedelta(seconds=120)
@@ -80,6 +80,15 @@ def test_two_orders_that_fit_are_a_case_for_a_person() -> None:
     verdict = settled(make_intent(), read_orders(young(8), young(9), started=5))
     assert verdict.settled is Settled.AMBIGUOUS
     assert verdict.orders == (8, 9)
+
+
+def test_of_two_orders_that_fit_one_that_has_ended_is_not_taken_for_the_other() -> None:
+    """A read may leave out the one that runs on: once it is listed again, it is the daemon's."""
+    frozen = make_intent(state=IntentState.AMBIGUOUS)
+    over = young(8, expired=True)
+    assert settled(frozen, read_orders(over, started=5)).settled is Settled.UNKNOWN
+    verdict = settled(frozen, read_orders(over, young(9), started=10))
+    assert (verdict.settled, verdict.orders) == (Settled.ADOPTED, (9,))
 
 
 def test_the_time_of_creation_tells_two_orders_apart() -> None:

@@ -20,6 +20,8 @@ from sqlalchemy import Engine, inspect, text
 from store_values import ACCOUNT, NOW, make_book, make_decision, make_holding, make_pass, place
 
 from bidder.clock import SystemClock
+from bidder.domain.ids import AccountName, OrderId
+from bidder.domain.intents import IntentKind, Settled, Verdict
 from bidder.errors import BadInput, OlderDaemon, StoreBusy, StoreFailed, StoreOutdated, StoreUnusable
 from bidder.store import schema
 from bidder.store.engine import open_engine, transaction
@@ -78,6 +80,26 @@ def test_down_and_up_again_with_data(kind: str, file_url: str, request: pytest.F
         assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
     upgrade(engine)
     place(Store(engine, ACCOUNT))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_cancellation_beside_an_ambiguous_creation_goes_down(
+    kind: str, file_url: str, request: pytest.FixtureRequest
+) -> None:
+    """An older program knows one unfinished request per server: the one that freezes it stays."""
+    engine = open_engine(file_url if kind == "file" else request.getfixturevalue("postgres_url"))
+    upgrade(engine)
+    store, elsewhere = Store(engine, ACCOUNT), Store(engine, AccountName("other"))
+    verdict = Verdict(intent=place(store), settled=Settled.AMBIGUOUS, orders=(OrderId(8), OrderId(9)))
+    (frozen,) = store.settle([verdict], [], at=NOW)
+    place(store, kind=IntentKind.WITHDRAW, price=None, order=OrderId(8))
+    kept = [place(store, server=108), place(elsewhere)]
+    back_to(engine, "0010")
+    upgrade(engine)
+
+    assert Store(engine, ACCOUNT).load(NOW).intents == (frozen, kept[0])
+    assert elsewhere.load(NOW).intents == (kept[1],)
     engine.dispose()
 
 

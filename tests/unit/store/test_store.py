@@ -251,6 +251,19 @@ def test_ambiguous_intent_blocks_its_server(store: Store) -> None:
         place(store)
 
 
+def test_beside_an_ambiguous_intent_one_order_may_be_withdrawn(store: Store) -> None:
+    """The owner says which of its orders goes; nothing else may be sent, nor a second one meanwhile."""
+    verdict = Verdict(intent=place(store), settled=Settled.AMBIGUOUS, orders=(OrderId(8), OrderId(9)))
+    (frozen,) = store.settle([verdict], [], at=at(1))
+    withdrawing: dict[str, Any] = {"kind": IntentKind.WITHDRAW, "price": None}
+    sent = place(store, **withdrawing, order=OrderId(8))
+
+    assert store.load(at(2)).intents == (frozen, sent)
+    for changes in ({**withdrawing, "order": OrderId(9)}, {"kind": IntentKind.REPRICE}, {}):
+        with pytest.raises(IntentOpen):
+            place(store, **changes)
+
+
 def test_answered_creation_stays_open(store: Store) -> None:
     """An accepted creation waits for its order to be seen."""
     store.answer_intent(place(store), accepted=True, at=at(1))
