@@ -14,11 +14,11 @@ from bidder.domain import budgets
 from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.budgets import Limit, Standing
 from bidder.domain.costs import share_of_day
-from bidder.domain.money import plain
+from bidder.domain.ids import spelled
+from bidder.domain.money import Currency, plain
 from bidder.domain.notices import Event, Level, Notice
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
-from bidder.errors import NoRate
 
 _LOOK_EVERY = timedelta(seconds=60)
 _NEARLY = Decimal("0.9")
@@ -34,13 +34,9 @@ def shown(
     One is spent where a decision of this moment says so, or where only its reserve is left.
     """
     found, out = [], _spent(decisions)
-    for limit in budgets.limits(policy):
-        try:
-            here = budgets.standing(limit, view, policy, now)
-        except NoRate:
-            here = None
-        spent = limit.spelled in out or (here is not None and here.target_rate <= 0)
-        found.append(_shown(limit, here, now, spent=spent))
+    for here in budgets.standings(view, policy, now):
+        spent = here.limit.spelled in out or here.target_rate <= 0
+        found.append(_shown(here.limit, None if here.unvalued else here, now, spent=spent))
     return found
 
 
@@ -53,7 +49,7 @@ def _spent(decisions: Iterable[Decision]) -> frozenset[Fact]:
 def _shown(limit: Limit, here: Standing | None, now: datetime, *, spent: bool) -> dict[str, Any]:
     state = "free" if here is not None and here.multiplier == 0 else "paced"
     if here is None or spent:
-        state = "unknown" if here is None else "spent"
+        state = "spent" if spent else "unknown"
     return {
         "target": limit.target,
         "period": limit.period.value,
@@ -79,6 +75,8 @@ class BudgetsTold:
 
     _told: set[tuple[str, bool, datetime]] | None = None
     _looked_at: datetime | None = field(default=None)
+    _unvalued_since: dict[Currency, datetime] = field(default_factory=dict)
+    _told_unvalued: set[Currency] = field(default_factory=set)
 
     def notices(
         self, now: datetime, view: View, policy: Policy, decisions: Iterable[Decision]
@@ -90,10 +88,8 @@ class BudgetsTold:
         if view.orders_at is None or (soon and not out):
             return
         self._looked_at = now
-        try:
-            found = budgets.standings(view, policy, now)
-        except NoRate:
-            return
+        found = budgets.standings(view, policy, now)
+        yield from self._unvalued(found, view, policy, now)
         news = ((each, _news(each, spent=each.limit.spelled in out)) for each in found)
         present = {(e.limit.key, spent, e.began): e for e, spent in news if spent is not None}
         before, self._told = self._told, set(present)
@@ -103,6 +99,22 @@ class BudgetsTold:
                 if key not in before:
                     yield _notice(each, now, spent=key[1])
 
+    def _unvalued(
+        self, found: Iterable[Standing], view: View, policy: Policy, now: datetime
+    ) -> Iterator[Notice]:
+        """Yield what budgets count and nobody can value, once it is no gap between two reads."""
+        blind: dict[Currency, list[Limit]] = {}
+        for here in found:
+            for currency in here.unvalued:
+                blind.setdefault(currency, []).append(here.limit)
+        self._unvalued_since = {each: self._unvalued_since.get(each, now) for each in blind}
+        self._told_unvalued &= set(blind)
+        for currency, limits in sorted(blind.items(), key=lambda each: each[0].short):
+            lasts = now - self._unvalued_since[currency]
+            if currency not in self._told_unvalued and lasts >= policy.pace.alarm_after:
+                self._told_unvalued.add(currency)
+                yield _blind(currency, limits, view, now)
+
 
 def _news(here: Standing, *, spent: bool) -> bool | None:
     """Return True of a budget that is spent, False of one that soon will be; None where all is well."""
@@ -111,6 +123,22 @@ def _news(here: Standing, *, spent: bool) -> bool | None:
         return None
     early = here.spent + here.unseen >= here.limit.usd * _NEARLY and left > _EARLY
     return True if spent else False if early else None
+
+
+def _blind(currency: Currency, limits: list[Limit], view: View, now: datetime) -> Notice:
+    held = (h.order for h in view.holdings.values() if h.order.price.currency == currency)
+    orders = ", ".join(spelled(order.order) for order in held)
+    names = ", ".join(limit.spelled for limit in limits)
+    return Notice(
+        event=Event.BUDGET,
+        level=Level.WARNING,
+        at=now,
+        title=f"what is paid in {currency.short} cannot be valued: no rate to USD is known",
+        text=f"It counts for {names}: what else is spent is counted, and nothing that costs more is"
+        f" begun. Orders: {orders or 'none live'}.",
+        key=f"unvalued:{currency.short}",
+        facts={"currency": currency.short, "budgets": ", ".join(limit.key for limit in limits)},
+    )
 
 
 def _notice(here: Standing, now: datetime, *, spent: bool) -> Notice:

@@ -193,7 +193,10 @@ def say_budgets(document: dict[str, Any]) -> None:
         until = output.when(each["ends_at"])
         said = f"Budget of {whose} for this {each['period']}: "
         if each["spent"] is None:
-            output.say(f"{said}{_usd(each['limit'])} USD; a rate is missing to say what is spent.")
+            spent = "; SPENT without it: nothing is begun" if each["state"] == "spent" else ""
+            output.say(
+                f"{said}{_usd(each['limit'])} USD; a rate is missing to say what is spent{spent}."
+            )
             continue
         line = f"{said}{_usd(each['spent'])} of {_usd(each['limit'])} USD spent until {until} UTC"
         lasting = _usd(each["target_per_day"])

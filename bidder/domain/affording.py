@@ -85,11 +85,8 @@ class Survey:
 
 
 def survey(view: View, policy: Policy, now: datetime) -> Survey:
-    """Return where all budgets stand; nothing where there is none, or no rate to value it by."""
-    try:
-        found = budgets.standings(view, policy, now)
-    except NoRate:
-        return Survey()  # nothing is begun meanwhile: see ``begins``
+    """Return where all budgets stand, each for itself."""
+    found = budgets.standings(view, policy, now)
     ending: dict[OrderId, Mapping[str, Fact]] = {}
     for each in found:
         if each.room < 0:
@@ -111,10 +108,10 @@ def begins(
 ) -> tuple[Reason, dict[str, Fact]] | None:
     """Return why a budget does not allow what costs more than before; None where it does."""
     target = policy.target(action.target)
-    if target is None or not budgets.limits(policy):
+    found = budgets.applying(budgets.standings(view, policy, now), action.target)
+    if target is None or not found:
         return None
     try:
-        found = budgets.applying(budgets.standings(view, policy, now), action.target)
         usd = budgets.usd_per_day(action.price, view)
     except NoRate:
         return Reason.NO_RATE, {"rail": "budget"}
@@ -124,7 +121,10 @@ def begins(
         span = share_of_day(min(_LEAST_RUN, each.ends - now))
         if each.room < usd * span + fee:
             return Reason.BUDGET_SPENT, {**_facts(each), "until": each.ends.isoformat()}
-    if target.rents or not found:
+    unvalued = sorted(currency.short for each in found for currency in each.unvalued)
+    if unvalued:
+        return Reason.NO_RATE, {"rail": "budget", "currency": unvalued[0]}
+    if target.rents:
         return None
     gpus = view.gpus_of(action.server) or 1
     nearness = budgets.nearness_of(action.price, target, gpus, view)
@@ -175,10 +175,12 @@ def _ending(here: Standing, view: View, policy: Policy) -> dict[OrderId, Mapping
     span = here.stopping_share
     found: dict[OrderId, Mapping[str, Fact]] = {}
     for holding in _dispensable(here, view, policy):
-        if over <= 0:
-            break
-        found[holding.order.order] = facts
-        over -= budgets.usd_per_day(holding.order.price, view, holding) * span
+        # Of what nobody can value nothing that is left is known to suffice.
+        unvalued = holding.order.price.currency in here.unvalued
+        if unvalued or over > 0:
+            found[holding.order.order] = facts
+        if not unvalued:
+            over -= budgets.usd_per_day(holding.order.price, view, holding) * span
     return found
 
 

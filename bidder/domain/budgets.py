@@ -13,7 +13,7 @@ from decimal import Decimal
 from bidder.domain import exposure
 from bidder.domain.costs import MINUTE, Period, Spent, fee_percent, share_of_day
 from bidder.domain.ids import OrderId, on_paper
-from bidder.domain.money import Price
+from bidder.domain.money import Currency, Price
 from bidder.domain.pacing import Multiplier, share
 from bidder.domain.policy import Mode, Policy, Target
 from bidder.domain.view import Holding, View
@@ -65,7 +65,8 @@ class Standing:
     ``unseen`` may have been spent since the exchange last named what each order has cost. ``running``
     are the orders that cost money now, best bargain first, and those of which that is not known.
     ``stopping`` is what all live orders could still cost until they were cancelled, or the period ends;
-    ``stopping_share`` is that time, in days.
+    ``stopping_share`` is that time, in days. While orders in the ``unvalued`` currencies count, all
+    amounts are without them: the budget is spent as far at least, and money goes as fast at least.
     """
 
     limit: Limit
@@ -78,6 +79,7 @@ class Standing:
     running: tuple[Running, ...]
     multiplier: float
     at: datetime
+    unvalued: frozenset[Currency] = frozenset()
 
     @property
     def left(self) -> Decimal:
@@ -130,22 +132,19 @@ def limits(policy: Policy) -> tuple[Limit, ...]:
 
 
 def standings(view: View, policy: Policy, now: datetime) -> tuple[Standing, ...]:
-    """Return where each budget stands; raises NoRate where an order cannot be valued."""
+    """Return where each budget stands."""
     return tuple(standing(limit, view, policy, now) for limit in limits(policy))
 
 
 def standing(limit: Limit, view: View, policy: Policy, now: datetime) -> Standing:
-    """Return where one budget stands.
-
-    Raises:
-        NoRate: an order's currency has no rate to USD.
-    """
+    """Return where one budget stands, as far as what counts can be valued."""
     began, ends = limit.period.began(now), limit.period.ends(now)
     held = [h for h in view.holdings.values() if _counts(h, limit, policy)]
     spent = _spent(limit, held, view, policy, now)
     running, unseen, bids = [], Decimal(0), Decimal(0)
+    unvalued: set[Currency] = set()
     for holding in held:
-        usd = usd_per_day(holding.order.price, view, holding)
+        usd = _valued(holding.order.price, view, unvalued, holding)
         bids += usd
         if holding.active is False:
             continue
@@ -156,10 +155,10 @@ def standing(limit: Limit, view: View, policy: Policy, now: datetime) -> Standin
     for holding in _closing(limit, view, policy):
         since, ended = max(holding.last_seen_at, began), holding.ended_at or now
         if ended > began:
-            usd = usd_per_day(holding.order.price, view, holding)
+            usd = _valued(holding.order.price, view, unvalued, holding)
             unseen += usd * share_of_day(ended - since + MINUTE)
     for price, since in _asked_for(limit, view):
-        usd = usd_per_day(price, view)
+        usd = _valued(price, view, unvalued)
         bids += usd
         running.append(Running(order=None, usd=usd, nearness=Decimal(1)))
         unseen += view.creation_fee_usd + usd * share_of_day(now - max(since, began) + MINUTE)
@@ -176,7 +175,19 @@ def standing(limit: Limit, view: View, policy: Policy, now: datetime) -> Standin
         running=tuple(sorted(running, key=lambda each: each.nearness)),
         multiplier=mu,
         at=now,
+        unvalued=frozenset(unvalued),
     )
+
+
+def _valued(
+    price: Price, view: View, unvalued: set[Currency], holding: Holding | None = None
+) -> Decimal:
+    """Return what ``usd_per_day`` does; 0 where that cannot be said, its currency noted."""
+    try:
+        return usd_per_day(price, view, holding)
+    except NoRate:
+        unvalued.add(price.currency)
+        return Decimal(0)
 
 
 def usd_per_day(price: Price, view: View, holding: Holding | None = None) -> Decimal:
@@ -221,9 +232,8 @@ def looked(view: View, policy: Policy, now: datetime) -> View:
     found: dict[str, Multiplier] = {}
     for limit in limits(policy):
         before = view.multipliers.get(limit.key, Multiplier())
-        try:
-            here = standing(limit, view, policy, now)
-        except NoRate:
+        here = standing(limit, view, policy, now)
+        if here.unvalued:
             found[limit.key] = replace(before, at=now)
             continue
         found[limit.key] = before.after(

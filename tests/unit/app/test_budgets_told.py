@@ -72,6 +72,40 @@ def test_without_a_rate_the_amounts_are_not_known() -> None:
     assert whole["limit"] == {"amount": "10", "currency": "USD"}
 
 
+def test_an_order_that_cannot_be_valued_is_told_once_it_lasts() -> None:
+    """Not a gap between two reads; and what else is news of the budgets is told as ever."""
+    price = Price(Decimal(1), Currency.named("nosuchcoin"))
+    holding = make_holding(1, target=None)
+    odd = {1: replace(holding, order=replace(holding.order, price=price))}
+    teller = BudgetsTold()
+    assert told(teller, spent("1", holdings=odd)) == []
+
+    (nearly,) = told(teller, spent("9.2", holdings=odd), minutes=5)
+    (blind,) = told(teller, spent("9.2", holdings=odd), minutes=10)
+
+    assert "is 92% spent" in nearly.title
+    assert blind.event is Event.BUDGET
+    assert blind.title == "what is paid in nosuchcoin cannot be valued: no rate to USD is known"
+    assert "the daily budget of all strategies:" in blind.text
+    assert blind.text.endswith("Orders: 1.")
+    assert told(teller, spent("9.2", holdings=odd), minutes=15) == []
+    assert told(teller, spent("9.2"), minutes=20) == []
+    assert told(teller, spent("9.2", holdings=odd), minutes=25) == []
+    assert [n.title for n in told(teller, spent("9.2", holdings=odd), minutes=36)] == [blind.title]
+
+
+def test_a_budget_is_shown_as_spent_also_where_a_rate_is_missing() -> None:
+    """What can be valued suffices for that."""
+    price = Price(Decimal(1), Currency.named("nosuchcoin"))
+    holding = make_holding(1, target=None)
+    odd = {1: replace(holding, order=replace(holding.order, price=price))}
+
+    whole, own = shown(spent("10", holdings=odd), POLICY, NOW, ())
+
+    assert (whole["state"], whole["spent"]) == ("spent", None)
+    assert (own["state"], own["spent"]) == ("free", {"amount": "10", "currency": "USD"})
+
+
 def test_a_spent_budget_is_told_once_for_its_day() -> None:
     """Nine tenths at noon are early, and then all of it; the next day is another one."""
     teller = BudgetsTold()

@@ -28,12 +28,13 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.domain import budgets, canonical, evidence, planning
+from bidder.domain import affording, budgets, canonical, evidence, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
 from bidder.domain.budgets import Standing
 from bidder.domain.costs import Cost, Spent
 from bidder.domain.ids import OrderId
 from bidder.domain.market import Book, OrderKind
+from bidder.domain.money import Currency, Price
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Budget, Ceiling, DeadlineParams, FixedParams, Mode, Policy
 from bidder.domain.view import Holding, View
@@ -329,6 +330,75 @@ def test_both_budgets_of_a_target_count_together() -> None:
     assert isinstance(decisions(loose, policy)[0].action, PlaceBid)
 
 
+def odd(number: int, amount: str = "1", **changes: Any) -> Holding:
+    """Return a running order in a currency that nobody can value."""
+    price = Price(Decimal(amount), Currency.named("nosuchcoin"))
+    held = holding(number, "1", **changes)
+    return replace(held, order=replace(held.order, price=price))
+
+
+def test_a_budget_that_does_not_count_what_cannot_be_valued_works_as_usual() -> None:
+    """A person's order in an odd currency is none of a strategy's own budget."""
+    policy = policy_of(Budget(usd_per_day=Decimal(1000)), own=DAILY)
+    (only,) = decisions(view_of(policy, holding(1, "3"), odd(2, target=None), spent="10"), policy)
+
+    assert (only.order, only.reason, type(only.action)) == (1, Reason.BUDGET_SPENT, Withdraw)
+    assert only.facts["budget"] == f"the daily budget of {TARGET}"
+
+
+def test_what_can_be_valued_spends_a_budget_alone() -> None:
+    """Then the orders end, also the one that nobody can value: nothing is known to be left for it."""
+    policy = policy_of(want=2)
+    for spent, ends in (("9", []), ("10", [1, 2])):
+        found = decisions(view_of(policy, holding(1, "3"), odd(2), spent=spent), policy)
+
+        assert sorted(d.order for d in found if d.order and d.action is not None) == ends
+
+
+def test_nothing_is_begun_from_a_budget_that_counts_what_cannot_be_valued() -> None:
+    """Another strategy with a budget of its own begins all the same."""
+    other = make_target("other", budget=DAILY)
+    policy = make_policy(make_target(want=2, budget=DAILY), other)
+    found = decisions(view_of(policy, odd(1), free=["1", "1.5"]), policy)
+
+    begun = {d.target: (d.reason, isinstance(d.action, PlaceBid)) for d in found if d.order is None}
+    assert begun == {
+        TARGET: (Reason.NO_RATE, False),
+        other.name: (Reason.EMPTY_SLOT, True),
+    }
+
+
+def test_the_multiplier_holds_while_an_order_cannot_be_valued() -> None:
+    """What is paced stays paced: only that it changes would need all amounts."""
+    policy = policy_of(want=2)
+    view = view_of(policy, holding(1, "4.9"), odd(2, target=None), spent="9.9", mu=4.0)
+
+    assert budgets.looked(view, policy, NOW).multipliers["day"].value == 4.0
+    (reason,) = {d.reason for d in decisions(view, policy) if d.order == 1}
+    assert reason is Reason.PACED
+
+
+@given(
+    priced=st.lists(st.integers(1, 49).map(lambda tenths: f"{tenths / 10}"), max_size=4),
+    odds=st.integers(0, 3),
+    spent=st.integers(9900, 10100).map(lambda thousandths: f"{thousandths / 1000}"),
+)
+def test_what_cannot_be_valued_never_saves_what_else_must_end(
+    priced: list[str], odds: int, spent: str
+) -> None:
+    """The orders that a budget ends by what can be valued end beside odd ones as well."""
+    policy = policy_of(want=7)
+    held = [holding(number, price) for number, price in enumerate(priced, start=1)]
+    strange = [odd(number) for number in range(11, 11 + odds)]
+
+    alone = affording.survey(view_of(policy, *held, spent=spent), policy, NOW)
+    beside = affording.survey(view_of(policy, *held, *strange, spent=spent), policy, NOW)
+
+    assert set(alone.ending) <= set(beside.ending)
+    gone = {each.order.order for each in strange} if beside.standings[0].room < 0 else set()
+    assert {o for o in beside.ending if o >= 11} == gone
+
+
 def test_a_persons_order_is_paid_from_the_budget_of_all() -> None:
     """It is the same wallet; but not the one that is on paper."""
     live = policy_of(own=DAILY)
@@ -372,13 +442,13 @@ def test_on_demand_orders_are_ended_too() -> None:
 
 
 def test_without_a_rate_nothing_is_begun_and_nothing_ended() -> None:
-    """What cannot be valued cannot be budgeted."""
+    """What cannot be valued cannot be budgeted, as long as what can be leaves something."""
     policy = policy_of(want=2)
     strange = holding(1, "3")
     priced = replace(strange.order.price, currency=strange.order.price.currency.named("nosuchcoin"))
     odd = replace(strange, order=replace(strange.order, price=priced))
 
-    found = decisions(view_of(policy, odd, spent="10", free=["1"]), policy)
+    found = decisions(view_of(policy, odd, spent="9", free=["1"]), policy)
 
     assert not any(isinstance(d.action, PlaceBid) or d.reason is Reason.BUDGET_SPENT for d in found)
     assert any(d.reason is Reason.NO_RATE and d.facts.get("rail") == "budget" for d in found)
