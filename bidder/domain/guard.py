@@ -125,8 +125,10 @@ def _paused(view: View) -> Stop:
 
 
 def _repricing_paused(action: Reprice, reason: Reason, view: View) -> Stop:
-    # A pause means "spend no more": where nobody looks after the orders, coming down is no breach of it.
-    return None if reason is Reason.UNATTENDED and action.lowers else _paused(view)
+    # A pause means "spend no more": coming down is no breach of it where nobody looks after the orders,
+    # and a bid above its ceiling would go on at a price that the owner forbade.
+    unasked = {Reason.UNATTENDED, Reason.ABOVE_CEILING}
+    return None if reason in unasked and action.lowers else _paused(view)
 
 
 def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:

@@ -254,7 +254,10 @@ def test_a_pause_stops_everything_but_leaving_a_forbidden_price() -> None:
     view, policy = usual(paused=True)
     for action in (place(usd("2")), reprice(usd("3")), reprice(usd("1.5")), withdraw()):
         assert stop_of(action, view, policy)[0] is Reason.PAUSED
-    assert judged(withdraw(), view, policy, Reason.ABOVE_CEILING).action is not None
+    for action in (withdraw(), reprice(usd("5"), current=usd("5.2"))):
+        assert judged(action, view, policy, Reason.ABOVE_CEILING).action is action
+    raised = judged(reprice(usd("3")), view, policy, Reason.ABOVE_CEILING)
+    assert raised.reason is Reason.PAUSED, "only what comes down goes"
 
 
 def test_a_lowering_before_its_clock_is_never_sent() -> None:

@@ -68,7 +68,8 @@ def check_repricing(action: Reprice, reason: Reason, view: View, policy: Policy)
     """Fail if a new price would break a rule."""
     target = policy.target(action.target)
     assert target is not None
-    assert not view.paused or (reason is Reason.UNATTENDED and action.lowers)
+    unasked = {Reason.UNATTENDED, Reason.ABOVE_CEILING}
+    assert not view.paused or (reason in unasked and action.lowers)
     assert view.holdings[action.order].target == target.name
     assert action.price <= ceiling_of(target, view, action.server, action.price)
     if action.lowers:
