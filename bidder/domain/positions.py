@@ -95,11 +95,12 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     limit = target.limit(on_demand=order.kind is OrderKind.ON_DEMAND)
     ceiling, cap = _limits(holding, listing, target, limit, view, policy)
     rival = floor = needed = None
-    if book is not None and book.valued(rates):
-        rival = book.best_rival(rates, view.holdings)
+    if book is not None:
         floor = book.floor.get(currency)
         if floor is None and listing is not None:
             floor = listing.spot_floor.get(currency)
+    if book is not None and book.valued(rates):
+        rival = book.best_rival(rates, view.holdings)
         needed = _needed(rival, floor, currency, rates=rates, ticks=target.margin_ticks)
     offer = None if book is None else book.offer_of(order.order)
     price = _standing(holding, offer, seen)

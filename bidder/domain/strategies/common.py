@@ -157,8 +157,6 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
         return hold(position, Reason.STALE, on_marketplace=False)
     if position.ceiling is None or position.cap is None:
         return hold(position, Reason.NO_RATE, currency=position.price.currency.short)
-    if not position.book.valued(position.rates):
-        return hold(position, Reason.NO_RATE)
     if position.outdated and position.book_at is not None:
         # Who acted on it would answer a rival that our last raise has beaten.
         again = position.book_at + _LOOKS_AGAIN
@@ -176,6 +174,10 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
                 offer_in_book=False,
             )
         return hold(position, Reason.STALE, wants_orders=True, offer_in_book=False)
+    if not position.book.valued(position.rates):
+        # To leave a price that the owner forbade no rival needs to be known: who bids in an odd coin
+        # must not hold us there.
+        return above_ceiling(position, None, now) or hold(position, Reason.NO_RATE)
     return None
 
 

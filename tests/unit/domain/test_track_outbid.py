@@ -1,6 +1,7 @@
 """``track`` when outbid: a wait, two reads, the smallest raise that suffices, never above the cap."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,10 +23,18 @@ from builders import (
 )
 from unit.domain.bids import EAGER, decided, facing, repriced
 
-from bidder.domain.actions import Reason, Reprice, Withdraw
+from bidder.domain.actions import Decision, Reason, Reprice, Withdraw
 from bidder.domain.market import Offer
-from bidder.domain.money import Rates
-from bidder.domain.policy import Per, Rails, TrackParams
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import (
+    AdaptiveParams,
+    FixedParams,
+    MinBidParams,
+    Per,
+    Rails,
+    StrategyParams,
+    TrackParams,
+)
 
 
 def test_an_outbid_offer_is_raised_to_just_above_the_best_rival() -> None:
@@ -184,6 +193,26 @@ def test_a_book_that_cannot_be_valued_is_not_acted_on() -> None:
         rates=Rates(),
     )
     assert decision.reason is Reason.NO_RATE
+
+
+@pytest.mark.parametrize(
+    "params", [EAGER, FixedParams(price=usd("2")), AdaptiveParams(), MinBidParams()]
+)
+def test_a_rival_in_an_odd_coin_keeps_no_bid_above_its_ceiling(params: StrategyParams) -> None:
+    """To leave a forbidden price no rival needs to be known; as ever it comes down, or goes."""
+
+    def above(price: str, floor: str) -> Decision:
+        offers = (mine(usd(price), active=True), rival(Price(Decimal(1), Currency.named("nosuchcoin"))))
+        book = make_book(*offers, floor=usd(floor))
+        return facing(holding=make_holding(price=usd(price)), book=book, params=params)
+
+    near, far, nowhere = above("5.2", "1"), above("8", "1"), above("5.2", "5.1")
+
+    assert {each.reason for each in (near, far, nowhere)} == {Reason.ABOVE_CEILING}
+    assert repriced(near) == usd("5")
+    assert isinstance(far.action, Withdraw)
+    assert isinstance(nowhere.action, Withdraw), "the server takes no bid that low"
+    assert above("4", "1").reason is Reason.NO_RATE
 
 
 def test_a_ceiling_per_gpu_without_the_count_changes_nothing() -> None:
