@@ -199,7 +199,8 @@ def fits(intent: Intent, order: OwnOrder) -> bool:
 def candidates(intent: Intent, orders: Iterable[OwnOrder]) -> tuple[OrderId, ...]:
     """Return the live ones among our orders that may have come of a creation."""
     running = [order for order in orders if not order.expired and fits(intent, order)]
-    return tuple(order.order for order in _in_time(intent, running))
+    # All where the time of none agrees: our clock may be wrong.
+    return tuple(order.order for order in _in_time(intent, running) or running)
 
 
 def late(
@@ -240,9 +241,8 @@ def _just_so(intent: Intent, order: OwnOrder, images: Mapping[str | None, str]) 
 
 
 def _in_time(intent: Intent, orders: list[OwnOrder]) -> list[OwnOrder]:
-    """Return the orders whose ``ct`` agrees with the creation, or all where none does."""
-    agreeing = [o for o in orders if o.created_at >= intent.opened_at - _CLOCK_SKEW]
-    return agreeing or orders
+    """Return the orders whose ``ct`` agrees with the creation."""
+    return [order for order in orders if order.created_at >= intent.opened_at - _CLOCK_SKEW]
 
 
 def _settle_creation(
@@ -254,11 +254,13 @@ def _settle_creation(
         return Verdict(intent=intent, settled=Settled.AMBIGUOUS, orders=live)
     if live:
         return Verdict(intent=intent, settled=Settled.ADOPTED, orders=live)
-    # Where several may have come of it, one alone that has ended proves nothing: a read may leave out
-    # the one that runs on.
-    if len(fitting) > (1 if intent.state is IntentState.AMBIGUOUS else 0):
+    # An older one had ended before the request was made, and adopted it would hide the one that is to
+    # come. Where several may have come of it, one alone that has ended proves nothing either: a read may
+    # leave out the one that runs on.
+    over = _in_time(intent, [order for order in fitting if order.expired])
+    if len(over) > (1 if intent.state is IntentState.AMBIGUOUS else 0):
         # It came to life and has ended again; the newest is as good as any, none costs money now.
-        newest = max(fitting, key=lambda order: order.created_at)
+        newest = max(over, key=lambda order: order.created_at)
         return Verdict(intent=intent, settled=Settled.ADOPTED, orders=(newest.order,))
     if read.started_at < intent.over_since():
         return Verdict(intent=intent, settled=Settled.UNKNOWN)

@@ -82,6 +82,15 @@ def test_two_orders_that_fit_are_a_case_for_a_person() -> None:
     assert verdict.orders == (8, 9)
 
 
+def test_an_order_that_had_ended_before_the_request_is_not_its_result() -> None:
+    """One that nobody knew is listed among the ended ones: the creation waits for its own."""
+    old = make_order(8, created_at=at(-86_400), expired=True)
+    verdict = settled(make_intent(), read_orders(old, started=5))
+    assert verdict.settled is Settled.UNKNOWN
+    assert verdict.counts_as_empty
+    assert settled(make_intent(), read_orders(old, young(9), started=10)).orders == (9,)
+
+
 def test_of_two_orders_that_fit_one_that_has_ended_is_not_taken_for_the_other() -> None:
     """A read may leave out the one that runs on: once it is listed again, it is the daemon's."""
     frozen = make_intent(state=IntentState.AMBIGUOUS)
