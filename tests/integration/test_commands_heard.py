@@ -162,6 +162,8 @@ def test_the_panic_command_cancels_what_may_have_come_of_a_doubled_creation(engi
     request = tell(day, "cancel_all")
     assert request.outcome == "done: every order is cancelled, trading is paused"
     assert day.live() == []
+    ended = [h for r in day.reports if r.observed is not None for h in r.observed.ended]
+    assert ended == [], "what the owner has cancelled does not end by itself as well"
     assert tell(day, "resume").outcome == "done: trading goes on"
     day.run(timedelta(minutes=5))
     assert len(day.live()) == 5

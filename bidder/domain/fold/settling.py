@@ -49,6 +49,10 @@ def settle(
         if kept is not None:
             so_far.intents.append(kept)
         if verdict.settled is Settled.ADOPTED:
+            made = listed[verdict.orders[0]]
+            if made.expired and made.order in view.ended:
+                # The owner had it cancelled before it was known whose it is: it does not end once more.
+                continue
             holding = _adopt(verdict, listed, held, read, now)
             holding = replace(holding, work=bills.first_work(holding, view, policy))
             held[holding.order.order] = holding
