@@ -15,7 +15,7 @@ from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.budgets import Limit, Standing
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import spelled
-from bidder.domain.money import Currency, plain
+from bidder.domain.money import Currency, plain, to_places
 from bidder.domain.notices import Event, Level, Notice
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
@@ -66,7 +66,7 @@ def _shown(limit: Limit, here: Standing | None, now: datetime, *, spent: bool) -
 
 
 def _usd(amount: Decimal) -> dict[str, str]:
-    return {"amount": plain(round(amount, 6)), "currency": "USD"}
+    return {"amount": plain(to_places(amount, 6)), "currency": "USD"}
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bidder.clock import Clock
-from bidder.domain.money import plain
+from bidder.domain.money import plain, to_places
 from bidder.domain.policy import Policy
 from bidder.domain.regret import Regret, headline, together
 from bidder.errors import MeterFailed, StoreFailed
@@ -88,10 +88,10 @@ def _tell(day: datetime, found: Iterable[Regret]) -> None:
             paid_ratio=_rounded(regret.paid_ratio),
             held_share=_rounded(regret.held_share),
             best_held_share=_rounded(regret.best_held_share),
-            regret_usd=plain(round(regret.usd, 6)),
+            regret_usd=plain(to_places(regret.usd, 6)),
             costly=[
                 f"{each.at:%H:%M:%S} {each.target}: {each.sentence}"
-                f" The best {each.better}; lost {plain(round(each.usd, 4))} USD."
+                f" The best {each.better}; lost {plain(to_places(each.usd, 4))} USD."
                 for each in regret.costly
             ],
         )

@@ -15,7 +15,7 @@ from bidder.domain.actions import Decision
 from bidder.domain.apart import apart
 from bidder.domain.ids import on_paper
 from bidder.domain.market import HostedServer, Wallet
-from bidder.domain.money import Money, Price, plain
+from bidder.domain.money import Money, Price, plain, to_places
 from bidder.domain.policy import DeadlineParams, Mode, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.strategies import deadline
@@ -242,7 +242,7 @@ def _workload(holding: Holding, view: View, policy: Policy) -> dict[str, Any] | 
 
 def _committed(view: View) -> Mapping[str, str] | None:
     try:
-        return {"amount": plain(round(guard.committed_usd(view), 6)), "currency": "USD"}
+        return {"amount": plain(to_places(guard.committed_usd(view), 6)), "currency": "USD"}
     except NoRate:
         return None
 
@@ -252,7 +252,7 @@ def unattended(view: View, policy: Policy, now: datetime) -> dict[str, Any]:
     bound = exposure.if_unattended(view, now)
     limit = policy.rails.max_usd_if_unattended
     try:
-        usd = {"amount": plain(round(exposure.worth(bound, view), 6)), "currency": "USD"}
+        usd = {"amount": plain(to_places(exposure.worth(bound, view), 6)), "currency": "USD"}
     except NoRate:
         usd = None
     return {

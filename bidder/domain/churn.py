@@ -19,7 +19,7 @@ from bidder.domain.actions import Fact
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Listing
-from bidder.domain.money import Currency, Price
+from bidder.domain.money import Currency, Price, to_places
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
 from bidder.domain.purse import Purse
@@ -66,8 +66,8 @@ class Change:
     def facts(self) -> dict[str, Fact]:
         """Return what it rests on, for the owner."""
         return {
-            "saving_usd": str(round(self.saving, 4)),
-            "churn_usd": str(round(self.churn, 4)),
+            "saving_usd": str(to_places(self.saving, 4)),
+            "churn_usd": str(to_places(self.churn, 4)),
             "horizon_hours": round(self.span / _HOUR, 1),
         }
 

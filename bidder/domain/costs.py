@@ -65,7 +65,8 @@ class Cost:
         """Return what was charged in the period that ``now`` lies in."""
         if self.at is None or self.at < period.began(now):
             return Decimal(0)
-        return self.usd - (self.before_day if period is Period.DAY else self.before_month)
+        before = self.before_day if period is Period.DAY else self.before_month
+        return EXACT.subtract(self.usd, before)
 
     def charged(
         self,
@@ -91,19 +92,20 @@ class Cost:
             return self
         rate = rates.to_usd(Price(Decimal(1), order.spend.currency))
         grown = _usd(EXACT.subtract(bill, self.counted), rate)
-        a_day = rates.to_usd(dearest) * fee if rates.knows(dearest.currency) else grown
+        known = rates.knows(dearest.currency)
+        a_day = EXACT.multiply(rates.to_usd(dearest), fee) if known else grown
         # Of an order that was never counted nobody knows when its bill grew.
         since = order.created_at if self.at is None else since
-        before = []
+        whole, before = EXACT.add(self.usd, grown), []
         for period in Period:
             began, fresh = period.began(at), grown
             if since < began:
-                most = a_day * share_of_day(at - began + MINUTE)
+                most = EXACT.multiply(a_day, share_of_day(at - began + MINUTE))
                 fresh = min(grown, _usd(most, Decimal(1)))
-            before.append(self.usd + grown - self.within(period, at) - fresh)
-        return Cost(
-            usd=self.usd + grown, counted=bill, at=at, before_day=before[0], before_month=before[1]
-        )
+            # Exactly: of huge sums a rounded one may come out below what it is the rest of.
+            current = EXACT.add(self.within(period, at), fresh)
+            before.append(EXACT.subtract(whole, current))
+        return Cost(usd=whole, counted=bill, at=at, before_day=before[0], before_month=before[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +126,8 @@ class Spent:
         """Return the sum of the present periods with these added."""
         day, month = self.within(Period.DAY, now), self.within(Period.MONTH, now)
         for cost in costs:
-            day += cost.within(Period.DAY, now)
-            month += cost.within(Period.MONTH, now)
+            day = EXACT.add(day, cost.within(Period.DAY, now))
+            month = EXACT.add(month, cost.within(Period.MONTH, now))
         return replace(self, at=now, day=day, month=month)
 
 

@@ -22,7 +22,7 @@ from bidder.domain.actions import (
 )
 from bidder.domain.ids import ServerId
 from bidder.domain.market import OrderKind
-from bidder.domain.money import Currency, Price
+from bidder.domain.money import Currency, Price, to_places
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Target
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import RateDoubt, View
@@ -351,7 +351,7 @@ def _over_budget(price: Price, replaces: Price | None, view: View, policy: Polic
         return Reason.RAIL, {
             "rail": "max_usd_per_day",
             "limit_usd": str(limit),
-            "would_be_usd": str(round(total, 4)),
+            "would_be_usd": str(to_places(total, 4)),
         }
     return None
 
@@ -380,7 +380,7 @@ def _unattended(
     return Reason.RAIL, {
         "rail": "max_usd_if_unattended",
         "limit_usd": str(limit),
-        "would_be_usd": str(round(limit + excess, 4)),
+        "would_be_usd": str(to_places(limit + excess, 4)),
     }
 
 

@@ -10,7 +10,7 @@ Currencies are open: the marketplace lists names that no table of ours knows, an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import ClassVar, Self
 
@@ -70,6 +70,8 @@ _QUANTA = {
 _DEFAULT_QUANTUM = Decimal("1e-8")
 
 _MAX_DIGITS = 60
+# Sums and products of amounts have more digits than each of them.
+_LONGEST_REACHED = 160
 _FINEST, _COARSEST = Decimal("1e-60"), Decimal("1e20")
 # Nearly every amount lies between these and is written this short: one look tells, where taking it
 # apart takes a while, and a marketplace answer holds ten thousand of them.
@@ -104,7 +106,19 @@ def parse_amount(text: str) -> Decimal:
 
 
 def checked_amount(amount: Decimal) -> Decimal:
-    """Return ``amount`` if it can be money, that is finite, not negative and of bounded length.
+    """Return ``amount`` if somebody may mean it: finite, not negative, of bounded length and size.
+
+    Raises:
+        InvalidAmount: otherwise.
+    """
+    found = reached_amount(amount, longest=_MAX_DIGITS)
+    if found > _USUAL_MOST:
+        raise InvalidAmount("an amount of this size cannot be money")
+    return found
+
+
+def reached_amount(amount: Decimal, *, longest: int = _LONGEST_REACHED) -> Decimal:
+    """Return ``amount`` if it is what checked amounts may come to: added up, converted, over years.
 
     Raises:
         InvalidAmount: otherwise.
@@ -118,10 +132,18 @@ def checked_amount(amount: Decimal) -> Decimal:
         raise InvalidAmount(f"{str(amount)[:_USUAL_LENGTH]} is negative")
     taken_apart = amount.as_tuple()
     digits, exponent = len(taken_apart.digits), taken_apart.exponent
-    if not isinstance(exponent, int) or digits > _MAX_DIGITS or not -_MAX_DIGITS <= exponent <= 20:
+    if not isinstance(exponent, int) or digits > longest or not -longest <= exponent <= 20:
         raise InvalidAmount("an amount of this size or precision cannot be money")
     # Not abs(): it would round to the precision of the context.
     return amount.copy_abs()
+
+
+def to_places(amount: Decimal, places: int) -> Decimal:
+    """Return the amount rounded to so many decimal places, however large it is.
+
+    ``round`` raises where the result has more digits than the context of the thread.
+    """
+    return amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, context=_WIDEST)
 
 
 def _fitted(computed: Decimal) -> Decimal:
@@ -140,7 +162,7 @@ class _Amount:
     currency: Currency
 
     def __post_init__(self) -> None:
-        checked_amount(self.amount)
+        reached_amount(self.amount)
 
     @classmethod
     def parse(cls, text: str, currency: Currency) -> Self:

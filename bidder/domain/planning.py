@@ -25,7 +25,7 @@ from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, PlaceBid, 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentState
 from bidder.domain.market import Listing, OrderKind
-from bidder.domain.money import Price
+from bidder.domain.money import Price, to_places
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.quotes import Quote
@@ -402,7 +402,7 @@ def _quote_facts(found: Found) -> dict[str, Fact]:
         "needed": str(quoted.needed),
         "floor": str(quoted.floor),
         "ceiling": str(quoted.ceiling),
-        "score_usd_per_gpu": str(round(found.score, 4)),
+        "score_usd_per_gpu": str(to_places(found.score, 4)),
     }
     if quoted.rival is not None:
         facts["rival"] = str(quoted.rival.price)

@@ -12,7 +12,7 @@ from bidder.domain.digest import Held, ServerSummary, Span, Spread
 from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.intents import Intent, IntentKind, IntentState
 from bidder.domain.market import Access, OrderKind, OwnOrder, Wallet
-from bidder.domain.money import Currency, Money, Price
+from bidder.domain.money import Currency, Money, Price, to_places
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LoweringClock, StepSample
 from bidder.domain.view import Holding
@@ -59,7 +59,7 @@ def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any
 
 def fitting(amount: Decimal) -> Decimal:
     """Return a computed amount in a form that can be stored, finer than any use of it."""
-    return amount if amount.as_tuple().exponent >= -20 else round(amount, 20)  # type: ignore[operator]
+    return amount if amount.as_tuple().exponent >= -20 else to_places(amount, 20)  # type: ignore[operator]
 
 
 def price_of(amount: Any, currency: Any) -> Price | None:

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from bidder.domain.money import checked_amount
+from bidder.domain.money import reached_amount
 from bidder.errors import InvalidAmount, StoreFailed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ class Amount(TypeDecorator[Decimal]):
             return None
         if not isinstance(value, Decimal):
             raise InvalidAmount(f"{value!r} is not an exact amount")
-        return format(checked_amount(value), "f")
+        return format(reached_amount(value), "f")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return the amount that was stored."""

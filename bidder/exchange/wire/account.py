@@ -30,6 +30,8 @@ from bidder.exchange.wire.fields import (
 )
 
 _LATEST_TIME = 32_503_680_000  # the year 3000
+_HIGHEST_FEE = 100.0  # percent
+_HIGHEST_LIMIT = 1_000_000  # orders
 
 
 class _Order(msgspec.Struct):
@@ -99,13 +101,13 @@ def orders(body: bytes, *, ahead: timedelta = timedelta(0)) -> OrdersAnswer:
     try:
         answer = _ORDERS.decode(body)
         found = tuple(_order(order, ahead) for order in answer.orders)
-        return OrdersAnswer(orders=found, limit=answer.limit)
+        return OrdersAnswer(orders=found, limit=_limit_of(answer.limit))
     except (*UNREADABLE, InvalidAmount):
         pass
     try:
         limit = _LIMIT.decode(body).limit
         each = (_order_or_ended(raw, ahead) for raw in items(body, "orders"))
-        return OrdersAnswer(orders=tuple(o for o in each if o is not None), limit=limit)
+        return OrdersAnswer(orders=tuple(o for o in each if o is not None), limit=_limit_of(limit))
     except (*UNREADABLE, InvalidAmount) as exc:
         raise unreadable("my_orders") from exc
 
@@ -156,6 +158,16 @@ def _id(value: int) -> int:
     return value
 
 
+def _limit_of(orders: int | None) -> int | None:
+    """Return how many orders there may be; None where it is not told, or makes no sense."""
+    return orders if orders is not None and 0 <= orders <= _HIGHEST_LIMIT else None
+
+
+def _fee_of(percent: float | None) -> float | None:
+    """Return a percentage of the exchange's; None where none is told, or none that could be one."""
+    return percent if percent is not None and 0 <= percent <= _HIGHEST_FEE else None
+
+
 def _order(order: _Order, ahead: timedelta) -> OwnOrder:
     currency = currency_of(order.currency or "bitcoin")
     created = min(max(order.ct, 0.0), float(_LATEST_TIME))
@@ -169,7 +181,7 @@ def _order(order: _Order, ahead: timedelta) -> OwnOrder:
         created_at=datetime.fromtimestamp(created, UTC) - ahead,
         mrl=duration_of(order.mrl, 1) or LONGEST_MRL,
         expired=bool(order.expired),
-        fee_percent=order.fee,
+        fee_percent=_fee_of(order.fee),
         creation_fee=money_of(order.creation_fee, currency),
         image=clean(order.image or ""),
         access=Access(

@@ -90,7 +90,7 @@ def prices_of(amounts: Mapping[str, Decimal | None] | None) -> dict[Currency, Pr
                 continue
             currency = currency_of(name)
             try:
-                found[currency] = Price(amount, currency)
+                found[currency] = Price(checked_amount(amount), currency)
             except InvalidAmount:
                 continue
     return found

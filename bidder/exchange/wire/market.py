@@ -9,7 +9,7 @@ import msgspec
 
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Book, Listing, Marketplace, Offer
-from bidder.domain.money import Currency, Price
+from bidder.domain.money import Currency, Price, checked_amount
 from bidder.errors import InvalidAmount
 from bidder.exchange.wire.fields import (
     LIST,
@@ -145,7 +145,7 @@ def _price(amount: Decimal | None, currency: Currency) -> Price | None:
     if not amount:
         return None
     try:
-        return Price(amount, currency)
+        return Price(checked_amount(amount), currency)
     except InvalidAmount:
         return None
 

@@ -16,6 +16,7 @@ from bidder.domain.money import (
     parse_amount,
     plain,
     quantum,
+    to_places,
 )
 from bidder.errors import InvalidAmount, MixedCurrencies, NoRate
 
@@ -61,6 +62,8 @@ def test_an_amount_is_read_as_written_and_printed_without_an_exponent(text: str,
         "-1e-9",
         "1e400",
         "1e-400",
+        "1e16",
+        "1000000000000000.01",
     ],
 )
 def test_what_cannot_be_money_is_refused(text: str) -> None:
@@ -210,6 +213,15 @@ def test_no_bid_however_absurd_breaks_the_arithmetic(
     rates = Rates({Currency.BTC: rate, Currency.CLORE: other})
     if rates.knows(Currency.BTC) and rates.knows(Currency.CLORE):
         assert rates.convert(price, Currency.CLORE).amount >= 0
+
+
+@given(amount=_EXTREMES.filter(lambda amount: amount <= Decimal("1e15")), places=st.integers(0, 20))
+def test_what_amounts_come_to_can_be_rounded_and_kept(amount: Decimal, places: int) -> None:
+    """A sum of many years at an absurd price and rate is no error of arithmetic."""
+    worth = Rates({Currency.BTC: Decimal("9e14")}).to_usd(Price(amount, Currency.BTC)) * 3650
+    rounded = to_places(worth, places)
+    assert abs(rounded - worth) <= Decimal(1).scaleb(-places)
+    assert Price(rounded, Currency.USD) + Price(amount, Currency.USD) >= Price(rounded, Currency.USD)
 
 
 @pytest.mark.parametrize(

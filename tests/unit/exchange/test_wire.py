@@ -209,6 +209,33 @@ def test_an_ended_order_whose_bill_cannot_be_told_is_left_out(field: str) -> Non
     assert running.order == 7
 
 
+@pytest.mark.parametrize("fee", [-101, -0.5, 100.5, 1e80, 1e308])
+def test_a_fee_that_cannot_be_one_counts_as_not_told(fee: float) -> None:
+    """Whatever is reckoned with it would be nonsense, or no number at all."""
+    (order,) = wire.orders(encoded(orders=[{**RUNNING, "fee": fee}])).orders
+    assert order.fee_percent is None
+
+
+def test_amounts_beyond_anything_real_are_unreadable() -> None:
+    """An order makes its answer doubtful; an offer, a floor and a balance are left out."""
+    with pytest.raises(InDoubt):
+        wire.orders(encoded(orders=[{**RUNNING, "price": 1e25}]))
+    market = {
+        "offers": [{"offer_id": 1, "bid": 1e25}, {"offer_id": 2, "bid": 1}],
+        "server": {"min_pricing": {"bitcoin": 1e16}},
+    }
+    book = wire.book(encoded(market=market), ServerId(3))
+    assert ([offer.order for offer in book.offers], book.floor) == ([2], {})
+    (wallet,) = wire.wallets(encoded(wallets=[{"name": "bitcoin", "balance": 1e25}]))
+    assert wallet.balance is None
+
+
+@pytest.mark.parametrize("limit", [-1, 10**7, 10**60])
+def test_a_limit_that_cannot_be_one_counts_as_not_told(limit: int) -> None:
+    """It would stop everything, or could not be stored."""
+    assert wire.orders(encoded(orders=[RUNNING], limit=limit)).limit is None
+
+
 def test_large_numbers_and_odd_times() -> None:
     """Ids beyond 2**53 stay exact; a time before 1970 or after the year 3000 is bounded."""
     order = {"id": 2**59 + 1, "si": 2**59 + 3, "price": 1, "currency": "bitcoin", "spot": True}

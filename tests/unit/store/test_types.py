@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
-from bidder.domain.money import checked_amount
+from bidder.domain.money import reached_amount
 from bidder.errors import InvalidAmount, StoreFailed
 from bidder.store.engine import open_engine, transaction
 from bidder.store.types import Amount, Duration, Identifier, Json, Moment, Words
@@ -69,7 +69,7 @@ def back(engine: Engine, column: str, value: Any) -> Any:
 @given(amount=_MONEY.filter(lambda d: -60 <= int(d.as_tuple().exponent) <= 20))
 def test_amount_round_trips_exactly(sample: Engine, amount: Decimal) -> None:
     """Whatever can be money comes back equal, and is stored without an exponent."""
-    assert back(sample, "amount", amount) == checked_amount(amount)
+    assert back(sample, "amount", amount) == reached_amount(amount)
 
 
 def test_amount_keeps_the_digits_that_were_sent(sample: Engine) -> None:
