@@ -34,7 +34,9 @@ _HIGHEST_FEE = 100.0  # percent
 _HIGHEST_LIMIT = 1_000_000  # orders
 
 
-class _Order(msgspec.Struct):
+class _Vital(msgspec.Struct):
+    """Which order it is, whether it runs, what it costs, and until when."""
+
     id: int
     si: int
     price: Decimal
@@ -42,11 +44,14 @@ class _Order(msgspec.Struct):
     currency: str | None = None
     mrl: float | None = None
     spend: Decimal | None = None
+    spot: bool | None = None
+    expired: bool | None = None
+
+
+class _Order(_Vital):
     fee: float | None = None
     creation_fee: Decimal | None = None
     image: str | None = None
-    spot: bool | None = None
-    expired: bool | None = None
     pub_cluster: list[str] | None = None
     tcp_ports: list[str] | None = None
     http_port: str | int | None = None
@@ -54,10 +59,6 @@ class _Order(msgspec.Struct):
 
 class _Orders(msgspec.Struct):
     orders: list[_Order]
-    limit: int | None = None
-
-
-class _Limit(msgspec.Struct):
     limit: int | None = None
 
 
@@ -83,8 +84,7 @@ class _Hosted(msgspec.Struct):
 
 
 _ORDERS = msgspec.json.Decoder(_Orders, strict=False)
-_ORDER = msgspec.json.Decoder(_Order, strict=False)
-_LIMIT = msgspec.json.Decoder(_Limit, strict=False)
+_VITAL = msgspec.json.Decoder(_Vital, strict=False)
 _WALLET = msgspec.json.Decoder(_Wallet, strict=False)
 _HOSTED = msgspec.json.Decoder(_Hosted, strict=False)
 _NULL, _BILL = msgspec.Raw(b"null"), ("spend", "currency")
@@ -94,9 +94,10 @@ _RENTALS = {0: "free", 1: "spot", 2: "on-demand"}
 def orders(body: bytes, *, ahead: timedelta = timedelta(0)) -> OrdersAnswer:
     """Return our orders; raises InDoubt when any of them cannot be read that may still be live.
 
-    Of one that has ended nothing is at stake: where it can be told which it was it stands there with
-    nothing for what cannot be read, and is left out otherwise. ``ahead`` is how far the exchange's
-    clock lies ahead of ours: times are given in ours.
+    Of a live one only what it takes to look after it must be readable; the rest counts as not told
+    where it is not. Of one that has ended nothing is at stake: where it can be told which it was it
+    stands there with nothing for what cannot be read, and is left out otherwise. ``ahead`` is how far
+    the exchange's clock lies ahead of ours: times are given in ours.
     """
     try:
         answer = _ORDERS.decode(body)
@@ -105,7 +106,7 @@ def orders(body: bytes, *, ahead: timedelta = timedelta(0)) -> OrdersAnswer:
     except (*UNREADABLE, InvalidAmount):
         pass
     try:
-        limit = _LIMIT.decode(body).limit
+        limit = plain_of(OBJECT.decode(body).get("limit"), int, default=None)
         each = (_order_or_ended(raw, ahead) for raw in items(body, "orders"))
         return OrdersAnswer(orders=tuple(o for o in each if o is not None), limit=_limit_of(limit))
     except (*UNREADABLE, InvalidAmount) as exc:
@@ -193,11 +194,12 @@ def _order(order: _Order, ahead: timedelta) -> OwnOrder:
 
 
 def _order_or_ended(raw: msgspec.Raw, ahead: timedelta) -> OwnOrder | None:
+    fields = OBJECT.decode(raw)
+    readable = _readable(fields)
     try:
-        return _order(_ORDER.decode(raw), ahead)
+        vital = msgspec.structs.asdict(_VITAL.decode(raw))
+        return _order(_Order(**{**readable, **vital}), ahead)
     except (*UNREADABLE, InvalidAmount):
-        fields = OBJECT.decode(raw)
-        readable = _readable(fields)
         if readable["expired"] is not True:
             raise
     needed = (readable["id"], readable["si"], readable["ct"])
