@@ -338,6 +338,12 @@ class FaultyTransport(httpx.AsyncBaseTransport):
                     # A reason that cannot be read teaches nobody anything.
                     exchange.lose_answer()
                 return odd
+            case "odd wait":
+                odd = lies.odd_wait(body, chance)
+                if odd != body:
+                    # Where two events may have closed the clock it does not tell which of them has.
+                    exchange.lose_answer()
+                return odd
         return lies.PLAIN[kind](body, chance)
 
     def _without_one_rate(self, body: bytes) -> bytes:

@@ -145,8 +145,9 @@ def refused_too_soon(
 
     ``wait_seconds`` is the answer's ``time_to_lowering``; without it, or where it makes no sense, a
     whole pause is assumed. The event that lies 600 seconds before the opening is the one that started
-    the clock; where the wait makes no sense, it is the latest one that may have. ``listed_at`` is the
-    order's creation by the exchange's word (``ct``): of an order found after a crash we know no other.
+    the clock; where the wait makes no sense, it is the one that may have, if there is but one: a rule
+    once learnt from a wrong suspect would stand for ever. ``listed_at`` is the order's creation by the
+    exchange's word (``ct``): of an order found after a crash we know no other.
     """
     pause = LOWERING_PAUSE.total_seconds()
     sensible = wait_seconds is not None and wait_seconds <= 2 * pause
@@ -172,7 +173,7 @@ def refused_too_soon(
         for event, at in clock.events()
         if now - at < LOWERING_PAUSE and rules.starts(event) is not False
     ]
-    return opened, rules.learnt(suspects[0], starts=True) if suspects else rules
+    return opened, rules.learnt(suspects[0], starts=True) if len(suspects) == 1 else rules
 
 
 def lowering_accepted(clock: LoweringClock, rules: ClockRules, *, at: datetime) -> ClockRules:

@@ -62,7 +62,7 @@ def test_a_refusal_that_fits_no_event_teaches_only_the_opening() -> None:
 def test_a_refusal_whose_wait_makes_no_sense_still_teaches_what_started_the_clock(
     said: float | None,
 ) -> None:
-    """It was too soon after something: the latest event that may have started the clock."""
+    """It was too soon after something: the one event that may have started the clock."""
     clock = LoweringClock(created_at=at(-300), raised_at=at(-100))
     opened, rules = price_rules.refused_too_soon(
         clock, ClockRules(raised=False), wait_seconds=said, now=NOW
@@ -71,6 +71,24 @@ def test_a_refusal_whose_wait_makes_no_sense_still_teaches_what_started_the_cloc
     opens_at = price_rules.next_lowering_at(opened, rules)
     assert opens_at is not None
     assert at(300) <= opens_at <= at(600)
+
+
+@pytest.mark.parametrize("said", [None, 0, -30, 1e6])
+@pytest.mark.parametrize(
+    "clock",
+    [
+        LoweringClock(created_at=at(-300), raised_at=at(-100)),
+        LoweringClock(lowered_at=at(-300), raised_at=at(-100)),
+    ],
+)
+def test_of_two_suspects_none_is_blamed_where_the_wait_makes_no_sense(
+    clock: LoweringClock, said: float | None
+) -> None:
+    """A raise blamed for another's clock would cost ten minutes after every raise, for ever."""
+    opened, rules = price_rules.refused_too_soon(clock, UNKNOWN, wait_seconds=said, now=NOW)
+
+    assert rules == UNKNOWN
+    assert price_rules.next_lowering_at(opened, rules) is not None
 
 
 def test_an_order_found_after_a_crash_teaches_by_its_own_time() -> None:
