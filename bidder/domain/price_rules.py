@@ -32,6 +32,8 @@ _ATTRIBUTION = timedelta(seconds=15)
 _SEEN_LATE = timedelta(seconds=150)
 # A rule may be changed by the exchange: after this long, ask for the full width once more.
 _RELEARN_AFTER = timedelta(days=7)
+# A guess at the step is soon tried again: for longer it would keep every lowering too narrow.
+_GUESS_LASTS = timedelta(minutes=20)
 # The exchange's limits are rounded: factors that differ by no more than this may be one and the same.
 _TOLERANCE = Decimal("0.02")
 # Below this, a difference says nothing about which of two shapes fits better.
@@ -191,9 +193,13 @@ class StepSample:
     """One answer about how far a lowering may go.
 
     ``drop`` is the price before it less the lowest price allowed, per day. ``exact`` samples come
-    from a refusal's ``max_step``; the others are lowerings that were accepted, so that at least
-    this much was allowed. ``floor`` is the server's lowest allowed bid then, if known.
+    from a refusal's ``max_step``; the others are guesses after a refusal that named none, and soon
+    forgotten. ``floor`` is the server's lowest allowed bid then, if known.
     """
+
+    def stands(self, now: datetime) -> bool:
+        """Return whether it is still to be believed."""
+        return now - self.at < (_RELEARN_AFTER if self.exact else _GUESS_LASTS)
 
     currency: Currency
     price: Decimal
@@ -204,9 +210,12 @@ class StepSample:
 
 
 def sample_from_refusal(
-    current: Price, max_step: Decimal, *, floor: Price | None, at: datetime
+    current: Price, max_step: Decimal, *, floor: Price | None, at: datetime, exact: bool = True
 ) -> StepSample | None:
-    """Return what ``max_step`` teaches; None where it is not below the current price."""
+    """Return what ``max_step`` teaches; None where it is not below the current price.
+
+    It is not ``exact`` where it is our guess, because the refusal named none.
+    """
     if not Decimal(0) < max_step < current.amount:
         return None
     return StepSample(
@@ -214,7 +223,7 @@ def sample_from_refusal(
         price=current.amount,
         drop=current.amount - max_step,
         floor=None if floor is None else floor.amount,
-        exact=True,
+        exact=exact,
         at=at,
     )
 
@@ -224,13 +233,11 @@ def largest_drop(
 ) -> Decimal | None:
     """Return the widest lowering that the samples allow from ``current``; None while unlearnt.
 
-    Three shapes of the rule are weighed against the exact samples: a fixed amount, a share of the
+    Three shapes of the rule are weighed against the samples: a fixed amount, a share of the
     price, a share of the floor. Those that fit all of them as well as any are believed, and of these
     the widest prediction is used: too wide costs a request, too narrow costs ten minutes.
     """
-    known = [
-        s for s in samples if s.exact and s.currency == current.currency and now - s.at < _RELEARN_AFTER
-    ]
+    known = [s for s in samples if s.currency == current.currency and s.stands(now)]
     if not known:
         return None
     shapes = [

@@ -18,6 +18,8 @@ from bidder.domain.view import Cancelled, Created, NamedFloor, Raised, Setback, 
 
 # How long creations and raises are remembered: longer than any window that counts them.
 _KEPT = timedelta(hours=24)
+# An answer that contradicts itself is not asked for each second.
+_BEFORE_ASKED_AGAIN = timedelta(seconds=60)
 
 
 def opened(view: View, intent: Intent, now: datetime) -> View:
@@ -137,19 +139,24 @@ def step_exceeded(view: View, action: Reprice, *, max_step: Decimal | None, now:
     holding = view.holdings.get(action.order)
     if holding is None:
         return view
+    if max_step is not None and max_step <= action.price.amount:
+        # What was asked is no lower than what is said to be allowed: it teaches nothing.
+        until = max(holding.clock.opens_at or now, now + _BEFORE_ASKED_AGAIN)
+        return view.with_holding(replace(holding, clock=replace(holding.clock, opens_at=until)))
+    exact = max_step is not None
     if max_step is None:
         # No limit named: half of what was asked is tried next, which finds any limit in few steps.
         asked = action.current.minus(action.price).amount
         max_step = action.current.amount - asked / 2
     seen = view.books.get(action.server)
     floor = None if seen is None else seen.book.floor.get(action.current.currency)
-    sample = price_rules.sample_from_refusal(action.current, max_step, floor=floor, at=now)
+    sample = price_rules.sample_from_refusal(action.current, max_step, floor=floor, at=now, exact=exact)
     if sample is None:
         # A limit at or above the present price: nothing can be lowered now.
         clock = replace(holding.clock, opens_at=now + price_rules.LOWERING_PAUSE)
         return view.with_holding(replace(holding, clock=clock))
-    others = [s for s in view.steps if s.currency == sample.currency and s.exact]
-    contradicted = [s for s in others if s.drop / s.price > 0 and _contradicts(s, sample)]
+    others = [s for s in view.steps if s.currency == sample.currency]
+    contradicted = [s for s in others if (exact and not s.exact) or _contradicts(s, sample)]
     kept = tuple(s for s in view.steps if s not in contradicted)[-40:]
     return replace(view, steps=(*kept, sample))
 

@@ -29,7 +29,7 @@ from builders import (
 )
 from unit.domain.bids import EAGER, decided, repriced
 
-from bidder.domain import fold, planning
+from bidder.domain import fold, planning, price_rules
 from bidder.domain.actions import PlaceBid, Reason, Reprice
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
@@ -141,6 +141,28 @@ def test_a_refusal_without_a_limit_is_searched_by_halves() -> None:
         asked = repriced(decided(view, POLICY))
         view = fold.step_exceeded(view, change(asked), max_step=None, now=NOW)
         assert repriced(decided(view, POLICY)) == usd(expected)
+
+
+def test_a_step_that_was_only_guessed_is_soon_forgotten() -> None:
+    """Kept for a week, one answer without a number would make every lowering of it too narrow."""
+    view = fold.step_exceeded(lowering_view(), change(usd("1")), max_step=None, now=NOW)
+    assert price_rules.largest_drop(usd("4"), None, view.steps, at(600)) == Decimal("1.5")
+    assert price_rules.largest_drop(usd("4"), None, view.steps, at(1200)) is None
+
+
+def test_a_limit_that_is_named_replaces_what_was_guessed() -> None:
+    """At any price: a guess beside it would be taken for another shape of the rule."""
+    view = fold.step_exceeded(lowering_view(), change(usd("1")), max_step=None, now=NOW)
+    view = fold.step_exceeded(view, change(usd("2.5"), usd("3.9")), max_step=Decimal("3.7"), now=at(1))
+    assert [(step.drop, step.exact) for step in view.steps] == [(Decimal("0.2"), True)]
+
+
+@pytest.mark.parametrize("named", ["0", "0.5", "1"])
+def test_a_limit_that_was_kept_to_and_refused_is_not_run_against_each_second(named: str) -> None:
+    """The answer contradicts itself: nothing is learnt, and a minute later it is tried again."""
+    view = fold.step_exceeded(lowering_view(), change(usd("1")), max_step=Decimal(named), now=NOW)
+    decision = decided(view, POLICY)
+    assert (decision.reason, decision.due, view.steps) == (Reason.CLOCK, at(60), ())
 
 
 @pytest.mark.parametrize("named", ["4", "5"])
