@@ -226,9 +226,8 @@ def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
     spend = order.spend
     if spend.currency == known.order.spend.currency and spend < known.order.spend:
         spend = known.order.spend  # what is spent does not come back; the answer is stale
-    clock = known.clock
-    if _lowered_by_others(known, price, read):
-        clock = clock.after(ClockEvent.LOWERING, read.started_at)
+    event = _done_by_others(known, price, read)
+    clock = known.clock if event is None else known.clock.after(event, read.started_at)
     access = order.access if order.access.tcp_ports or order.access.pub_cluster else known.order.access
     return replace(
         known,
@@ -240,15 +239,20 @@ def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:
     )
 
 
-def _lowered_by_others(known: Holding, price: Price, read: OrdersRead) -> bool:
-    """Return whether the price went down without our knowing when: by hand, or late on the wire.
+def _done_by_others(known: Holding, price: Price, read: OrdersRead) -> ClockEvent | None:
+    """Return what was done to the price without our knowing when: by hand, or late on the wire.
 
     Soon after a change of ours it is more likely that the answer is older than the change.
     """
-    if price.currency != known.order.price.currency or price >= known.order.price:
-        return False
+    before = known.order.price
+    if price.currency != before.currency or price == before:
+        return None
     events = known.clock.events()
-    return all(event is ClockEvent.CREATION or read.started_at - at >= STALENESS for event, at in events)
+    if any(
+        event is not ClockEvent.CREATION and read.started_at - at < STALENESS for event, at in events
+    ):
+        return None
+    return ClockEvent.LOWERING if price < before else ClockEvent.RAISE
 
 
 def _missing(holding: Holding, read: OrdersRead) -> Holding:

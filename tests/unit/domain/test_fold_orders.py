@@ -608,6 +608,15 @@ def test_a_price_that_went_down_without_us_starts_the_clock() -> None:
     assert holding.clock.lowered_at == NOW
 
 
+def test_a_price_that_went_up_without_us_counts_as_a_raise_from_then_on() -> None:
+    """By hand, or late on the wire: where a raise starts the clock, a lowering would be refused."""
+    clock = LoweringClock(created_at=at(-3600), raised_at=at(-900))
+    read = read_orders(make_order(price=usd("3")), started=0)
+    (holding,) = folded(holding_view(clock=clock), read).view.holdings.values()
+    assert (holding.clock.raised_at, holding.clock.lowered_at) == (NOW, None)
+    assert next_lowering_at(holding.clock, ClockRules(raised=True)) == at(600)
+
+
 def test_a_lower_price_soon_after_our_own_change_is_an_old_answer() -> None:
     """It starts no clock: the list lags by up to half a minute."""
     clock = LoweringClock(created_at=at(-3600), raised_at=at(-20))
