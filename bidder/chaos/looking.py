@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bidder.chaos.canaries import MARK, PLANTED
-from bidder.sim import answers
+from bidder.chaos.listed import orders_in
 from bidder.store.keeping import Unpackable, unpack
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Looking:
 
     def listed(self) -> None:
         """Take note that the daemon has read the latest list of its orders, and put it away."""
-        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
+        listed = orders_in(self._day.transport.last_orders)
         self._listed.update(order["id"] for order in listed if not order.get("expired"))
 
     # All of it
@@ -141,7 +141,7 @@ class Looking:
 
     def money_of_live_orders(self, rows: dict[int, dict[str, Any]]) -> None:
         """The spend of every order that runs is what the last list of ours said, to the last digit."""
-        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
+        listed = orders_in(self._day.transport.last_orders)
         for order in listed:
             row = rows.get(order["id"])
             if row is None or row["ended_at"] is not None or order.get("expired"):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from bidder.chaos.listed import orders_in
 from bidder.domain.ids import AccountName
 from bidder.domain.intents import IntentState
 from bidder.domain.unattended import Then
-from bidder.sim import answers
 from bidder.store.queries import Queries
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Overhearing(httpx.AsyncBaseTransport):
 
     def _told(self, order: Any) -> Decimal:
         """Return the price as the list of our orders last had it: a late change is not known yet."""
-        listed = answers.decoded(self._day.transport.last_orders or b"{}").get("orders", ())
+        listed = orders_in(self._day.transport.last_orders)
         return next(
             (Decimal(str(each["price"])) for each in listed if each["id"] == order.order_id), order.price
         )

@@ -473,3 +473,14 @@ def test_a_store_that_forgets_what_runs_breaks_the_money() -> None:
     day.looking.money_of_live_orders({7: {"ended_at": None, "spend": "0.125"}})
     day.close()
     assert {invariant for invariant, _, _ in day.outcome.violations} == {"money"}
+
+
+def test_half_a_character_in_our_orders_hides_nothing_from_the_judge() -> None:
+    """The daemon reads such an answer: nobody needs the text that it stands in."""
+    day = ChaosDay(3, 0.05, script=())
+    specs = rb'"specs": {"cpu": "x\ud83d"}'
+    day.transport.last_orders = b'{"orders": [{"id": 7, "spend": 0.1000000000000000055, %b}]}' % specs
+    day.looking.listed()
+    day.looking.money_of_live_orders({7: {"ended_at": None, "spend": "0.1"}})
+    day.close()
+    assert {invariant for invariant, _, _ in day.outcome.violations} == {"money"}
