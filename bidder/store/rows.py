@@ -249,7 +249,7 @@ def book_of(row: Row[Any]) -> BookRecord:
         exists=row.exists,
         public=row.public,
         online=row.online,
-        floor={Currency(name): Price.parse(text, Currency(name)) for name, text in row.floor.items()},
+        floor={Currency(name): Price(Decimal(text), Currency(name)) for name, text in row.floor.items()},
         rivals=row.rivals,
         best_rival=price_of(row.rival_price, row.rival_currency),
         active_order=None if row.active_order_id is None else OrderId(row.active_order_id),

@@ -115,6 +115,7 @@ def trade(changes: dict[tuple[str, str], str], *, before: timedelta) -> Day:
 @example(changes={("my_orders", "fee"): "1e308"}, before=20)
 @example(changes={("my_orders", "price"): "1e25"}, before=20)
 @example(changes={("my_orders", "spend"): "1e-60", ("my_orders", "limit"): "9" * 60}, before=20)
+@example(changes={("marketplace", "reliability"): '"NaN"'}, before=0)
 @example(
     changes={("my_orders", "price"): "1e15", ("spot_marketplace", "currency_rates_in_usd"): "1e14"},
     before=20,

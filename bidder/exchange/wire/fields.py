@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -122,6 +123,11 @@ def plain_of(raw: msgspec.Raw | None, kind: type, *, default: Any) -> Any:
     return default if value is None else value
 
 
+def finite(value: float | None) -> float | None:
+    """Return a number that can be compared and reckoned with; None for null and for no number."""
+    return value if value is not None and isfinite(value) else None
+
+
 @lru_cache(maxsize=4096)
 def duration_of(value: float | None, unit_seconds: int) -> timedelta | None:
     """Return a bounded duration; None for null, negative and no number."""
@@ -165,13 +171,13 @@ def specs_of(specs: SpecsShape | None, cuda: str | None) -> Specs:
         gpu=gpu,
         gpu_model=model,
         gpu_count=count,
-        gpu_memory_gb=specs.gpuram,
-        ram_gb=specs.ram,
+        gpu_memory_gb=finite(specs.gpuram),
+        ram_gb=finite(specs.ram),
         disk_gb=None if specs.disk is None else _disk(specs.disk),
-        disk_speed=specs.disk_speed,
+        disk_speed=finite(specs.disk_speed),
         cpu=text_of(specs.cpu),
-        net_up=None if net is None else net.up,
-        net_down=None if net is None else net.down,
+        net_up=None if net is None else finite(net.up),
+        net_down=None if net is None else finite(net.down),
         country="" if net is None else text_of(net.cc),
         cuda=text_of(cuda),
     )

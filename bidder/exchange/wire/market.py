@@ -22,6 +22,7 @@ from bidder.exchange.wire.fields import (
     currencies_of,
     currency_of,
     duration_of,
+    finite,
     plain_of,
     prices_of,
     rates_of,
@@ -167,8 +168,8 @@ def _listing(server: _Server) -> Listing | None:
         specs=specs_of(server.specs, server.cuda_version),
         owner=server.owner,
         allowed=None if allowed is None else currencies_of(tuple(allowed)),
-        reliability=server.reliability,
-        rating=None if rating is None else rating.avg,
+        reliability=finite(server.reliability),
+        rating=None if rating is None else finite(rating.avg),
         rating_count=0 if rating is None else rating.cnt or 0,
     )
 

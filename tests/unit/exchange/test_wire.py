@@ -218,6 +218,17 @@ def test_what_a_live_order_merely_shows_may_be_unreadable(odd: dict[str, Any]) -
     assert found.access.pub_cluster == (() if "pub_cluster" in odd else ("h",))
 
 
+@pytest.mark.parametrize("said", ["NaN", "Infinity", "-inf"])
+def test_what_a_server_says_of_itself_in_no_number_counts_as_not_told(said: str) -> None:
+    """Servers are sorted by it, and nothing can be compared with what is no number."""
+    specs = {"gpu": "1x A", "ram": said, "gpuram": said, "net": {"up": said, "down": said}}
+    odd = {"id": 1, "reliability": said, "rating": {"avg": said, "cnt": 1}, "specs": specs}
+    listing = wire.marketplace(encoded(servers=[odd])).listings[ServerId(1)]
+    assert (listing.reliability, listing.rating) == (None, None)
+    assert (listing.specs.ram_gb, listing.specs.gpu_memory_gb) == (None, None)
+    assert (listing.specs.net_up, listing.specs.net_down) == (None, None)
+
+
 def test_a_limit_that_cannot_be_read_hides_no_order() -> None:
     """It counts as not told."""
     answer = wire.orders(encoded(orders=[RUNNING], limit="unlimited"))
