@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from bidder.app import pulses
 from bidder.domain import price_rules, workloads
+from bidder.domain.fold import bills
 from bidder.domain.intents import Intent
-from bidder.domain.money import Currency
+from bidder.domain.money import Currency, Rates
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.price_rules import ClockRules, LoweringClock
@@ -36,14 +37,19 @@ def recalled(
     """
     last = memory.last_pass_at
     unbroken = last is not None and timedelta(0) <= now - last <= unbroken_for
-    held = (_holding(each, memory.rules, now, unbroken=unbroken) for each in memory.holdings)
+    rates = memory.rates.over(policy.static_rates)
+    held = (_holding(each, memory.rules, rates, now, unbroken=unbroken) for each in memory.holdings)
+    closing = {
+        order: replace(each, cost=bills.cost_brought_back(each, rates, now))
+        for order, each in memory.closing.items()
+    }
     return View(
         holdings={holding.order.order: holding for holding in held},
         intents=tuple(_intent(intent, now) for intent in memory.intents),
         ended=memory.ended,
         unbooked=memory.unbooked,
         computed=memory.computed,
-        closing=memory.closing,
+        closing=closing,
         spent=memory.spent,
         multipliers={key: Multiplier(value=value) for key, value in memory.multipliers.items()},
         rules=memory.rules,
@@ -53,7 +59,7 @@ def recalled(
         replaced=tuple(replace(each, at=min(each.at, now)) for each in memory.replaced),
         pulses={order: each.pulse for order, each in pulses.taken_up(memory, policy, now).items()},
         wallets={},
-        rates=memory.rates.over(policy.static_rates),
+        rates=rates,
         doubted={
             currency: RateDoubt(since=now, recalled=True)
             for currency in memory.rates.usd_per_unit
@@ -115,7 +121,9 @@ def _recalled_at(memory: Memory, policy: Policy, now: datetime, *, unbroken: boo
     return None if memory.recalled_at is None else min(memory.recalled_at, now)
 
 
-def _holding(holding: Holding, rules: ClockRules, now: datetime, *, unbroken: bool) -> Holding:
+def _holding(
+    holding: Holding, rules: ClockRules, rates: Rates, now: datetime, *, unbroken: bool
+) -> Holding:
     clock = holding.clock
     # Dated ahead by another calendar, an event would keep a price from moving until that moment comes.
     clock = replace(
@@ -139,6 +147,7 @@ def _holding(holding: Holding, rules: ClockRules, now: datetime, *, unbroken: bo
         outbid_since=_come(holding.outbid_since, now),
         missing_since=None,
         missing_reads=0,
+        cost=bills.cost_brought_back(holding, rates, now),
     )
 
 

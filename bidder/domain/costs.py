@@ -68,6 +68,25 @@ class Cost:
         before = self.before_day if period is Period.DAY else self.before_month
         return EXACT.subtract(self.usd, before)
 
+    def brought_back(self, now: datetime, *, a_day: Decimal | None, once: Decimal) -> "Cost":
+        """Return the cost as of ``now`` where it is dated later than that, by a calendar that was ahead.
+
+        What it says of a day or a month that is still to come says nothing of the present one. Of that
+        at most ``a_day`` for each day since it began is counted, and ``once``; without ``a_day`` all.
+        """
+        if self.at is None or self.at <= now:
+            return self
+        marks = {Period.DAY: self.before_day, Period.MONTH: self.before_month}
+        for period, mark in marks.items():
+            began = period.began(now)
+            if period.began(self.at) > began:
+                most = self.usd
+                if a_day is not None:
+                    most = _usd(a_day * share_of_day(now - began + MINUTE), Decimal(1)) + once
+                # What came after the wrong midnight came after the right one before it, too.
+                marks[period] = min(mark, max(self.usd - most, Decimal(0)))
+        return replace(self, at=now, before_day=marks[Period.DAY], before_month=marks[Period.MONTH])
+
     def charged(
         self,
         order: "OwnOrder",

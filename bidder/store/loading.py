@@ -1,6 +1,7 @@
 """Reading back what a daemon must know again when it starts."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Row, cast, func, s
 from bidder.domain import budgets
 from bidder.domain.actions import Reason
 from bidder.domain.costs import Period, Spent
+from bidder.domain.fold import bills
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import LOST_REMEMBERED, IntentKind, IntentState
 from bidder.domain.money import Rates
@@ -122,7 +124,11 @@ def _spent(connection: Connection, account: str, now: datetime, mode: Mode) -> d
         orders.c.ended_at.is_not(None),
         orders.c.expired | (orders.c.ended_at <= now - _ENDED_LOOK_BACK),
     )
-    return dict(budgets.spent_by_target((rows.holding_of(row) for row in over), now))
+    rates = Rates(recording.stored_rates(connection, account))
+    ended = map(rows.holding_of, over)
+    # Dated ahead by another calendar, what an order has cost would be that of a month to come.
+    dated = (replace(each, cost=bills.cost_brought_back(each, rates, now)) for each in ended)
+    return dict(budgets.spent_by_target(dated, now))
 
 
 def _creations(

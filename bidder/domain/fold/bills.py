@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain import exposure
-from bidder.domain.costs import Cost
+from bidder.domain.costs import USUAL_FEE_PERCENT, Cost, fee_percent, share_of_day
 from bidder.domain.market import OrderKind, OwnOrder
-from bidder.domain.money import Money
+from bidder.domain.money import Money, Rates
 from bidder.domain.policy import Policy
 from bidder.domain.view import Holding, View
 from bidder.domain.work import Work
@@ -48,6 +48,25 @@ def cost_of(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
         since=before.last_seen_at,
         at=at,
     )
+
+
+def cost_brought_back(holding: Holding, rates: Rates, now: datetime) -> Cost:
+    """Return what an order has cost, as of now where a calendar that was ahead has dated it later.
+
+    What it cost a day is not written down: it is taken to be its present price, or what it has cost on
+    average where that is more.
+    """
+    order, cost, work = holding.order, holding.cost, holding.work
+    fee, known = order.creation_fee, []
+    if rates.knows(order.price.currency):
+        percent = fee_percent(order, USUAL_FEE_PERCENT)
+        known.append(rates.to_usd(order.price) * (100 + percent) / 100)
+    if work.computed > timedelta(0):
+        known.append(cost.usd / share_of_day(work.computed))
+    once = Decimal(0)
+    if fee is not None:
+        once = rates.to_usd(fee) if rates.knows(fee.currency) else cost.usd
+    return cost.brought_back(now, a_day=max(known, default=None), once=once)
 
 
 def creation_fee(view: View, listed: Iterable[OwnOrder]) -> Decimal:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from builders import (
     NOW,
@@ -9,21 +10,25 @@ from builders import (
     SERVER,
     TARGET,
     at,
+    btc,
     make_holding,
     make_intent,
     make_order,
     make_policy,
     make_view,
     read_orders,
+    usd,
 )
 
 from bidder.app.recalling import read_again, recalled
 from bidder.domain import fold
+from bidder.domain.costs import Cost, Period
 from bidder.domain.intents import OrdersRead, Settled, settle
 from bidder.domain.market import OrdersAnswer
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.view import Raised
+from bidder.domain.work import Work
 from bidder.store.records import Memory
 
 POLICY = make_policy()
@@ -79,6 +84,41 @@ def test_a_price_comes_down_after_the_calendar_was_set_back() -> None:
         memory = Memory(holdings=(make_holding(clock=ahead),), last_pass_at=last, rules=rules)
         clock = recalled(memory, POLICY, NOW).holdings[ORDER].clock
         assert next_lowering_at(clock, rules) == NOW + LOWERING_PAUSE + slipped
+
+
+def test_a_budget_knows_what_today_has_cost_after_a_clock_was_ahead_over_midnight() -> None:
+    """The marks of a day that has not begun leave at least what can have been charged in this one."""
+    noon, month_end = NOW, NOW.replace(day=31)
+    for now, ahead, least in ((noon, 13, (12, 13)), (month_end, 13, (12, 13)), (noon, 2, (1, 13))):
+        wrong = now + timedelta(hours=ahead)
+        tomorrow = wrong.day != now.day
+        # One USD an hour since yesterday; of that the wrong calendar calls one hour's tomorrow's.
+        marks = Decimal(35) if tomorrow else Decimal(24)
+        month = marks if wrong.month != now.month else Decimal(23)
+        cost = Cost(usd=Decimal(36), at=wrong, before_day=marks, before_month=month)
+        order = make_order(price=usd("24"), created_at=wrong, fee_percent=0.0)
+        held = make_holding(order=order, cost=cost)
+        memory = Memory(holdings=(held,), closing={ORDER: held}, last_pass_at=wrong)
+        view = recalled(memory, POLICY, now)
+        for each in (view.holdings[ORDER].cost, view.closing[ORDER].cost):
+            assert each.at == now
+            today = each.within(Period.DAY, now)
+            assert least[0] <= today <= least[1], (now, ahead)
+            assert today <= each.within(Period.MONTH, now)
+            assert each.within(Period.DAY, now + timedelta(days=1)) == 0
+
+
+def test_what_an_order_has_cost_at_a_dearer_price_is_todays_as_well() -> None:
+    """Lowered just before, it has cost more than its present price; one without a rate counts whole."""
+    cost = Cost(usd=Decimal(60), at=at(86400), before_day=Decimal(60), before_month=Decimal(60))
+    work = Work(computed=timedelta(hours=30))
+    for price, done, least in (("12", work, 24), ("24", work, 24), ("12", Work(), 6)):
+        held = make_holding(order=make_order(price=usd(price), fee_percent=0.0), cost=cost, work=done)
+        found = recalled(Memory(holdings=(held,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER].cost
+        assert least <= found.within(Period.DAY, NOW) <= least + 1
+    unvalued = make_holding(order=make_order(price=btc("0.001")), cost=cost)
+    found = recalled(Memory(holdings=(unvalued,), last_pass_at=NOW), POLICY, NOW).holdings[ORDER].cost
+    assert found.within(Period.DAY, NOW) == 60
 
 
 def test_a_calendar_that_slipped_while_nothing_ran_opens_no_clock_early() -> None:

@@ -21,6 +21,7 @@ from store_values import (
 )
 
 from bidder.domain.actions import Decision, PlaceBid, Reason
+from bidder.domain.costs import Cost
 from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind, IntentState, Settled, Verdict
 from bidder.domain.market import Wallet
@@ -130,6 +131,21 @@ def test_what_ended_orders_computed_is_known_again_by_target(store: Store, engin
         store.settle((), (), at=NOW, over=[Over(order=OrderId(order), at=NOW, cause="withdrawn")])
 
     assert Store(engine, ACCOUNT).load(at(10**8)).computed == {"a": timedelta(hours=12)}
+
+
+def test_what_ended_by_a_clock_that_was_ahead_has_cost_this_day_and_month(
+    store: Store, engine: Engine
+) -> None:
+    """A month that has not begun says nothing of the present one: its mark hides nothing of it."""
+    march_end, april = NOW.replace(day=31), NOW.replace(month=4, day=1, hour=1)
+    cost = Cost(usd=Decimal(9), at=april, before_day=Decimal(8), before_month=Decimal(8))
+    ended = make_holding(7, cost=cost)
+    store.save_holdings([ended], at=april)
+    over = [Over(order=OrderId(7), at=april, cause="expired")]
+    store.settle((), (), at=april, over=over, finals=[replace(ended.order, expired=True)])
+
+    spent = Store(engine, ACCOUNT).load(march_end).spent["a"]
+    assert (spent.at, spent.day, spent.month) == (march_end, Decimal(9), Decimal(9))
 
 
 def test_order_that_reappears_is_live_again(store: Store, queries: Queries) -> None:
