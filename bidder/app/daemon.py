@@ -65,6 +65,7 @@ class Daemon:
     _due_at: float = 0.0  # when the next one was armed for
     _delay: timedelta = timedelta(0)
     _unstored: Repeats = field(default_factory=Repeats)
+    _mistrusting: bool = False  # whether the calendar was wrong at the latest housekeeping
 
     def __post_init__(self) -> None:
         """Count the lease as just taken."""
@@ -176,6 +177,8 @@ class Daemon:
             self._fail(exc)
 
     async def _housekeeping(self) -> None:
+        if self._mistrusts_calendar():
+            return
         slices, more = 0, True
         try:
             while more and slices < _MOST_SLICES and not self.stop.is_set():
@@ -190,6 +193,15 @@ class Daemon:
         else:
             log.debug("housekeeping.done", slices=slices, more=more)
             self._begin_metering()
+
+    def _mistrusts_calendar(self) -> bool:
+        """Return whether what is old cannot be told at present: what is deleted is gone for good."""
+        vitals = self.trader.recorder.vitals
+        before, self._mistrusting = self._mistrusting, vitals.mistrusts_calendar(self.clock.now())
+        if self._mistrusting and not before:
+            lead = None if vitals.lead is None else round(vitals.lead[1])
+            log.warning("housekeeping.skipped", reason="the clock is not right", lead_seconds=lead)
+        return self._mistrusting
 
     def _begin_metering(self) -> None:
         over = self._metering is None or self._metering.done()

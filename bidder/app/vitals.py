@@ -16,6 +16,8 @@ from bidder.exchange.client import CallReport
 _LATELY = timedelta(days=1)
 _MOST_REFUSALS = 1000
 _MOST_JUMPS = 10
+# By more than this a calendar is wrong; what an answer said of it holds for so long.
+_FAR_OFF, _COMPARED_LATELY = timedelta(minutes=10), timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -54,6 +56,20 @@ class Vitals:
     def jumped(self, at: datetime, seconds: float) -> None:
         """Note that the calendar jumped against the count of seconds."""
         self.jumps.append((at, seconds))
+
+    def mistrusts_calendar(self, now: datetime) -> bool:
+        """Return whether the calendar is far off by the exchange's, or was set and not compared since.
+
+        What is an hour old says nothing any more: the exchange may be away for days.
+        """
+        if self.jumps:
+            at, seconds = self.jumps[-1]
+            compared = self.lead is not None and at <= self.lead[0] <= now
+            if timedelta(0) <= now - at < _COMPARED_LATELY and not compared:
+                return abs(seconds) > _FAR_OFF.total_seconds()
+        if self.lead is None or abs(now - self.lead[0]) > _COMPARED_LATELY:
+            return False
+        return abs(self.lead[1]) > _FAR_OFF.total_seconds()
 
     def picture(self, now: datetime) -> dict[str, Any]:
         """Return all of it as one JSON-ready object."""

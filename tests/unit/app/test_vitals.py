@@ -8,6 +8,11 @@ from bidder.exchange.client import CallReport
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def later(seconds: float) -> datetime:
+    """Return the moment so many seconds after NOW."""
+    return NOW + timedelta(seconds=seconds)
+
+
 def call(
     endpoint: str, outcome: str = "ok", *, at: datetime = NOW, lead: float | None = None
 ) -> CallReport:
@@ -60,3 +65,33 @@ def test_the_clocks() -> None:
     assert picture["clock_lead_seconds"] == -2.5
     assert len(picture["clock_jumps"]) == 10
     assert picture["clock_jumps"][-1]["seconds"] == 49
+
+
+def test_a_calendar_is_mistrusted_while_the_exchange_lately_named_another_day() -> None:
+    """In both directions, by minutes not, and not for what was said hours ago or by another clock."""
+    for lead, said, expected in (
+        (None, 0, False),
+        (300, -60, False),
+        (700, -60, True),
+        (-86400, -60, True),
+        (-86400, -4000, False),
+        (-86400, 4000, False),
+    ):
+        vitals = Vitals()
+        vitals.note([call("wallets", at=later(said), lead=lead)])
+        assert vitals.mistrusts_calendar(NOW) is expected, (lead, said)
+
+
+def test_a_calendar_that_was_set_is_mistrusted_until_an_answer_was_compared_with_it() -> None:
+    """What an answer said before counted by the other clock, also where that was ahead."""
+    for before in (-5, 90000):
+        vitals = Vitals()
+        vitals.note([call("wallets", at=later(before), lead=0)])
+        vitals.jumped(NOW, 86400)
+        assert vitals.mistrusts_calendar(later(1))
+        assert not vitals.mistrusts_calendar(later(4000))
+        vitals.note([call("wallets", at=later(2), lead=0)])
+        assert not vitals.mistrusts_calendar(later(3))
+    slipped = Vitals()
+    slipped.jumped(NOW, 60)
+    assert not slipped.mistrusts_calendar(later(1))

@@ -245,3 +245,36 @@ def test_summaries_of_paper_go_when_the_others_go(
     assert {period.mode for period in queries.market.server_periods(Span.DAY)} == set(Mode)
     clean(store, NOW + timedelta(days=40))
     assert (rows_in(engine, "server_summaries"), rows_in(engine, "target_summaries")) == (0, 0)
+
+
+def test_a_round_by_a_clock_that_was_ahead_stops_no_summaries(store: Store, queries: Queries) -> None:
+    """Once it is right again, the present hour is summed up once more, whole, and each later one."""
+    write(store, *watched(107, 1200), rates=RATES)
+    ahead = NOW + timedelta(days=1.5)
+    clean(store, ahead)
+    store.record_pass(make_pass(900, 86400 * 1.5, books=(make_book(9, at=ahead),)))
+    right = NOW + timedelta(minutes=30)
+    clean(store, right)
+
+    later = [make_book(107, at=at(seconds)) for seconds in range(1900, 6000, 240)]
+    write(store, *later, rates=RATES)
+    clean(store, NOW + timedelta(hours=3))
+
+    first, second = queries.market.server_periods(Span.HOUR)
+    assert (first.at, second.at) == (NOW, NOW + HOUR)
+    assert first.summary.known > timedelta(minutes=40)
+    assert second.summary.known > timedelta(minutes=30)
+
+
+def test_raw_history_that_no_summary_has_outlives_a_clock_that_was_ahead(
+    store: Store, engine: Engine, queries: Queries
+) -> None:
+    """However far it was ahead: what comes afterwards goes only once its own day is summed up."""
+    write(store, *watched(107, 600), rates=RATES)
+    clean(store, NOW + timedelta(days=400))
+    begin = 86400.0
+    write(store, *(make_book(108, at=at(begin + 240 * n)) for n in range(4)), rates=RATES)
+    clean(store, at(begin + 1200))
+    assert rows_in(engine, "books") > 0
+    clean(store, at(begin) + timedelta(days=3))
+    assert ServerId(108) in {day.server for day in queries.market.server_periods(Span.DAY)}
