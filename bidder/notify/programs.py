@@ -16,6 +16,9 @@ from typing import IO
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 
+# What is killed while a disk is busy may take a moment; what takes longer is left.
+_BURIAL_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
@@ -57,6 +60,7 @@ def run_program(
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
+        _bury(process.pid)
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 with suppress(OSError):
@@ -97,6 +101,19 @@ def _converse(
             if not waiting.get_map():
                 time.sleep(0.02)
     return False, bytes(output)
+
+
+def _bury(group: int) -> None:
+    """Reap what is left of a process group that was killed, as far as it is ours.
+
+    As process 1 of a container we inherit what a program leaves behind; unreaped it would stay, one
+    more with each notice, until no process can be started there. Elsewhere somebody else does it.
+    """
+    deadline = time.monotonic() + _BURIAL_SECONDS
+    with suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is None:
+                time.sleep(0.01)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
