@@ -29,7 +29,7 @@ from bidder.config.web import WebSettings
 from bidder.domain.notices import Notice
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
-from bidder.errors import BidderError, ConfigError, StoreFailed
+from bidder.errors import BidderError, ConfigError, InvalidToken, StoreFailed
 from bidder.notify.courier import Courier
 from bidder.sd_notify import Notifier
 from bidder.store.commands import note
@@ -56,6 +56,8 @@ _BEAT_SECONDS = 10.0
 # How long receivers get at the end: whoever stops us may wait for five seconds, of which a request may
 # take three. Nobody waits where trading ends by itself, and then there is something to say.
 _STOP_SECONDS, _LAST_WORD_SECONDS = 1.5, 4.0
+# Where nobody starts it again there is no later occasion to tell the owner.
+_FOR_GOOD_SECONDS = 60.0
 # The watchdog is fed four times in its period.
 _BEATS = 4
 
@@ -102,9 +104,14 @@ class Service:
                     self._hand_out(telling.ended_trading(self.daemon.failure, self.daemon.clock.now()))
                 if self.daemon.left:
                     self._hand_out(telling.left_running(self.daemon.left, self.daemon.clock.now()))
-                matters = self.daemon.failure is not None or bool(self.daemon.left)
-                self.courier.close(_LAST_WORD_SECONDS if matters else _STOP_SECONDS)
+                self.courier.close(self._last_word_seconds())
                 self._note_arrived(self.daemon.clock.now())
+
+    def _last_word_seconds(self) -> float:
+        if isinstance(self.daemon.failure, InvalidToken):
+            return _FOR_GOOD_SECONDS
+        matters = self.daemon.failure is not None or bool(self.daemon.left)
+        return _LAST_WORD_SECONDS if matters else _STOP_SECONDS
 
     def passed(self, report: PassReport) -> None:
         """Tell what a pass came to."""

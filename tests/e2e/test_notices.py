@@ -77,6 +77,17 @@ def test_a_refused_token_is_told_once_however_often_the_daemon_is_started(tmp_pa
     assert ".." not in only["text"]
 
 
+def test_a_slow_receiver_hears_that_trading_has_ended_for_good(tmp_path: Path) -> None:
+    """Nobody starts a daemon again whose token is refused: it waits until the last word is taken."""
+    told, hook = tmp_path / "told", tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\nsleep 7\ncat > {told}\n")
+    hook.chmod(0o700)
+    with sim("--token", "another-token") as root:
+        config = write_config(tmp_path, root, more=f"notices: [{{command: [{hook}], timeout: 60s}}]")
+        assert bidder("run", "-c", str(config)).code == 3
+    assert json.loads(told.read_text())["event"] == "token_refused"
+
+
 def test_a_receiver_that_hangs_does_not_keep_the_daemon_from_stopping(tmp_path: Path) -> None:
     """It is gone within five seconds of SIGTERM, and the program that hangs with it."""
     hook, pid = tmp_path / "hook", tmp_path / "pid"
