@@ -5,6 +5,7 @@ handed to the trader, which takes it up between two passes, so that there is no 
 """
 
 import asyncio
+import faulthandler
 import operator
 import os
 import signal
@@ -31,6 +32,7 @@ from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import BidderError, ConfigError, InvalidToken, StoreFailed
 from bidder.notify.courier import Courier
+from bidder.repeats import Repeats
 from bidder.sd_notify import Notifier
 from bidder.store.commands import note
 from bidder.store.engine import in_memory
@@ -51,8 +53,10 @@ _TAKEN_UP = {
     "rates": "policy.static_rates",
     "retention": "policy.retention",
 }
-# Without a watchdog there is still a status to keep up to date.
+# Without a watchdog nobody else looks whether passes get on.
 _BEAT_SECONDS = 10.0
+# A read may take 40 seconds. A pass that is seen to hang for three minutes is not waited for any longer.
+_PATIENCE_SECONDS, _HUNG_SECONDS = 45.0, 180.0
 # How long receivers get at the end: whoever stops us may wait for five seconds, of which a request may
 # take three. Nobody waits where trading ends by itself, and then there is something to say.
 _STOP_SECONDS, _LAST_WORD_SECONDS = 1.5, 4.0
@@ -62,9 +66,19 @@ _FOR_GOOD_SECONDS = 60.0
 _BEATS = 4
 
 
+def _end_at_once() -> None:
+    """End the process as the watchdog would: what hangs may also hang whoever waits for it."""
+    with suppress(OSError, ValueError, RuntimeError):  # without a standard error
+        faulthandler.dump_traceback(all_threads=True)
+    os._exit(1)
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """One daemon as the service manager sees it."""
+    """One daemon as the service manager sees it.
+
+    Where none watches over it, ``end`` ends the process of a pass that hangs for good.
+    """
 
     daemon: Daemon
     settings: Settings
@@ -79,6 +93,10 @@ class Service:
     pages: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     courier: Courier | None = None
     teller: telling.Teller = field(default_factory=telling.Teller)
+    end: Callable[[], None] = _end_at_once
+    beat_seconds: float = _BEAT_SECONDS  # where no watchdog asks for another pace
+    _stalls: Repeats = field(default_factory=Repeats)
+    _stalled_first: float | None = None  # how long it had hung when that was first seen
     _ready: bool = False
     _said: str = "starting"
     _refused: str = ""
@@ -171,19 +189,42 @@ class Service:
     async def _beat(self) -> None:
         """Give a sign of life for as long as trading gets on."""
         watchdog = self.notifier.watchdog_seconds
-        every = _BEAT_SECONDS if watchdog is None else watchdog / _BEATS
+        every = self.beat_seconds if watchdog is None else watchdog / _BEATS
         # Not longer: the manager counts its whole period from the last sign of life on.
-        patience = every
+        patience = _PATIENCE_SECONDS if watchdog is None else every
         stop = self.daemon.stop
         while not stop.is_set():
             stalled = self.daemon.stalled_seconds()
             if stalled <= patience:
                 self.notifier.alive(starting_for_seconds=None if self._ready else every * _BEATS)
-            else:
-                log.error("pass.stalled", seconds=round(stalled, 1))
+                self._gets_on()
+            elif self._hangs(stalled) and watchdog is None:
+                log.critical(
+                    "pass.hung",
+                    seconds=round(stalled, 1),
+                    remedy="the process ends, to be started again by whatever runs it; if nothing does,"
+                    " start it; its orders go on meanwhile",
+                )
+                self.end()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), every)
         self.notifier.stopping("stopping: waits for the request under way")
+
+    def _gets_on(self) -> None:
+        self._stalled_first = None
+        over = self._stalls.over(self.daemon.clock.now())
+        if over is not None:
+            log.info("passes.recovered", stalls=over[0], seconds=round(over[1].total_seconds()))
+
+    def _hangs(self, stalled: float) -> bool:
+        """Say that no pass gets on; return whether that has been seen for so long that none will."""
+        if self._stalls.again(self.daemon.clock.now()):
+            log.error("pass.stalled", seconds=round(stalled, 1), unsaid=self._stalls.said())
+        if self._stalled_first is None:
+            self._stalled_first = stalled
+        # By what was seen: who was frozen himself (`docker pause`) may get on in a moment.
+        seen = stalled - self._stalled_first
+        return stalled >= _HUNG_SECONDS and seen >= _HUNG_SECONDS - _PATIENCE_SECONDS - 2 * _BEAT_SECONDS
 
     async def _reload_when_asked(self) -> None:
         while True:
