@@ -38,7 +38,8 @@ class DayTold:
     def notices(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
         """Count what has run since the last call; at the turn of the day tell what it came to."""
         tally, last = self._tally, self._counted_at
-        if tally is None or last is None:
+        # A clock that was set back: since when it went on nobody can say, and its day may be far off.
+        if tally is None or last is None or now < last:
             self._tally, self._counted_at = _Tally(since=now), now
             return
         if now - last < _COUNT_EVERY:
