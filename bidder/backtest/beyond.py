@@ -30,6 +30,8 @@ _LEAST_SEEN = timedelta(hours=1)
 _KEPT_A_DAY = 0.95
 # Prices are told apart as finely as the ladder near its foot, by 4 % of their height above it far up.
 _SORTS_AN_OCTAVE = 16
+# A bid above the value loses money while it stands: up to this multiple of the value it is looked at.
+_HEADROOM = Decimal("1.6")
 
 
 class Beyond:
@@ -38,7 +40,9 @@ class Beyond:
     def __init__(self, terms: Terms, lowest: Decimal) -> None:
         """Begin with nothing learnt."""
         step = terms.tick * ticks_down(terms)
-        self._terms, self._lowest = replace(terms, tick=step, step=step), lowest
+        self._terms = replace(terms, tick=step, step=step)
+        # Not up to the highest price of use: that would tell of prices that cannot be seen yet.
+        self._span = lowest, max(float(terms.value * _HEADROOM), float(lowest + 2 * step))
         self._day = max(1, _DAY // terms.grid)
         self._sums: dict[int, Array] = {}
         self._seen: dict[int, float] = {}
@@ -88,7 +92,7 @@ class Beyond:
         return staying
 
     def _ladder(self, prices: Sequence[Decimal]) -> "Ladder":
-        return uniform(prices, self._terms, self._lowest)
+        return uniform(prices, self._terms, self._span)
 
 
 def _sort(level: int) -> int:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# A bid above the value loses money while it stands, and what it saves is bounded by one restart: up
-# to this multiple of the value it is considered.
-_HEADROOM = Decimal("1.6")
 _KEEP_EVERY = 512
 # A price range of so many ticks is searched in minutes and some hundred megabytes.
 _MOST_LEVELS = 200_000
@@ -60,10 +57,12 @@ def ticks_down(terms: Terms) -> int:
     return max(1, round(float(terms.step) / float(terms.tick)))
 
 
-def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | None = None) -> "Ladder":
-    """Return the ladder of one market: levels a tick apart, from its lowest price up.
+def uniform(
+    points: Sequence[Decimal], terms: Terms, span: tuple[Decimal, float] | None = None
+) -> "Ladder":
+    """Return the ladder of one market: levels a tick apart, from its lowest price to the highest of use.
 
-    ``lowest_price`` says where it begins instead; lower prices count as that one.
+    ``span`` says where it begins and ends instead; prices below it count as its lowest.
 
     Raises:
         BadInput: the ticks are so small that there would be too many levels.
@@ -72,16 +71,18 @@ def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | Non
 
     tick = float(terms.tick)
     down = ticks_down(terms)
-    lowest = float(min(points) if lowest_price is None else lowest_price)
-    highest = max(float(terms.value * _HEADROOM), lowest + 2 * tick)
+    prices = np.array([float(point) for point in points])
+    if span is None:
+        lowest, highest = float(prices.min()), _dearest_worth_it(prices.tolist(), terms) + 2 * tick
+    else:
+        lowest, highest = float(span[0]), span[1]
     count = int((highest - lowest) / tick) + 2
     if count > _MOST_LEVELS:
         raise BadInput(
-            f"a tick of {tick:.3g} makes {count} levels up to {highest:.4g}, at most {_MOST_LEVELS} are"
-            " searched; name a larger --step or --tick"
+            f"a tick of {tick:.3g} makes {count} levels from {lowest:.4g} to {highest:.4g}, at most"
+            f" {_MOST_LEVELS} are searched; name a larger --step or --tick"
         )
     levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
-    prices = np.array([float(point) for point in points])
     # The least level that runs; ``count`` where none does.
     runs_from = np.floor((prices - lowest) / tick + 1e-9).astype(np.int64) + 1
     cap = float("inf") if terms.on_demand is None else float(terms.on_demand)
@@ -101,6 +102,27 @@ def uniform(points: Sequence[Decimal], terms: Terms, lowest_price: Decimal | Non
         creation_starts_clock=terms.creation_starts_clock,
         raise_starts_clock=terms.raise_starts_clock,
     )
+
+
+def _dearest_worth_it(prices: Sequence[float], terms: Terms) -> float:
+    """Return the highest price at which running can be of use; the lowest price where it nowhere is.
+
+    A bid above the value loses money while it runs, and all that it may save is one restart: only a
+    stretch through which it runs from end to end, at less than that, may be worth it.
+    """
+    value, restart = float(terms.value), float(terms.restart_cost / terms.grid_hours) * (1 + 1e-9)
+    found = min(prices)
+    # Prices that rise, each with what running loses in the stretch in which none is lower.
+    rising: list[tuple[float, float]] = []
+    for price in (*prices, float("-inf")):
+        lost = 0.0
+        while rising and rising[-1][0] >= price:
+            least, more = rising.pop()
+            lost += more
+            if least > price and (least < value or lost < restart):
+                found = max(found, least)
+        rising.append((price, lost + price - value))
+    return found
 
 
 class Ladder:

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from bidder.backtest.auction import Auction
-from bidder.backtest.optimum import optimum
+from bidder.backtest.optimum import Climb, optimum, uniform
 from bidder.backtest.terms import Terms
 from bidder.errors import BadInput
 
@@ -155,4 +155,39 @@ def test_ticks_too_small_to_be_searched_are_refused_with_the_remedy() -> None:
     """Instead of taking all of the memory."""
     terms = Terms(value=Decimal("0.2"), step=Decimal("1e-8"), tick=Decimal("1e-9"))
     with pytest.raises(BadInput, match="name a larger --step or --tick"):
-        optimum([Decimal("0.1")] * 3, terms)
+        optimum([Decimal("0.1"), Decimal("0.19"), Decimal("0.1")], terms)
+
+
+def test_no_more_levels_are_searched_than_prices_reach() -> None:
+    """A step that is small against the value makes few of them where the market is as cheap."""
+    terms = Terms(value=Decimal(2), step=Decimal("1e-4"), tick=Decimal("1e-5"))
+    points = [Decimal("0.01")] * 200 + [Decimal("0.5")] * 30 + [Decimal("0.01")] * 200
+    assert uniform(points, terms).count < 50_000
+    assert optimum(points, terms).utility > 0.8 * 2 * 430 / 60
+
+
+@pytest.mark.parametrize(
+    ("points", "useful"),
+    [("077777770", True), ("0777777770", False), ("08880", True), ("088880", False)],
+)
+def test_a_price_above_the_value_is_bid_for_only_where_that_costs_less_than_a_start(
+    points: str, useful: bool
+) -> None:
+    """A start is all that running through it can save, and only from its beginning to its end."""
+    prices = [Decimal(each) for each in points]
+    assert (max(uniform(prices, small_terms()).levels) > max(prices)) is useful
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_levels_above_those_searched_earn_nothing_more(seed: int) -> None:
+    """However dear a start is, and however high prices go for a moment."""
+    chance = Random(seed)
+    points = [Decimal(chance.choice((1, 2, 3, 5, 7, 8, 12, 20))) for _ in range(400)]
+    rarely = [point if chance.random() < 0.2 else Decimal(2) for point in points]
+    terms = replace(
+        small_terms(), step=Decimal(chance.choice((2, 12))), restart_hours=Decimal("0.1") * (1 + seed)
+    )
+    closed = [Decimal(1)] * 50 + [Decimal(90)] * 50 + [Decimal(4)] * 50
+    for prices in (points, rarely, closed):
+        high, _ = Climb(uniform(prices, terms, (Decimal(1), 100.0))).solve()
+        assert optimum(prices, terms).utility == pytest.approx(high, abs=1e-9)
