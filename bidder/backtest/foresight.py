@@ -42,7 +42,7 @@ def play(
 
     ``past`` are the prices on the grid before it, to learn from.
     """
-    # A tick that does not divide the step rounds it, for this bidder as for the optimum.
+    # A tick that does not divide the step rounds that up, for this bidder as for the optimum.
     allowed = replace(terms, step=max(terms.step, terms.tick * ticks_down(terms)))
     auction = Auction(terms=allowed, now=start, rival=points[0], keep_periods=keep_periods)
     seer = _Seer(points, terms, foresight // terms.grid, past)

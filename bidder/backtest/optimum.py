@@ -15,6 +15,7 @@ of thousands of levels; the ladder's error is below a tick.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from bidder.backtest.terms import Terms
@@ -53,8 +54,12 @@ def optimum(points: Sequence[Decimal], terms: Terms, *, path: bool = False) -> O
 
 
 def ticks_down(terms: Terms) -> int:
-    """Return how many ticks of the ladder one lowering goes down."""
-    return max(1, round(float(terms.step) / float(terms.tick)))
+    """Return how many ticks of the ladder one lowering goes down.
+
+    Where the tick does not divide the step that is rounded up: what is found then is a bound, which
+    nobody beats, and a little more than could be earned.
+    """
+    return max(1, ceil(float(terms.step) / float(terms.tick) - 1e-9))
 
 
 def uniform(

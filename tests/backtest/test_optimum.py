@@ -100,6 +100,22 @@ def test_no_schedule_below_the_on_demand_price_earns_more_and_one_earns_as_much(
     assert optimum(points, terms).utility == pytest.approx(best, abs=1e-9)
 
 
+@pytest.mark.parametrize("tick", ["0.7", "0.9", "1.5"])
+def test_no_bidder_beats_the_optimum_where_the_tick_does_not_divide_the_step(tick: str) -> None:
+    """One who walks down by whole steps earns no more, even from far above."""
+    dear = replace(small_terms(), value=Decimal(100), restart_hours=Decimal(1))
+    terms = replace(dear, tick=Decimal(tick))
+    points = [Decimal(0)] * 120 + [Decimal(70)] * 2 + [Decimal(0)] * 120
+    bid = 70 + terms.tick
+    walk = [
+        ("set", bid - terms.step * min(n // 2, 35)) if n % 2 == 0 else ("stay", None) for n in range(72)
+    ]
+    before: list[tuple[str, Decimal | None]] = [("create", terms.tick), *[("stay", None)] * 119]
+    plan = [*before, ("set", bid), ("stay", None), *walk]
+    plan += [("stay", None)] * (len(points) - len(plan))
+    assert earned(points, plan, terms) <= optimum(points, terms).utility
+
+
 def test_an_on_demand_price_out_of_reach_changes_nothing() -> None:
     """Nor does the way to say that there is none."""
     points = [Decimal(Random(3).randint(0, 6)) for _ in range(200)]
