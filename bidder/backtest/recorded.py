@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
 
-from bidder.backtest.traces import Trace
+from bidder.backtest.traces import UNWINNABLE, Trace
 from bidder.domain import selection
 from bidder.domain.history import Reading
 from bidder.domain.ids import ServerId
@@ -16,8 +16,6 @@ from bidder.errors import BadInput
 from bidder.store.records import BookRecord, ServerRecord
 from bidder.store.summaries import RatesOverTime
 
-# Rented on demand, offline or hidden: no bid wins, so the rival bids what nobody would pay.
-_UNWINNABLE = Decimal(1_000_000)
 _HOURS = Decimal(24)
 
 
@@ -55,7 +53,7 @@ def trace_of(
 
 def _price(record: BookRecord, rates: Rates) -> Decimal | None:
     if not (record.exists and record.public and record.online) or record.rented:
-        return _UNWINNABLE
+        return UNWINNABLE  # no bid wins, so the rival bids what nobody would pay
     floors = [rates.to_usd(f) for c, f in record.floor.items() if rates.knows(c)]
     rival = record.best_rival
     bids = [rates.to_usd(rival)] if rival is not None and rates.knows(rival.currency) else []
@@ -92,7 +90,7 @@ def readings_of(
         price = _price(record, rates.at(record.at))
         if price is None or until < record.at:
             continue
-        closed = price == _UNWINNABLE
+        closed = price == UNWINNABLE
         worth = None if closed else _rounded_up(price * _HOURS / max(1, gpus))
         reading = Reading(begin=record.at, end=until, price=worth, closed=closed)
         if found and timedelta(0) < reading.begin - found[-1].end <= bridge:

@@ -21,7 +21,8 @@ from bidder.errors import BadInput
 
 _COLUMNS = ("ts_utc", "market", "price_usd")
 _MOST_POINTS = 5_000_000
-_TOO_DEAR = Decimal(1_000_000_000)
+# What nobody would pay: no price in a file is as high, and none stands in a median.
+UNWINNABLE = Decimal(1_000_000_000)
 # Nobody auctioned servers before, and sums with what lies far beyond end outside of the calendar.
 _YEARS = range(1970, 2200)
 _LONGEST_SHOWN = 60
@@ -86,8 +87,9 @@ class Trace:
 
 
 def median_price(points: tuple[Decimal, ...]) -> Decimal:
-    """Return the median over time, given equally spaced prices."""
-    return Decimal(median(points))
+    """Return the median over the time in which a bid could win, given equally spaced prices; else 0."""
+    winnable = [point for point in points if point < UNWINNABLE]
+    return Decimal(median(winnable)) if winnable else Decimal(0)
 
 
 def read_trace(file: Path, market: str | None = None) -> Trace:
@@ -220,8 +222,8 @@ def _price(file: Path, number: int, row: Mapping[str, str]) -> Decimal:
     if price.is_nan() or price < 0:
         remedy = "write a number that is not negative, such as 0.13"
         raise BadInput(f"{file}: line {number}: price_usd is no price {got}; {remedy}")
-    if price >= _TOO_DEAR:
-        remedy = f"write one per hour below {_TOO_DEAR}, or leave the row out"
+    if price >= UNWINNABLE:
+        remedy = f"write one per hour below {UNWINNABLE}, or leave the row out"
         raise BadInput(f"{file}: line {number}: price_usd is too high {got}; {remedy}")
     return price
 

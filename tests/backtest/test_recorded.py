@@ -53,6 +53,19 @@ def test_a_recorded_server_can_be_bid_on_again() -> None:
     assert 0 < found.runs[0].utility <= found.optimum_utility
 
 
+def test_a_share_as_a_step_is_taken_of_the_time_in_which_a_bid_could_win() -> None:
+    """However long the server is rented on demand; where it always is, an amount is asked for."""
+    rented = [record(30 * n, floor="24", rented=True) for n in range(1, 30)]
+    records = [record(0, floor="24", rival="48"), *rented, record(900, floor="24", rival="48")]
+    trace = trace_of(SERVER, records, RATES, start=START, end=START + timedelta(days=1))
+    found = compare_on(trace, Question(value=Decimal("0.3"), strategies=("track",)))
+    assert found.terms.step == Decimal("0.002")
+    assert 0 < found.runs[0].utility <= found.optimum_utility
+    never = trace_of(SERVER, rented, RATES, start=START, end=START + timedelta(days=1))
+    with pytest.raises(BadInput, match="name one as an amount"):
+        compare_on(never, Question(value=Decimal("0.3"), strategies=("track",)))
+
+
 def test_too_little_history_is_told() -> None:
     """Nothing is made up from nothing."""
     with pytest.raises(BadInput, match="too little is recorded"):
