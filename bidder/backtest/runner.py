@@ -39,6 +39,8 @@ _RIVAL = OrderId(1)
 _TARGET = "backtest"
 _FOREVER = timedelta(days=36500)
 _HOURS = Decimal(24)
+# A trace has none. Its lowest price would tell a strategy of prices that are still to come.
+_FLOOR = Price(quantum(TRACE), TRACE)
 # At one moment a strategy may cancel, create and reprice; more than this would be a loop.
 _MOST_AT_ONCE = 8
 
@@ -112,8 +114,6 @@ class _Play:
     ) -> None:
         self.name, self.points, self.start, self.terms = name, points, start, terms
         self.end = start + len(points) * terms.grid
-        # A trace has none, and bids must be above its prices: at the lowest of them nothing ever runs.
-        self.floor = _per_day(min(points))
         self.policy = policy
         self.auction = Auction(terms=terms, now=start, rival=points[0], keep_periods=keep_periods)
         self.next_order = 2
@@ -130,7 +130,7 @@ class _Play:
         listing = Listing(
             server=SERVER,
             on_demand={} if on_demand is None else {TRACE: _per_day(on_demand)},
-            spot_floor={TRACE: self.floor},
+            spot_floor={TRACE: _FLOOR},
             rented=False,
             mrl=_FOREVER,
             specs=Specs(gpu="trace", gpu_model="TRACE", gpu_count=1),
@@ -212,7 +212,7 @@ class _Play:
         for holding in view.holdings.values():
             order = holding.order
             offers.append(Offer(order=order.order, price=order.price, active=wins, mine=True))
-        book = Book(server=SERVER, offers=tuple(offers), floor={TRACE: self.floor}, mrl=_FOREVER)
+        book = Book(server=SERVER, offers=tuple(offers), floor={TRACE: _FLOOR}, mrl=_FOREVER)
         once, _ = market_reads.book(view, book, self.policy, at=now)
         return market_reads.book(once, book, self.policy, at=now)[0] if not wins else once
 

@@ -314,7 +314,7 @@ def _show(found: "Comparison") -> None:
     )
     output.table(columns, [_row(run) for run in found.ordered()])
     if any(run.strategy == "min_bid" for run in found.runs):
-        output.say("min_bid: a trace has no floor to bid, and at its lowest price nothing runs")
+        output.say("min_bid: a trace has no floor to bid, so it bids next to nothing and never runs")
     output.say(f"the optimum, which knows the future: {found.optimum_utility:.4f}")
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
 from backtest_traces import START, wandering
@@ -74,6 +75,26 @@ def test_adaptive_learns_from_what_came_before() -> None:
     learnt = runner.play("adaptive", params["adaptive"], scored, START, TERMS, past=past)
     tracked = runner.play("track", params["track"], scored, START, TERMS)
     assert learnt.utility > tracked.utility
+
+
+@pytest.mark.parametrize("name", sorted(lineup.LINEUP))
+def test_no_strategy_knows_a_price_that_is_still_to_come(name: str) -> None:
+    """Two markets that part only in their last hour are bid on alike until then."""
+    chance = Random(0)
+
+    def spiky(usual: str, times: int) -> list[Decimal]:
+        stretches = [(chance.choice((3, 30, 60)), chance.choice((1, 5))) for _ in range(times)]
+        return [p for calm, dear in stretches for p in [Decimal(usual)] * calm + [Decimal("0.2")] * dear]
+
+    past, known = spiky("0.04", 60), spiky("0.1", 12)
+    bids = []
+    for tail in ("0.1", "0.04"):
+        points = [*known, *[Decimal(tail)] * 60]
+        params = lineup.named((name,))[name]
+        run = runner.play(name, params, points, START, TERMS, past=past, keep_periods=True)
+        until = START + timedelta(minutes=len(known))
+        bids.append([(p.start, p.bid, p.running) for p in run.periods if p.start < until])
+    assert bids[0] == bids[1]
 
 
 def test_adaptive_takes_a_market_that_climbs_by_itself_for_no_rival_that_answers() -> None:
