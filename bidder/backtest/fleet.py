@@ -76,11 +76,9 @@ class Look:
             ]
         options.append((self.after.none, Move(NOTHING)))
         for number, ladder in enumerate(self.fleet.ladders):
-            runs = int(ladder.runs_from[self.moment])
-            if runs < ladder.count:
-                chosen = ladder.chosen(self.moment, self.after.ladders[number])
-                fresh = Move(State(number, runs, ladder.after_creation), creates=True)
-                options.append((ladder.created(self.moment, chosen), fresh))
+            chosen = ladder.chosen(self.moment, self.after.ladders[number])
+            worth, level = ladder.creation(self.moment, chosen)
+            options.append((worth, Move(State(number, level, ladder.after_creation), creates=True)))
         return max(options, key=lambda option: option[0])[1]
 
 

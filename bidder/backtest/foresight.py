@@ -159,7 +159,6 @@ def _best(ladder: Ladder, now: int, bid: int, clock: int, later: "Array", none: 
         moves = ladder.moves(now, bid, clock, chosen)
         options += [(worth, (level, ticking, False)) for worth, level, ticking in moves]
     options.append((none, (-1, 0, True)))
-    runs = int(ladder.runs_from[now])
-    if runs < ladder.count:
-        options.append((ladder.created(now, chosen), (runs, ladder.after_creation, True)))
+    worth, level = ladder.creation(now, chosen)
+    options.append((worth, (level, ladder.after_creation, True)))
     return max(options, key=lambda option: option[0])[1]

@@ -5,7 +5,8 @@ future. Three observations keep it small. Of two bids that both run (or both do 
 never worth less, because it may be raised for free at any time; so a raise goes to the least bid that
 runs now or does not happen, and so does a creation. A lowering goes as far down as it may while it
 runs, or as far as it may. And while no price changes, waiting with an open clock gains nothing, so
-the grid's own moments suffice where prices change on it.
+the grid's own moments suffice where prices change on it. Where a raise starts the clock it is not
+free, and every level within reach is weighed; where a creation does, it may come before it can run.
 
 Prices of bids lie on the ladder of ticks, which ends at the on-demand price where one is given.
 Rejected: a list of (rival's price + tick - k steps), which is exact for any price but grows to tens
@@ -195,14 +196,26 @@ class Ladder:
         return chosen
 
     def created(self, moment: int, chosen: "Array") -> float:
-        """Return what creating an offer now is worth; minus infinity where none would run."""
+        """Return what creating an offer now is worth; minus infinity where that is of no use."""
+        return self.creation(moment, chosen)[0]
+
+    def creation(self, moment: int, chosen: "Array") -> tuple[float, int]:
+        """Return what creating an offer now is worth, and at which level."""
         runs = int(self.runs_from[moment])
-        if runs >= self.count:
-            return float("-inf")
-        return float(chosen[self.after_creation, runs]) - self.start_cost - self.fee
+        after = chosen[self.after_creation]
+        found = (float("-inf"), runs)
+        if runs < self.count:
+            level = runs + int(after[runs:].argmax()) if self.raise_starts else runs
+            found = (float(after[level]) - self.start_cost - self.fee, level)
+        if self.after_creation and runs > 0:
+            level = int(after[:runs].argmax())
+            found = max(found, (float(after[level]) - self.fee, level))
+        return found
 
     def before(self, moment: int, chosen: "Array", none: float) -> "Array":
         """Return the value of each clock and bid before a moment; ``none``: of having no offer."""
+        if self.raise_starts:
+            return self._before_any(moment, chosen, none)
         np = self.np
         runs, ran = int(self.runs_from[moment]), self.ran_from(moment)
         values: Array = chosen[: self.pause].copy()
@@ -217,11 +230,28 @@ class Ladder:
         np.maximum(open_clock[:idle], lowered[self.lower[:idle]], out=open_clock[:idle])
         if runs < self.count:
             raised = chosen[: self.pause, runs]
-            if self.raise_starts:
-                raised = np.full(self.pause, chosen[self.pause, runs])
             cold = min(ran, runs)
             values[:, :cold] = np.maximum(values[:, :cold], (raised - self.start_cost)[:, None])
             values[:, cold:runs] = np.maximum(values[:, cold:runs], raised[:, None])
+        np.maximum(values, none, out=values)
+        return values
+
+    def _before_any(self, moment: int, chosen: "Array", none: float) -> "Array":
+        """Return the same where a raise starts the clock, and any level may be the best to go to."""
+        np = self.np
+        runs, ran = int(self.runs_from[moment]), self.ran_from(moment)
+        values: Array = chosen[: self.pause].copy()
+        values[:, runs : max(ran, runs)] -= self.start_cost
+        # The best level from each one up, of those that run and of those that do not.
+        running, idle = chosen[self.pause].copy(), chosen[self.pause].copy()
+        running[:runs] = idle[runs:] = float("-inf")
+        running = np.maximum.accumulate(running[::-1])[::-1]
+        idle = np.maximum.accumulate(idle[::-1])[::-1]
+        start = np.where(np.arange(self.count) < ran, self.start_cost, 0.0)
+        np.maximum(values, np.maximum(running - start, idle), out=values)
+        # An open clock lets it begin below.
+        lowered = np.maximum(running[self.lower] - start, idle[self.lower])
+        np.maximum(values[0], lowered, out=values[0])
         np.maximum(values, none, out=values)
         return values
 
@@ -237,12 +267,19 @@ class Ladder:
             found.append((worth, level, ticking))
 
         consider(bid, clock)
+        if self.raise_starts:
+            bottom = int(self.lower[bid]) if clock == 0 else bid
+            for first, end in ((bottom, runs), (max(bottom, runs), self.count)):
+                if first < end:
+                    reach = chosen[self.pause, first:end]
+                    consider(first + int(reach.argmax()), self.pause)
+            return found
         if clock == 0 and bid > 0:
             consider(int(self.lower[bid]), self.pause)
             if bid > runs:
                 consider(max(int(self.lower[bid]), runs), self.pause)
         if bid < runs < self.count:
-            consider(runs, self.pause if self.raise_starts else clock)
+            consider(runs, clock)
         return found
 
 
@@ -294,12 +331,10 @@ class Climb:
         """Return the bid (-1: none) and the clock after the best choice at one moment."""
         ladder = self.ladder
         chosen = ladder.chosen(moment, later)
-        runs = int(ladder.runs_from[moment])
         options: list[tuple[float, int, int]] = [(none, -1, 0)]
         if bid >= 0:
             options += ladder.moves(moment, bid, clock, chosen)
-        if runs < ladder.count:
-            options.append((ladder.created(moment, chosen), runs, ladder.after_creation))
+        options.append((*ladder.creation(moment, chosen), ladder.after_creation))
         # Ties go to what stays as it is: the first that was considered.
         _, level, ticking = max(options, key=lambda option: option[0])
         return level, ticking

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -28,9 +29,9 @@ def markets(chance: Random, servers: int, moments: int) -> list[list[Decimal]]:
     return [[Decimal(chance.randint(0, 6)) for _ in range(moments)] for _ in range(servers)]
 
 
-def fleet(prices: Sequence[Sequence[Decimal]]) -> Fleet:
+def fleet(prices: Sequence[Sequence[Decimal]], terms: Terms = TERMS) -> Fleet:
     """Return the servers with these prices as one place."""
-    return Fleet([uniform(each, TERMS) for each in prices], len(prices[0]))
+    return Fleet([uniform(each, terms) for each in prices], len(prices[0]))
 
 
 def best_by_trying(ladders: Sequence[Ladder], state: State, moment: int, moments: int) -> float:
@@ -40,9 +41,11 @@ def best_by_trying(ladders: Sequence[Ladder], state: State, moment: int, moments
     found = [best_by_trying(ladders, NOTHING, moment + 1, moments)]
     for number, ladder in enumerate(ladders):
         for level in range(ladder.count):
-            found.append(_after(ladders, State(number, level), state, moment, moments, creates=True))
+            fresh = State(number, level, ladder.after_creation)
+            found.append(_after(ladders, fresh, state, moment, moments, creates=True))
             if state.server == number and _allowed(ladder, state, level):
-                clock = ladder.pause if level < state.level else state.clock
+                raised = level > state.level and ladder.raise_starts
+                clock = ladder.pause if level < state.level or raised else state.clock
                 to = State(number, level, clock)
                 found.append(_after(ladders, to, state, moment, moments, creates=False))
     return max(found)
@@ -63,11 +66,12 @@ def _after(
     return gain - cost + best_by_trying(ladders, ticked(to), moment + 1, moments)
 
 
+@pytest.mark.parametrize("clocks", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_no_schedule_over_two_servers_earns_more_and_one_earns_as_much(seed: int) -> None:
+def test_no_schedule_over_two_servers_earns_more_and_one_earns_as_much(seed: int, clocks: bool) -> None:
     """Against every legal choice on three moments, moves between servers included."""
     prices = markets(Random(seed), servers=2, moments=3)
-    several = fleet(prices)
+    several = fleet(prices, replace(TERMS, creation_starts_clock=clocks, raise_starts_clock=clocks))
     first = next(several.looks())
     tried = best_by_trying(several.ladders, NOTHING, 0, 3)
     assert first.before.none == pytest.approx(max(tried, 0.0), abs=1e-9)
@@ -88,10 +92,12 @@ def _losses(several: Fleet, states: Sequence[State], earned: Sequence[float]) ->
         yield look.before.of(now) - earned[look.moment] - look.after.of(then)
 
 
+@pytest.mark.parametrize("clocks", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_losses_add_up_to_the_regret_and_the_best_way_loses_nothing(seed: int) -> None:
+def test_losses_add_up_to_the_regret_and_the_best_way_loses_nothing(seed: int, clocks: bool) -> None:
     """Moment by moment, for who does nothing and for who always chooses best."""
-    several = fleet(markets(Random(seed), servers=3, moments=50))
+    terms = replace(TERMS, creation_starts_clock=clocks, raise_starts_clock=clocks)
+    several = fleet(markets(Random(seed), servers=3, moments=50), terms)
     best = next(several.looks()).before.none
     idle = list(_losses(several, [NOTHING] * 51, [0.0] * 50))
     assert sum(idle) == pytest.approx(best, abs=1e-9)

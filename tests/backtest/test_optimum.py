@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from random import Random
 
 import pytest
@@ -100,6 +101,73 @@ def test_no_schedule_below_the_on_demand_price_earns_more_and_one_earns_as_much(
     assert optimum(points, terms).utility == pytest.approx(best, abs=1e-9)
 
 
+def most_by_trying(points: Sequence[int], terms: Terms) -> float:
+    """Return what the best of all legal plans earns, every level of eight tried at every moment."""
+    down, pause = int(terms.step), terms.pause_cells
+    created = pause if terms.creation_starts_clock else 0
+
+    @cache
+    def best(moment: int, bid: int, clock: int, ran: bool) -> float:
+        if moment == len(points):
+            return 0.0
+
+        def worth(to: int, ticking: int, runs_on: bool) -> float:
+            runs = to > points[moment]
+            start = float(terms.restart_cost) if runs and not runs_on else 0.0
+            gain = float((terms.value - to) * terms.grid_hours) if runs else 0.0
+            return gain - start + best(moment + 1, to, max(ticking - 1, 0), runs)
+
+        found = [best(moment + 1, -1, 0, False)]
+        for level in range(8):
+            found.append(worth(level, created, False) - float(terms.creation_fee))
+            if bid == level:
+                found.append(worth(level, clock, ran))
+            elif 0 <= bid < level:
+                found.append(worth(level, pause if terms.raise_starts_clock else clock, ran))
+            elif clock == 0 and 0 < bid - level <= down:
+                found.append(worth(level, pause, ran))
+        return max(found)
+
+    return best(0, -1, 0, False)
+
+
+CLOCKS = [(False, False), (True, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize(("creation", "raised"), CLOCKS)
+@pytest.mark.parametrize("seed", range(25))
+def test_whichever_of_creations_and_raises_start_the_clock_nobody_earns_more(
+    creation: bool, raised: bool, seed: int
+) -> None:
+    """Nor less: over twelve moments, with pauses that last beyond the next rise."""
+    chance = Random(seed)
+    points = [0, *(chance.choice((0, 0, 1, 2, 4, 5, 7)) for _ in range(11))]
+    terms = replace(
+        small_terms(pause=timedelta(seconds=60 * chance.randint(2, 5))),
+        step=Decimal(chance.randint(1, 2)),
+        restart_hours=Decimal(chance.choice(("0.02", "0.05", "0.1"))),
+        creation_starts_clock=creation,
+        raise_starts_clock=raised,
+    )
+    found = optimum([Decimal(each) for each in points], terms).utility
+    assert found == pytest.approx(most_by_trying(points, terms), abs=1e-9)
+
+
+def test_where_a_raise_starts_the_clock_one_goes_beyond_what_is_needed_now() -> None:
+    """To where the next one would lead, which would put the walk down off."""
+    points = [0, 0, 2, 2, 2, 4, *[0] * 15]
+    terms = replace(
+        small_terms(creation_fee=Decimal("0.5"), pause=timedelta(seconds=240)),
+        value=Decimal(9),
+        step=Decimal(1),
+        restart_hours=Decimal("0.1"),
+        raise_starts_clock=True,
+    )
+    found = optimum([Decimal(each) for each in points], terms, path=True)
+    assert found.utility == pytest.approx(most_by_trying(points, terms), abs=1e-9)
+    assert found.bids[:6] == (1, 1, 5, 5, 5, 5)
+
+
 @pytest.mark.parametrize("tick", ["0.7", "0.9", "1.5"])
 def test_no_bidder_beats_the_optimum_where_the_tick_does_not_divide_the_step(tick: str) -> None:
     """One who walks down by whole steps earns no more, even from far above."""
@@ -123,11 +191,12 @@ def test_an_on_demand_price_out_of_reach_changes_nothing() -> None:
     assert optimum(points, replace(small_terms(), on_demand=Decimal(1000))).utility == free
 
 
+@pytest.mark.parametrize(("creation", "raised"), CLOCKS)
 @pytest.mark.parametrize("seed", range(6))
-def test_the_bids_of_the_optimum_earn_what_it_says(seed: int) -> None:
+def test_the_bids_of_the_optimum_earn_what_it_says(seed: int, creation: bool, raised: bool) -> None:
     """Its path, played by the auction with every rule enforced, comes to the same utility."""
     chance = Random(seed)
-    terms = small_terms()
+    terms = replace(small_terms(), creation_starts_clock=creation, raise_starts_clock=raised)
     points = [Decimal(chance.randint(0, 6)) for _ in range(1500)]
     found = optimum(points, terms, path=True)
     auction = Auction(terms=terms, now=START, rival=points[0])
