@@ -57,6 +57,8 @@ def _price(record: BookRecord, rates: Rates) -> Decimal | None:
     floors = [rates.to_usd(f) for c, f in record.floor.items() if rates.knows(c)]
     rival = record.best_rival
     bids = [rates.to_usd(rival)] if rival is not None and rates.knows(rival.currency) else []
+    if not bids and (record.rivals or rival is not None):
+        return None  # a rival's bid could not be valued
     if not floors and not bids:
         return None
     least = min(floors, default=Decimal(0))

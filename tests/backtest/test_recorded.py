@@ -1,20 +1,35 @@
 """The daemon's own history as a market to bid on again."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import Engine
 
 from bidder.backtest.compare import Question, compare_on
-from bidder.backtest.recorded import trace_of
+from bidder.backtest.recorded import readings_of, trace_of
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Price, Rates
 from bidder.errors import BadInput
+from bidder.store.engine import open_engine
 from bidder.store.records import BookRecord
+from bidder.store.schema import upgrade
+from bidder.store.summaries import RatesOverTime
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SERVER = ServerId(7)
 RATES = Rates({Currency.CLORE: Decimal("0.1")})
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """Yield an empty database in memory."""
+    made = open_engine("sqlite://")
+    upgrade(made)
+    yield made
+    made.dispose()
 
 
 def record(minutes: int, *, floor: str, rival: str | None = None, rented: bool = False) -> BookRecord:
@@ -64,6 +79,29 @@ def test_a_share_as_a_step_is_taken_of_the_time_in_which_a_bid_could_win() -> No
     never = trace_of(SERVER, rented, RATES, start=START, end=START + timedelta(days=1))
     with pytest.raises(BadInput, match="name one as an amount"):
         compare_on(never, Question(value=Decimal("0.3"), strategies=("track",)))
+
+
+@pytest.mark.parametrize("rival", [None, Price(Decimal(5), Currency.BTC)])
+def test_a_rival_whose_bid_cannot_be_valued_is_not_taken_for_none(rival: Price | None) -> None:
+    """What it took to win is then not known, as if nobody had looked."""
+    known = record(0, floor="24", rival="48")
+    unknown = replace(record(30, floor="24"), rivals=1, best_rival=rival)
+    last = record(60, floor="24", rival="48")
+    end = START + timedelta(minutes=90)
+    trace = trace_of(SERVER, [known, unknown, last], RATES, start=START, end=end)
+    assert trace.prices == (Decimal("0.2"),)
+
+
+def test_a_bid_is_promised_nothing_of_a_time_whose_rival_could_not_be_valued(engine: Engine) -> None:
+    """A reading at the floor would promise that the floor had won."""
+    floor = {Currency.USD: Price(Decimal(24), Currency.USD)}
+    seen = replace(record(0, floor="24"), floor=floor)
+    unvalued = replace(record(30, floor="24", rival="48"), floor=floor, rivals=1)
+    end = START + timedelta(hours=1)
+    with engine.connect() as connection:
+        no_rates = RatesOverTime(connection, "ours", START, end)
+        readings = readings_of([seen, unvalued], no_rates, gpus=1, end=end, bridge=timedelta(0))
+    assert [(each.end, each.price) for each in readings] == [(unvalued.at, Decimal(24))]
 
 
 def test_too_little_history_is_told() -> None:
