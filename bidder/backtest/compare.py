@@ -18,6 +18,7 @@ from bidder.errors import BadInput
 
 # What a strategy may have learnt from before the cut.
 _PAST = timedelta(days=45)
+_NOISE = 1e-12
 # Two years of minutes. The optimum alone takes a minute and a half for them, every strategy some more.
 _MOST_POINTS = 1_100_000
 
@@ -66,7 +67,14 @@ class Comparison:
 
     def ratio(self, run: Run) -> float | None:
         """Return a run's share of the optimum; None where the optimum earns nothing."""
-        return run.utility / self.optimum_utility if self.optimum_utility > 0 else None
+        # What sums of floats leave over is no gain.
+        least = _NOISE * float(self._at_stake)
+        return run.utility / self.optimum_utility if self.optimum_utility > least else None
+
+    @property
+    def _at_stake(self) -> Decimal:
+        """Return what running all of the time is worth."""
+        return self.terms.value * self.terms.grid_hours * len(self.points)
 
     def ordered(self) -> list[dict[str, Any]]:
         """Return the runs as JSON-ready objects, best first."""
