@@ -13,12 +13,15 @@ from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
 from bidder.config.values import spelled
+from bidder.domain.money import quantum
 from bidder.domain.policy import Target
 from bidder.errors import BadInput
 
 # What a strategy may have learnt from before the cut.
 _PAST = timedelta(days=45)
 _NOISE = 1e-12
+# Behind the first of what is at stake.
+_FIGURES = 8
 # Two years of minutes. The optimum alone takes a minute and a half for them, every strategy some more.
 _MOST_POINTS = 1_100_000
 
@@ -76,6 +79,11 @@ class Comparison:
         """Return what running all of the time is worth."""
         return self.terms.value * self.terms.grid_hours * len(self.points)
 
+    @property
+    def _places(self) -> tuple[int, int]:
+        """Return the decimal places of sums and of prices: enough for any unit that prices are in."""
+        return _FIGURES - self._at_stake.adjusted(), _FIGURES - 1 - self.terms.value.adjusted()
+
     def ordered(self) -> list[dict[str, Any]]:
         """Return the runs as JSON-ready objects, best first."""
         best_first = sorted(self.runs, key=lambda run: -run.utility)
@@ -83,13 +91,14 @@ class Comparison:
 
     def _run(self, run: Run) -> dict[str, Any]:
         ratio = self.ratio(run)
+        money, price = self._places
         return {
             "strategy": run.strategy,
-            "utility": round(run.utility, 6),
+            "utility": round(run.utility, money),
             "utility_ratio": None if ratio is None else round(ratio, 6),
-            "regret": round(self.optimum_utility - run.utility, 6),
+            "regret": round(self.optimum_utility - run.utility, money),
             "held_share": round(run.held_share, 6),
-            "mean_price": None if run.mean_price is None else round(run.mean_price, 8),
+            "mean_price": None if run.mean_price is None else round(run.mean_price, price),
             "restarts": run.restarts,
             "creations": run.creations,
             "requests": run.requests,
@@ -104,7 +113,7 @@ class Comparison:
             "value": float(self.terms.value),
             "step": float(self.terms.step),
             "tick": float(self.terms.tick),
-            "optimum_utility": round(self.optimum_utility, 6),
+            "optimum_utility": round(self.optimum_utility, self._places[0]),
             "runs": self.ordered(),
             "warnings": list(self.warnings),
         }
@@ -123,7 +132,7 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
     chosen = lineup.named(question.strategies, question.configured, question.folder)
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
-    terms = terms_of(question, points)
+    terms = playable(terms_of(question, points))
     seeing = _foresighted(question, terms)
     best = optimum.optimum(points, terms, path=keep_periods)
     runs = tuple(
@@ -216,6 +225,17 @@ def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
         raise_starts_clock=question.raise_starts_clock,
         on_demand=question.on_demand,
     )
+
+
+def playable(terms: Terms) -> Terms:
+    """Return the same terms; raises BadInput where the tick is finer than any bid of a strategy's."""
+    finest = quantum(runner.TRACE) / 24
+    if terms.tick < finest:
+        raise BadInput(
+            f"a tick of {terms.tick:.3g} an hour is finer than a bid can be, {finest:.3g}; name a larger"
+            " --tick or --step, or multiply all prices, the value and the fees by the same number"
+        )
+    return terms
 
 
 def _foresighted(question: Question, terms: Terms) -> dict[str, timedelta]:

@@ -90,7 +90,8 @@ def uniform(
         )
     levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
     # The least level that runs; ``count`` where none does.
-    runs_from = np.floor((prices - lowest) / tick + 1e-9).astype(np.int64) + 1
+    within = np.minimum(prices, highest + 3 * tick)  # farther up they have no level anyway
+    runs_from = np.floor((within - lowest) / tick + 1e-9).astype(np.int64) + 1
     cap = float("inf") if terms.on_demand is None else float(terms.on_demand)
     if cap < levels[-1]:
         # The cap itself is the last level, wherever it lies between two: others may bid that much.

@@ -82,7 +82,7 @@ def write(file: Path, found: Comparison) -> None:
         end=f"{found.trace.end:%Y-%m-%d %H:%M}",
         value=f"{found.terms.value:f}",
         step=f"{float(found.terms.step):.6g}",
-        optimum=f"{found.optimum_utility:.4f}",
+        optimum=f"{found.optimum_utility:.6g}",
         warnings=found.warnings,
         columns=_COLUMNS,
         rows=[_row(run, found) for run in best_first],
@@ -107,7 +107,7 @@ def _row(run: Run, found: Comparison) -> tuple[str, ...]:
     ratio = found.ratio(run)
     return (
         run.strategy,
-        f"{run.utility:.4f}",
+        f"{run.utility:.6g}",
         "-" if ratio is None else f"{ratio:.4f}",
         f"{run.held_share:.2%}",
         "-" if run.mean_price is None else f"{run.mean_price:.6g}",

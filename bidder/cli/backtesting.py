@@ -315,14 +315,14 @@ def _show(found: "Comparison") -> None:
     output.table(columns, [_row(run) for run in found.ordered()])
     if any(run.strategy == "min_bid" for run in found.runs):
         output.say("min_bid: a trace has no floor to bid, so it bids next to nothing and never runs")
-    output.say(f"the optimum, which knows the future: {found.optimum_utility:.4f}")
+    output.say(f"the optimum, which knows the future: {found.optimum_utility:.6g}")
 
 
 def _row(run: dict[str, Any]) -> list[str]:
     ratio, price = run["utility_ratio"], run["mean_price"]
     return [
         run["strategy"],
-        f"{run['utility']:.4f}",
+        f"{run['utility']:.6g}",
         "-" if ratio is None else f"{ratio:.4f}",
         f"{run['held_share']:.2%}",
         "-" if price is None else f"{price:.6g}",

@@ -72,7 +72,7 @@ def tune(
         tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
     )
     cut = compare.cut_of(question)
-    terms = compare.terms_of(question, cut.points)
+    terms = compare.playable(compare.terms_of(question, cut.points))
     whole = tuning.Stretch(points=cut.points, start=cut.trace.start, past=cut.past)
     warnings = (*cut.warnings, *tuning.doubts(trace, whole, terms.grid))
     for each in warnings:

@@ -3,10 +3,12 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from backtest_traces import START
 
 from bidder.backtest.compare import Comparison, Question, compare_on
 from bidder.backtest.traces import Trace
+from bidder.errors import BadInput
 
 
 def compared(prices: list[str], question: Question) -> Comparison:
@@ -32,3 +34,34 @@ def test_what_floats_leave_over_is_no_gain_to_have_a_share_of() -> None:
     found = compared(["0.7"] * 24, question)
     assert 0 < found.optimum_utility < 1e-9
     assert found.ordered()[0]["utility_ratio"] is None
+
+
+def scaled(unit: str) -> Comparison:
+    """Return a comparison of the same market with amounts in another unit."""
+    by = Decimal(unit)
+    question = Question(
+        value=Decimal("0.2") * by,
+        creation_fee=Decimal("0.01") * by,
+        strategies=("track", "fixed"),
+    )
+    return compared([str(Decimal(each) * by) for each in ("0.1", "0.13", "0.1", "0.11")], question)
+
+
+@pytest.mark.parametrize("unit", ["0.001", "10000"])
+def test_figures_are_as_precise_in_any_unit(unit: str) -> None:
+    """A market in BTC, say, is not rounded to nothing."""
+    usual, small = scaled("1").document(), scaled(unit).document()
+    by = float(unit)
+    assert small["optimum_utility"] == pytest.approx(usual["optimum_utility"] * by, rel=1e-6)
+    for one, other in zip(usual["runs"], small["runs"], strict=True):
+        assert other["utility_ratio"] == pytest.approx(one["utility_ratio"], rel=1e-3)
+        assert other["utility"] == pytest.approx(
+            other["utility_ratio"] * small["optimum_utility"], rel=1e-5
+        )
+        assert other["mean_price"] == pytest.approx(one["mean_price"] * by, rel=1e-3)
+
+
+def test_prices_finer_than_any_bid_are_refused_with_the_remedy() -> None:
+    """Strategies would bid in coarser steps than the optimum."""
+    with pytest.raises(BadInput, match="multiply all prices, the value and the fees"):
+        scaled("0.000001")

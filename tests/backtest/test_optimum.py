@@ -276,3 +276,12 @@ def test_levels_above_those_searched_earn_nothing_more(seed: int) -> None:
     for prices in (points, rarely, closed):
         high, _ = Climb(uniform(prices, terms, (Decimal(1), 100.0))).solve()
         assert optimum(prices, terms).utility == pytest.approx(high, abs=1e-9)
+
+
+def test_a_price_that_nobody_would_pay_runs_at_no_level_however_small_the_tick() -> None:
+    """Its distance in ticks is beyond what an integer holds."""
+    terms = Terms(
+        value=Decimal("2e-8"), step=Decimal("1e-9"), tick=Decimal("1e-10"), creation_fee=Decimal(0)
+    )
+    ladder = uniform([Decimal("1e-8"), Decimal(10**9), Decimal("1e-8")], terms)
+    assert list(ladder.runs_from) == [1, ladder.count, 1]
