@@ -233,11 +233,13 @@ class Service:
             # Who is still starting cannot be reloading as well.
             if self._ready:
                 self.notifier.reloading()
+            said = "configuration reloaded"
             try:
                 # In a thread: the passes go on meanwhile, also where a disk is slow.
                 settings = await asyncio.to_thread(self.reread)
                 lessons = await self._lessons(settings.policy)
-                self._take_up(settings)
+                if not self._take_up(settings):
+                    said = f"configuration reloaded: {settings.path} has not changed"
                 self.daemon.trader.next_lessons = lessons
                 self._refused = ""
                 await asyncio.to_thread(self.keep, self.settings)
@@ -249,7 +251,7 @@ class Service:
                 self._refused = "it could not be read"
                 log.exception("config.refused", reason=self._refused)
                 self._tell_refusal()
-            said = f"reload refused: {self._refused}" if self._refused else "configuration reloaded"
+            said = f"reload refused: {self._refused}" if self._refused else said
             if self._ready:
                 self.notifier.ready(said)
             self._said = said
@@ -262,7 +264,8 @@ class Service:
             log.warning("lessons.failed", reason=str(exc))
             return None
 
-    def _take_up(self, settings: Settings) -> None:
+    def _take_up(self, settings: Settings) -> bool:
+        """Take up what was read again; return whether it is anything new."""
         blocked = needs_restart(self.settings, settings)
         if blocked:
             raise ConfigError(
@@ -277,7 +280,18 @@ class Service:
         self.daemon.trader.next_policy = settings.policy
         for warning in settings.warnings:
             log.warning("config.warning", warning=warning)
-        log.info("config.reloaded", **_changes(before, settings))
+        changes = _changes(before, settings)
+        log.info("config.reloaded", **changes)
+        fresh = before.secret_values != settings.secret_values or any(changes.values())
+        if fresh or before.text != settings.text:
+            return True
+        log.warning(
+            "config.unchanged",
+            file=str(settings.path),
+            remedy="if you have changed it, the daemon sees another file: a container shows the old one"
+            " where the file itself is mounted; mount its folder",
+        )
+        return False
 
 
 def build_service(

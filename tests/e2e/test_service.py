@@ -178,6 +178,8 @@ def test_a_configuration_that_cannot_be_taken_up_is_refused_whole(
             process.send_signal(signal.SIGHUP)
             manager.wait_for("READY=1", "STATUS=configuration reloaded")
             wait_for(lambda: copy.read_text() == config.read_text(), of="the new copy")
+            process.send_signal(signal.SIGHUP)
+            manager.wait_for("READY=1", "STATUS=configuration reloaded: ", "has not changed")
             assert stop(process) == 0
         assert "Traceback" not in log.read_text()
 

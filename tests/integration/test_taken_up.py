@@ -139,3 +139,19 @@ def test_the_secrets_of_every_configuration_so_far_are_blacked_out(
     assert "tried" in said
     assert not [name for name in names if name in said]
     assert len(service.secrets) == len(set(service.secrets)) >= len(names)
+
+
+@pytest.mark.parametrize("added", [b"", b"# another word"])
+def test_a_reload_of_a_file_that_is_the_same_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], added: bytes
+) -> None:
+    """Where only the file is mounted into a container it stays the old one, whatever its owner wrote."""
+    day = begin(rivals=False, servers=24)
+    same = settings_with(tmp_path, day.policy)
+    found = replace(same, text=same.text + added)
+    service = build_service(day.app, same, reread=lambda: found, reload_wanted=asyncio.Event())
+
+    asyncio.run(reloaded(service, lambda: "reloaded" in service._said))
+
+    assert ("config.unchanged" in capsys.readouterr().err) is (not added)
+    assert service._said.endswith(f"{same.path} has not changed") is (not added)
