@@ -107,7 +107,9 @@ def opening_bid(
             return autospotting.opening_bid(quote, params)
         case OwnParams() as params:
             return own.opening_bid(quote, params)
-        case TopPlusTickParams() | TrackRecreateParams() | NicehashParams() | AutopilotParams():
+        case AutopilotParams() as params:
+            return autopilot.opening_bid(quote, params)
+        case TopPlusTickParams() | TrackRecreateParams() | NicehashParams():
             return quote.needed
         case _ as unknown:
             assert_never(unknown)

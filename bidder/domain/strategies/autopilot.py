@@ -13,7 +13,13 @@ from bidder.domain.money import Price
 from bidder.domain.policy import AutopilotParams, Policy
 from bidder.domain.positions import Position
 from bidder.domain.price_rules import LOWERING_PAUSE
+from bidder.domain.quotes import Quote
 from bidder.domain.strategies import common
+
+
+def opening_bid(quote: Quote, params: AutopilotParams) -> Price:
+    """Return the same aim as later on."""
+    return _aim(quote.needed, quote.cap, params)
 
 
 def decide(position: Position, params: AutopilotParams, policy: Policy, now: datetime) -> Decision:
@@ -24,11 +30,14 @@ def decide(position: Position, params: AutopilotParams, policy: Policy, now: dat
         return forced
     if needed is None or position.cap is None:
         return common.hold(position, Reason.NO_RATE)
-    aim = needed.times(1 + params.overpay).rounded_up()
-    aim = max(min(aim, position.cap), needed)
+    aim = _aim(needed, position.cap, params)
     if position.offer is not None and position.offer.active:
         return _running(position, aim, now)
     return _outbid(position, needed, aim, params, now)
+
+
+def _aim(needed: Price, cap: Price, params: AutopilotParams) -> Price:
+    return max(min(needed.times(1 + params.overpay).rounded_up(), cap), needed)
 
 
 def _running(position: Position, aim: Price, now: datetime) -> Decision:

@@ -269,6 +269,14 @@ def test_the_grace_is_one_for_the_episode() -> None:
     assert after_raise(raised=-600, since=-10).due == at(140)
 
 
+def test_the_cushion_is_bid_from_the_first() -> None:
+    """Up to the on-demand price; where that leaves no room for it, what suffices."""
+    params, needed = AutopilotParams(overpay=Decimal("0.1")), usd("2").one_tick_up()
+    assert opening(params, rival(usd("2"))) == needed.times(Decimal("1.1")).rounded_up()
+    assert opening(params, rival(usd("2")), on_demand="2.1") == usd("2.1")
+    assert opening(params, rival(usd("2")), on_demand=str(needed.amount)) == needed
+
+
 def test_the_cushion_is_kept_and_not_chased() -> None:
     """A tenth above what suffices: down to it, never up to it while running."""
     params, cushion = AutopilotParams(overpay=Decimal("0.1")), usd("1.5").one_tick_up()
