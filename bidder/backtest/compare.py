@@ -82,7 +82,8 @@ class Comparison:
     @property
     def _places(self) -> tuple[int, int]:
         """Return the decimal places of sums and of prices: enough for any unit that prices are in."""
-        return _FIGURES - self._at_stake.adjusted(), _FIGURES - 1 - self.terms.value.adjusted()
+        sums, prices = self._at_stake.adjusted(), self.terms.value.adjusted()
+        return max(6, _FIGURES - sums), max(8, _FIGURES - 1 - prices)
 
     def ordered(self) -> list[dict[str, Any]]:
         """Return the runs as JSON-ready objects, best first."""
