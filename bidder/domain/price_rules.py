@@ -197,16 +197,16 @@ class StepSample:
     forgotten. ``floor`` is the server's lowest allowed bid then, if known.
     """
 
-    def stands(self, now: datetime) -> bool:
-        """Return whether it is still to be believed."""
-        return now - self.at < (_RELEARN_AFTER if self.exact else _GUESS_LASTS)
-
     currency: Currency
     price: Decimal
     drop: Decimal
     floor: Decimal | None
     exact: bool
     at: datetime
+
+    def stands(self, now: datetime) -> bool:
+        """Return whether it is still to be believed."""
+        return now - self.at < (_RELEARN_AFTER if self.exact else _GUESS_LASTS)
 
 
 def sample_from_refusal(
