@@ -35,8 +35,15 @@ class Planned:
     kind: OrderKind = OrderKind.SPOT
 
 
-def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> Mapping[Currency, Money]:
-    """Return the most that can be spent in each currency, with ``planned`` as if it were made."""
+def if_unattended(view: View, now: datetime) -> Mapping[Currency, Money]:
+    """Return the most that can be spent in each currency."""
+    return _payable(owed_if_unattended(view, now), view)
+
+
+def owed_if_unattended(
+    view: View, now: datetime, planned: Planned | None = None
+) -> Mapping[Currency, Money]:
+    """Return what the orders would come to in each currency, ``planned`` with them, if all was paid."""
     percent = {kind: usual_fee_percent(view, kind) for kind in OrderKind}
     owed: dict[Currency, Decimal] = {}
     raised = _raises(view)
@@ -53,7 +60,11 @@ def if_unattended(view: View, now: datetime, planned: Planned | None = None) -> 
     for each in (*opening, *([planned] if planned is not None else [])):
         _add(owed, each.price, _longest_on(view, each.server), percent[each.kind])
         owed[each.price.currency] += _creation_fee(view, each.price.currency)
-    return {currency: Money(_payable(view, currency, sum_), currency) for currency, sum_ in owed.items()}
+    # Upwards: a bound that is a trifle too high is still a bound.
+    return {
+        currency: Money(amount.quantize(_QUANTUM, "ROUND_CEILING", context=EXACT), currency)
+        for currency, amount in owed.items()
+    }
 
 
 def worth(bound: Mapping[Currency, Money], view: View) -> Decimal:
@@ -62,11 +73,13 @@ def worth(bound: Mapping[Currency, Money], view: View) -> Decimal:
 
 
 def beyond_limit(
-    bound: Mapping[Currency, Money], before: Mapping[Currency, Money], view: View, policy: Policy
+    owed: Mapping[Currency, Money], before: Mapping[Currency, Money], view: View, policy: Policy
 ) -> Decimal | None:
-    """Return by how much a bound is above the owner's limit; None where there is nothing to stop.
+    """Return by how much the bound is above the owner's limit; None where there is nothing to stop.
 
-    What does not raise the bound is let through, however high it is already.
+    What makes nothing dearer is let through, however high the bound is already. What would be ``owed``
+    is compared, not what can be paid: beside a person's order that alone would empty the wallet a raise
+    adds nothing to the bound, and is there when hers is gone.
 
     Raises:
         NoRate: there is a limit, and a currency cannot be valued.
@@ -74,8 +87,8 @@ def beyond_limit(
     limit = policy.rails.max_usd_if_unattended
     if limit is None:
         return None
-    total = worth(bound, view)
-    if total <= limit or total <= worth(before, view):
+    total = worth(_payable(owed, view), view)
+    if total <= limit or worth(owed, view) <= worth(before, view):
         return None
     return total - limit
 
@@ -127,9 +140,6 @@ def _creation_fee(view: View, currency: Currency) -> Decimal:
         return Decimal(0)  # the order itself cannot be valued either, which stops it
 
 
-def _payable(view: View, currency: Currency, owed: Decimal) -> Decimal:
-    wallet = view.wallets.get(currency)
-    if wallet is not None and wallet.balance is not None:
-        owed = min(owed, wallet.balance.amount)
-    # Upwards: a bound that is a trifle too high is still a bound.
-    return owed.quantize(_QUANTUM, "ROUND_CEILING", context=EXACT)
+def _payable(owed: Mapping[Currency, Money], view: View) -> Mapping[Currency, Money]:
+    balances = {c: wallet.balance for c, wallet in view.wallets.items() if wallet.balance is not None}
+    return {currency: min(due, balances.get(currency, due)) for currency, due in owed.items()}

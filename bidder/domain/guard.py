@@ -362,15 +362,15 @@ def _unattended(
     limit = policy.rails.max_usd_if_unattended
     if limit is None:
         return None
-    before = exposure.if_unattended(view, now)
+    before = exposure.owed_if_unattended(view, now)
     if isinstance(action, Reprice):
         holding = view.holdings[action.order]
         raised = replace(holding, order=replace(holding.order, price=action.price))
-        after = exposure.if_unattended(view.with_holding(raised), now)
+        after = exposure.owed_if_unattended(view.with_holding(raised), now)
     else:
         kind = OrderKind.SPOT if isinstance(action, PlaceBid) else OrderKind.ON_DEMAND
         planned = exposure.Planned(server=action.server, price=action.price, kind=kind)
-        after = exposure.if_unattended(view, now, planned)
+        after = exposure.owed_if_unattended(view, now, planned)
     try:
         excess = exposure.beyond_limit(after, before, view, policy)
     except NoRate:

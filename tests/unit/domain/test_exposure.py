@@ -107,6 +107,23 @@ def test_the_rail_stops_what_would_pass_it_and_nothing_else() -> None:
     assert guard.apply(decision, unrated, wider, NOW).reason is Reason.NO_RATE
 
 
+def test_beside_an_order_that_would_empty_the_wallet_nothing_gets_dearer() -> None:
+    """A raise adds nothing to what can be paid beside a person's order, and is there when hers is gone."""
+    purse = Wallet(currency=Currency.USD, balance=Money.parse("40", Currency.USD))
+    hers = make_holding(order=make_order(8, server=9, price=usd("500")), target=None)
+    view = replace(HELD.with_holding(hers), wallets={Currency.USD: purse})
+    policy = make_policy(make_target(), rails=Rails(max_usd_if_unattended=Decimal(7)))
+    up = Reprice(
+        order=OrderId(ORDER), server=TWO_DAYS.server, current=usd("3"), price=usd("4"), target=TARGET
+    )
+    assert bound(view) == bound(view.with_holding(make_holding(order=replace(TWO_DAYS, price=usd("4")))))
+
+    raising = Decision(target=TARGET, reason=Reason.OUTBID, action=up, urgency=1)
+    assert guard.apply(raising, view, policy, NOW).reason is Reason.RAIL
+    lowering = replace(raising, reason=Reason.MARK_DOWN, action=replace(up, price=usd("2")))
+    assert guard.apply(lowering, view, policy, NOW).action == lowering.action
+
+
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), policy=policies())
