@@ -17,7 +17,7 @@ from bidder.domain.intents import (
 )
 from bidder.domain.market import OwnOrder
 from bidder.domain.policy import Policy
-from bidder.domain.price_rules import ClockEvent, LoweringClock
+from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
 
 
@@ -53,7 +53,7 @@ def settle(
             if made.expired and made.order in view.ended:
                 # The owner had it cancelled before it was known whose it is: it does not end once more.
                 continue
-            holding = _adopt(verdict, listed, held, read, now)
+            holding = _adopt(verdict, listed, held, view, read, now)
             holding = replace(holding, work=bills.first_work(holding, view, policy))
             held[holding.order.order] = holding
             so_far.adopted.append(holding)
@@ -91,6 +91,7 @@ def _adopt(
     verdict: Verdict,
     listed: dict[OrderId, OwnOrder],
     held: dict[OrderId, Holding],
+    view: View,
     read: OrdersRead,
     now: datetime,
 ) -> Holding:
@@ -99,6 +100,9 @@ def _adopt(
     born = intent.ended_at if intent.accepted and intent.ended_at is not None else now
     known = held.get(order.order)
     clock = LoweringClock(created_at=born) if known is None else known.clock
+    if view.recalled_at is not None and intent.opened_at <= view.recalled_at:
+        # Another life of ours, before a backup was restored, may have lowered it since.
+        clock = replace(clock, opens_at=now + LOWERING_PAUSE)
     return Holding(
         order=order,
         target=intent.target,

@@ -108,7 +108,7 @@ def test_the_rail_stops_what_would_pass_it_and_nothing_else() -> None:
 
 
 def test_beside_an_order_that_would_empty_the_wallet_nothing_gets_dearer() -> None:
-    """A raise adds nothing to what can be paid beside a person's order, and is there when hers is gone."""
+    """Beside a person's order a raise adds nothing to what can be paid; it stays when hers is gone."""
     purse = Wallet(currency=Currency.USD, balance=Money.parse("40", Currency.USD))
     hers = make_holding(order=make_order(8, server=9, price=usd("500")), target=None)
     view = replace(HELD.with_holding(hers), wallets={Currency.USD: purse})

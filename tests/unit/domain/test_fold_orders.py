@@ -87,6 +87,17 @@ def test_a_charge_is_valued_once_its_rate_is_known_to_be_right() -> None:
 # --- adoption
 
 
+def test_an_order_of_a_creation_that_a_backup_remembers_may_just_have_been_lowered() -> None:
+    """By another life of ours, before the backup was restored; one that is asked for since cannot."""
+    view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),), recalled_at=NOW)
+    (adopted,) = folded(view, read_orders(make_order(8), started=20)).adopted
+    assert adopted.clock.opens_at == at(21) + LOWERING_PAUSE
+
+    earlier = replace(view, recalled_at=at(-60))
+    (adopted,) = folded(earlier, read_orders(make_order(8), started=20)).adopted
+    assert adopted.clock.opens_at is None
+
+
 def test_the_order_of_an_accepted_creation_becomes_ours() -> None:
     """With its target, and its clock from the moment of the answer."""
     view = make_view(POLICY, make_listing(), intents=(make_intent(accepted=True),))
