@@ -168,7 +168,8 @@ class Trader:
                 # How long a workload is dead was counted by another calendar.
                 self.view = replace(restarted, holdings=clocks, pulses={})
                 self.watch = alarms.Watch()
-                self.decisions, self.refusals = (), Refusals()
+                self.decisions = ()
+                self.refusals.by_order.clear()
                 self.signs.clear()
                 self.recorder.vitals.jumped(now, jump.total_seconds())
                 self._record_all_anew()

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from virtual import Day, begin
+from virtual import Day, begin, put_between
 
 from bidder.app.report import PassReport
 from bidder.demo.transport import SimTransport
@@ -14,7 +14,6 @@ from bidder.domain.ids import AccountName
 from bidder.errors import RateLimited
 from bidder.store.commands import post_request
 from bidder.store.queries import Queries
-from bidder.wiring import build_client
 
 ACCOUNT = AccountName("demo")
 KEPT = timedelta(minutes=5)
@@ -50,15 +49,8 @@ def day() -> Day:
 
 def before(day: Day) -> Proxy:
     """Put a proxy before the exchange of ``day``."""
-    proxy, trader = Proxy(day), day.app.trader
-    trader.client = build_client(
-        base_url="http://sim.invalid/v1",
-        token=day.exchange.token,
-        clock=day.clock,
-        limiter=trader.client.limiter,
-        read_only=False,
-        transport=proxy,
-    )
+    proxy = Proxy(day)
+    put_between(day, proxy)
     return proxy
 
 
