@@ -18,7 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bidder.clock import Clock
 
@@ -29,8 +29,6 @@ _FIRST_MARGIN = 0.25
 _NARROWING = 0.8
 _WINDOW = 60.0
 _LEARNT_AFTER = 60
-# How far the stored time of the last request may lie behind the true one.
-_STORED_LATE = timedelta(seconds=15)
 # Rounding of clocks and timers; far below anything the exchange could resolve.
 _GRAIN = 0.001
 
@@ -70,9 +68,11 @@ class Limiter:
         self._margin = 0.0
         self._least_round_trip: float | None = None
         self._answers = 0
-        now, today = clock.monotonic(), clock.now()
-        self._next = now + _left(last_request_at, today, SPACING)
-        self._next_creation = now + _left(last_creation_at, today, CREATION_SPACING)
+        now = clock.monotonic()
+        # Another process may just have died: how long ago, no calendar tells that was set meanwhile,
+        # and what is stored lags behind what was sent.
+        self._next = now if last_request_at is None else now + SPACING
+        self._next_creation = now if last_creation_at is None else now + CREATION_SPACING
         self.last_request_at = last_request_at
         self.last_creation_at = last_creation_at
         self.sent = 0
@@ -150,14 +150,3 @@ class Limiter:
         horizon = self._clock.monotonic() - _WINDOW
         while self._recent and self._recent[0] < horizon:
             self._recent.popleft()
-
-
-def _left(last: datetime | None, now: datetime, spacing: float) -> float:
-    """Return how long a new process waits first: a whole spacing if another one may just have died.
-
-    What is stored lags behind what was sent: a read is noted a few seconds late, a creation before
-    it waits for its slot. So a recent time says that someone was at work, not when it last sent.
-    """
-    if last is None or now - last > _STORED_LATE:
-        return 0.0
-    return spacing
