@@ -18,6 +18,7 @@ from bidder.domain.money import Currency, Rates
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.price_rules import ClockRules, LoweringClock
+from bidder.domain.stances import School
 from bidder.domain.view import Holding, RateDoubt, View
 from bidder.store.records import Memory
 
@@ -104,6 +105,27 @@ def read_again(memory: Memory, known: View, policy: Policy, now: datetime) -> Vi
         setbacks=known.setbacks,
         unread=known.unread,
     )
+
+
+def after_jump(memory: Memory, known: View, policy: Policy, now: datetime) -> View:
+    """Return the view after the calendar has jumped: what is on disk, and what has no date.
+
+    Each lowering clock counts as started just now, and how long a workload is dead, or a rival stood,
+    was counted by another calendar. What was learnt from all that was watched stays.
+    """
+    restarted = recalled(memory, policy, now)
+    clocks = {
+        order: replace(h, clock=replace(h.clock, opens_at=now + price_rules.LOWERING_PAUSE))
+        for order, h in restarted.holdings.items()
+    }
+    schools = {
+        target: School(earned=each.earned, at=now.timestamp()) for target, each in known.schools.items()
+    }
+    outlooks = {
+        target: replace(each, looked_at=now, spells=replace(each.spells, last=None))
+        for target, each in known.outlooks.items()
+    }
+    return replace(restarted, holdings=clocks, pulses={}, schools=schools, outlooks=outlooks)
 
 
 def told_dead(memory: Memory, policy: Policy, now: datetime) -> workloads.Told:

@@ -14,12 +14,12 @@ from bidder.app.executor import Executor
 from bidder.app.observe import observe
 from bidder.app.pace import Pace
 from bidder.app.paper import PaperClient
-from bidder.app.recalling import read_again, recalled
+from bidder.app.recalling import after_jump, read_again
 from bidder.app.refusals import Refusals
 from bidder.app.relearning import with_lessons
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, budgets, fold, planning, price_rules, workloads
+from bidder.domain import agenda, budgets, fold, planning, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.agenda import ReadBook
 from bidder.domain.policy import Policy
@@ -160,13 +160,7 @@ class Trader:
             jump = now - at - timedelta(seconds=seconds - counted)
             if abs(jump) > _STEADY:
                 log.warning("clock.jumped", seconds=round(jump.total_seconds(), 1))
-                restarted = recalled(self.store.load(now), self.policy, now)
-                clocks = {
-                    order: replace(h, clock=replace(h.clock, opens_at=now + price_rules.LOWERING_PAUSE))
-                    for order, h in restarted.holdings.items()
-                }
-                # How long a workload is dead was counted by another calendar.
-                self.view = replace(restarted, holdings=clocks, pulses={})
+                self.view = after_jump(self.store.load(now), self.view, self.policy, now)
                 self.watch = alarms.Watch()
                 self.decisions = ()
                 self.refusals.by_order.clear()

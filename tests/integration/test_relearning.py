@@ -82,3 +82,38 @@ def test_what_a_job_has_seen_of_spells_outlives_a_kill() -> None:
     assert before.ups > 4.9, "the prior's two and three of its own"
     assert (after.ups, after.downs) == pytest.approx((before.ups, before.downs), abs=0.1)
     assert (after.mean_up, after.mean_down) == pytest.approx((before.mean_up, before.mean_down), abs=300)
+
+
+@pytest.mark.parametrize("hours", [-1, 6])
+def test_what_adaptive_has_learnt_outlives_a_jump_of_the_calendar(hours: int) -> None:
+    """It has no date: what each rule has earned counts on from now."""
+    run = with_rivals(begin(replace(job(1, 9), params=AT_ONCE)))
+    run.run(1.2)
+    before = run.app.trader.view.schools[NAME]
+    run.clock.shift_wall(timedelta(hours=hours))
+    run.run(0.02)
+    assert run.app.trader.view.recalled_at is not None, "the jump was seen"
+    after = run.app.trader.view.schools[NAME]
+    (watched,) = before.servers.values()
+    start = watched.dip.restart + watched.dip.fee
+    assert max(before.earned) > 0.001
+    for earned, known in zip(after.earned, before.earned, strict=True):
+        # Where the server is looked at anew, a rule that runs there has paid for one more start.
+        assert min(abs(earned - known), abs(earned - known + start)) < 0.0001
+
+
+@pytest.mark.parametrize("hours", [-1, 6])
+def test_what_a_job_has_seen_of_spells_outlives_a_jump_of_the_calendar(hours: int) -> None:
+    """Only of the spell under way it is not known how long it lasts."""
+    run = begin(job(9, 40), server(), server(2, floor="2.5"))
+    for begins in (0.2, 0.5, 0.8):
+        run.at(begins, lambda r: r.rival("2.5", lasting=0.15))
+    run.run(1.1)
+    before = run.app.trader.view.outlooks[NAME].spells
+    run.clock.shift_wall(timedelta(hours=hours))
+    run.run(0.02)
+    assert run.app.trader.view.recalled_at is not None, "the jump was seen"
+    after = run.app.trader.view.outlooks[NAME].spells
+    assert before.ups > 4.9
+    assert (after.ups, after.downs) == pytest.approx((before.ups, before.downs), abs=0.1)
+    assert (after.mean_up, after.mean_down) == pytest.approx((before.mean_up, before.mean_down), abs=300)
