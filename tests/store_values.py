@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from bidder.domain.ids import AccountName, OrderId, ServerId
@@ -123,6 +122,3 @@ def make_decision(**changes: Any) -> DecisionRecord:
 def make_pass(number: int = 1, seconds: float = 0, **changes: Any) -> PassRecord:
     """Return a pass, by default one in which nothing changed."""
     return PassRecord(pass_id=number, at=at(seconds), **changes)
-
-
-CENT = Decimal("0.01")

@@ -15,8 +15,8 @@ from bidder.domain.view import Holding, View
 class Summary:
     """One moment. Amounts are in USD per day without fees; None where a rate is missing.
 
-    With ``paper`` all that is held, paid and saved is so on paper only, and the ``strangers`` are the
-    account's real orders: none of theirs is in any other figure.
+    With ``paper`` all that is held, paid and saved is so on paper only; nothing of the account's real
+    orders is in it.
     ``waiting`` are bids that stand but do not run. ``on_demand_usd`` is what the running servers
     would cost on demand; it counts those for which such a price is known, as ``compared_usd`` does.
     """
@@ -28,7 +28,6 @@ class Summary:
     want: int
     held: int
     waiting: int
-    strangers: int
     in_doubt: int
     paying_usd: Decimal | None
     compared_usd: Decimal
@@ -54,7 +53,6 @@ def summarise(view: View, policy: Policy) -> Summary:
         want=sum(target.want for target in policy.targets if target.enabled),
         held=len(running),
         waiting=len(ours) - len(running),
-        strangers=len(view.holdings) - len(ours),
         in_doubt=len(view.intents),
         paying_usd=_usd(running, view),
         compared_usd=compared,

@@ -64,7 +64,6 @@ class Comparison:
     terms: Terms
     points: tuple[Decimal, ...]
     optimum_utility: float
-    optimum_bids: tuple[float | None, ...]
     runs: tuple[Run, ...]
     warnings: tuple[str, ...] = ()
 
@@ -135,7 +134,7 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
     trace, points = cut.trace, cut.points
     terms = playable(terms_of(question, points))
     seeing = _foresighted(question, terms)
-    best = optimum.optimum(points, terms, path=keep_periods)
+    best = optimum.optimum(points, terms)
     runs = tuple(
         runner.play(
             name,
@@ -159,7 +158,6 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
         terms=terms,
         points=points,
         optimum_utility=best.utility,
-        optimum_bids=best.bids,
         runs=runs,
         warnings=cut.warnings,
     )

@@ -22,13 +22,12 @@ class SimTransport(httpx.AsyncBaseTransport):
         clock: VirtualClock,
         *,
         one_way_seconds: tuple[float, float] = (0.01, 0.02),
-        seed: int = 0,
     ) -> None:
         """Take a time from ``one_way_seconds`` (least, most) for each way of each request."""
         self._exchange = exchange
         self._clock = clock
         self._one_way = one_way_seconds
-        self._chance = random.Random(seed)
+        self._chance = random.Random(0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one request there and its answer back."""

@@ -402,12 +402,3 @@ def committed_usd(view: View) -> Decimal:
             standing = view.rates.to_usd(view.holdings[intent.order].order.price)
             total += max(view.rates.to_usd(intent.price) - standing, Decimal(0))
     return total
-
-
-def payable_currencies(view: View, policy: Policy) -> frozenset[Currency]:
-    """Return every currency that some enabled target may pay with."""
-    found: set[Currency] = set()
-    for target in policy.targets:
-        if target.enabled:
-            found |= selection.payable(target, view.wallets)
-    return frozenset(found)

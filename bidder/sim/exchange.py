@@ -103,12 +103,12 @@ class SimExchange:
             ("POST", "create_order"): self._create_order,
         }
 
-    def restarted(self, *, seed: int | None = None) -> "SimExchange":
+    def restarted(self) -> "SimExchange":
         """Return the same exchange as it was at its start."""
         again = SimExchange(
             self._world,
             self.rules,
-            seed=self.seed if seed is None else seed,
+            seed=self.seed,
             start=self.start,
             token=self.token,
             rivals=self._rivals,

@@ -5,8 +5,6 @@ from unit.sim.desk import TOKEN, Desk, decoded
 
 from bidder.sim.rules import Rules
 
-INSTANT = (0, 0)
-
 
 def codes(desk: Desk, *waits: float, endpoint: str = "wallets", method: str = "GET") -> list[int]:
     """Send once after each wait and return the answers' codes."""
