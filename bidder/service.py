@@ -20,6 +20,7 @@ import structlog
 from bidder.app import telling
 from bidder.app.daemon import Daemon
 from bidder.app.metering import Measure, Meter
+from bidder.app.pace import HUNG_AFTER
 from bidder.app.relearning import new_lessons
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, line, summarise
@@ -55,8 +56,8 @@ _TAKEN_UP = {
 }
 # Without a watchdog nobody else looks whether passes get on.
 _BEAT_SECONDS = 10.0
-# A read may take 40 seconds. A pass that is seen to hang for three minutes is not waited for any longer.
-_PATIENCE_SECONDS, _HUNG_SECONDS = 45.0, 180.0
+# A read may take 40 seconds.
+_PATIENCE_SECONDS = 45.0
 # How long receivers get at the end: whoever stops us may wait for five seconds, of which a request may
 # take three. Nobody waits where trading ends by itself, and then there is something to say.
 _STOP_SECONDS, _LAST_WORD_SECONDS = 1.5, 4.0
@@ -224,7 +225,8 @@ class Service:
             self._stalled_first = stalled
         # By what was seen: who was frozen himself (`docker pause`) may get on in a moment.
         seen = stalled - self._stalled_first
-        return stalled >= _HUNG_SECONDS and seen >= _HUNG_SECONDS - _PATIENCE_SECONDS - 2 * _BEAT_SECONDS
+        hung = HUNG_AFTER.total_seconds()
+        return stalled >= hung and seen >= hung - _PATIENCE_SECONDS - 2 * _BEAT_SECONDS
 
     async def _reload_when_asked(self) -> None:
         while True:

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bidder.domain.actions import Decision, PlaceBid, RentOnDemand
 from bidder.domain.unread import Unreads
 from bidder.exchange.limiter import Limiter
 
+# Longer than any pass takes, and than the slowest pace while the exchange is down: a daemon that has
+# made no pass for so long makes none any more.
+HUNG_AFTER = timedelta(minutes=3)
 # Seconds, by how many failures there were in a row.
 _BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from bidder.app import budgets_told, snapshot
+from bidder.app.pace import HUNG_AFTER
 from bidder.app.preview import Preview
 from bidder.config import Settings
 from bidder.domain.actions import Reason
@@ -28,8 +29,6 @@ from bidder.store.records import (
     TargetPeriod,
 )
 
-# Longer than any pass takes, and than the slowest pace while the exchange is down.
-_LATEST_PASS_SECONDS = 180.0
 # What ``status`` shows of the latest pass; null for all of them before the first one.
 _PASS = (
     "at",
@@ -105,7 +104,7 @@ def health(
         problem = "no daemon holds the lease"
     elif age is None:
         problem = "no pass has ended yet"
-    elif age > _LATEST_PASS_SECONDS:
+    elif age > HUNG_AFTER.total_seconds():
         problem = f"the latest pass is {age:.0f} seconds old"
     return {
         "account": settings.account,

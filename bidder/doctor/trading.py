@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from bidder.app.pace import HUNG_AFTER
 from bidder.doctor.case import START, Case, unread
 from bidder.doctor.findings import Finding, State, ago, clock_time, counted
 from bidder.doctor.writes import told
@@ -13,8 +14,6 @@ from bidder.domain.intents import Intent, IntentState
 from bidder.domain.waiting import Awaited, waits_for
 from bidder.store.checkup import Write
 
-# Longer than any pass takes, and than the slowest pace while the exchange is down.
-_LATEST_PASS = timedelta(minutes=3)
 _LONG_OPEN = timedelta(minutes=30)
 # Reasons not to act that need somebody, or that the owner may want to know of.
 _NEEDS_PERSON = frozenset((Reason.FROZEN.value,))
@@ -79,7 +78,7 @@ def daemon(case: Case) -> Finding:
             remedy=START + (", or end its orders: `bidder cancel --all`" if orders else ""),
             facts=facts,
         )
-    if age is None or age > _LATEST_PASS:
+    if age is None or age > HUNG_AFTER:
         when = "No pass has ended yet" if age is None else f"Its latest pass is {ago(seen.at, case.now)}"  # type: ignore[union-attr]  # an age has a picture
         return Finding(
             name="daemon",

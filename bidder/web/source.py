@@ -12,6 +12,7 @@ from typing import Any
 
 from bidder.app import snapshot
 from bidder.app.daemon import Daemon
+from bidder.app.pace import HUNG_AFTER
 from bidder.app.report import PassReport
 from bidder.app.summary import Summary, summarise
 from bidder.domain.policy import Policy
@@ -23,8 +24,6 @@ from bidder.store.records import SpendTotal
 
 # The exchange may be silent for so long before trading is called interrupted.
 _LATELY = timedelta(minutes=5)
-# A pass may be overdue for so long before the daemon is called wedged.
-_PATIENCE_SECONDS = 180.0
 _SPEND_EVERY = timedelta(seconds=60)
 
 
@@ -96,7 +95,7 @@ class Source:
     def wedged(self) -> str:
         """Return why the daemon is not alive, or an empty text."""
         stalled = self.daemon.stalled_seconds()
-        return "" if stalled <= _PATIENCE_SECONDS else f"no pass for {stalled:.0f} seconds"
+        return "" if stalled <= HUNG_AFTER.total_seconds() else f"no pass for {stalled:.0f} seconds"
 
     def not_trading(self) -> tuple[str, ...]:
         """Return what keeps the daemon from trading; nothing where it trades."""
