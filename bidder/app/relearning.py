@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from bidder.domain.fold import schooling
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.jobs import Outlook
-from bidder.domain.market import Book, Listing, Marketplace, Offer, Specs
+from bidder.domain.market import Book, Marketplace, Offer
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target
 from bidder.domain.view import View
@@ -103,7 +103,7 @@ def _by_gpus(target: Target) -> Target:
 
 def _taught(past: _Past, view: View, policy: Policy) -> View:
     """Return a view that has read every recorded book."""
-    listings = {server: _listing(record) for server, record in past.servers.items()}
+    listings = {server: record.listing() for server, record in past.servers.items()}
     known = View(
         marketplace=Marketplace(listings=listings),
         steps=view.steps,
@@ -126,18 +126,6 @@ def _forgotten(view: View, server: ServerId) -> View:
         for name, school in view.schools.items()
     }
     return replace(view, schools=schools)
-
-
-def _listing(record: ServerRecord) -> Listing:
-    specs = Specs(gpu_model=record.gpu_model, gpu_count=record.gpus)
-    return Listing(
-        server=record.server,
-        on_demand={},
-        spot_floor={},
-        rented=False,
-        mrl=timedelta(0),
-        specs=specs,
-    )
 
 
 def _book(record: BookRecord, rates: Rates) -> Book:

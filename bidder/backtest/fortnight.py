@@ -78,7 +78,7 @@ def replay(
     records = () if queries is None else queries.market.history(since=now - SPAN, limit=_MOST_ROWS)
     if queries is None or not records:
         return Fortnight(start=None, end=now, before=_nothing(before), after=_nothing(after))
-    history = _History(queries=queries, listings=listings, now=now, looked_at=_looked_at(records))
+    history = _History(queries=queries, listings=listings, now=now, looked_at=looked_at(records))
     return Fortnight(
         start=records[0].at,
         end=now,
@@ -94,7 +94,8 @@ def _nothing(policy: Policy) -> tuple[Replayed, ...]:
     )
 
 
-def _looked_at(records: Iterable[BookRecord]) -> dict[ServerId, timedelta]:
+def looked_at(records: Iterable[BookRecord]) -> dict[ServerId, timedelta]:
+    """Return for how long each server's book is recorded."""
     found: dict[ServerId, timedelta] = {}
     for record in records:
         span = (record.until or record.at) - record.at

@@ -9,7 +9,6 @@ from bidder.backtest.traces import UNWINNABLE, Trace
 from bidder.domain import selection
 from bidder.domain.history import Reading
 from bidder.domain.ids import ServerId
-from bidder.domain.market import Listing, Specs
 from bidder.domain.money import Rates
 from bidder.domain.policy import Requirements
 from bidder.errors import BadInput
@@ -67,15 +66,7 @@ def _price(record: BookRecord, rates: Rates) -> Decimal | None:
 
 def fits(record: ServerRecord, wanted: Requirements) -> bool:
     """Return whether a server may be for a target, as far as is recorded: of its parts only the GPUs."""
-    bare = Listing(
-        server=record.server,
-        on_demand={},
-        spot_floor={},
-        rented=False,
-        mrl=timedelta(0),
-        specs=Specs(gpu_model=record.gpu_model, gpu_count=record.gpus),
-    )
-    return selection.qualifies(bare, wanted.by_gpus())
+    return selection.qualifies(record.listing(), wanted.by_gpus())
 
 
 def readings_of(

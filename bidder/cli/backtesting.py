@@ -259,10 +259,9 @@ def _job(
 
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one watched longest where none is named."""
-    from collections import defaultdict
     from datetime import UTC, timedelta
 
-    from bidder.backtest import recorded
+    from bidder.backtest import fortnight, recorded
     from bidder.cli.opening import read_settings
     from bidder.domain.ids import ServerId
     from bidder.wiring import open_queries
@@ -271,9 +270,7 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     start = end - timedelta(days=days)
     with open_queries(read_settings(config)) as queries:
         if server is None:
-            watched: dict[ServerId, timedelta] = defaultdict(timedelta)
-            for book in queries.market.history(since=start, limit=100_000):
-                watched[book.server] += (book.until or book.at) - book.at
+            watched = fortnight.looked_at(queries.market.history(since=start, limit=100_000))
             if not watched:
                 raise BadInput(_unrecorded(queries.market.read_span(), end, days))
             server = max(watched, key=lambda each: watched[each])

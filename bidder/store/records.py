@@ -16,7 +16,7 @@ from bidder.domain.digest import Held, ServerSummary, Span
 from bidder.domain.evidence import Evidence
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent, IntentKind
-from bidder.domain.market import Book, Listing, Wallet
+from bidder.domain.market import Book, Listing, Specs, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.domain.price_rules import ClockRules, StepSample
@@ -218,6 +218,17 @@ class ServerRecord:
         """Return what is kept of a listing."""
         specs = listing.specs
         return cls(server=listing.server, gpu_model=specs.gpu_model, gpus=specs.gpu_count)
+
+    def listing(self) -> Listing:
+        """Return a listing that says no more than this; for requirements ``by_gpus`` that is enough."""
+        return Listing(
+            server=self.server,
+            on_demand={},
+            spot_floor={},
+            rented=False,
+            mrl=timedelta(0),
+            specs=Specs(gpu_model=self.gpu_model, gpu_count=self.gpus),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
