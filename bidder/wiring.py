@@ -349,6 +349,16 @@ def build_notifiers(
     )
 
 
+def database_is_absent(settings: Settings) -> bool:
+    """Return whether the database is a file that is not there yet; what a server has is not asked."""
+    engine = open_engine(settings.database_url)
+    try:
+        file = sqlite_file(engine)
+        return file is not None and not file.exists()
+    finally:
+        engine.dispose()
+
+
 def inspect_database(settings: Settings) -> None:
     """Refuse a database that a daemon could not use; one that is not there yet is fine.
 

@@ -1,14 +1,13 @@
 """Commands that only look: check, plan, status, orders, history, explain."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bidder.cli.failures import CommandFailed, ExitCode, complain
+from bidder.cli.failures import CommandFailed, ExitCode, complain, exit_code
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, OrderNumber, order_number
 
 _ALL = 100_000
@@ -18,7 +17,7 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to s
 def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Validate a configuration: every mistake at once, with line, key, value and remedy."""
     from bidder.cli import output, shapes
-    from bidder.cli.opening import read_checked, say_warnings, warnings_of
+    from bidder.cli.opening import read_checked, warnings_of
     from bidder.config.needs import EVERYTHING, TO_CHECK
     from bidder.domain import budgets
     from bidder.domain.policy import DeadlineParams
@@ -30,15 +29,16 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
         if as_json:
             output.say_json(shapes.check_failed(str(config), tuple(str(exc).splitlines())))
         complain(str(exc))
-        return ExitCode.BAD_INPUT
-    say_warnings(settings, left_out=EVERYTHING)
+        return exit_code(exc)
+    warnings = warnings_of(settings, left_out=EVERYTHING)
     if settings.token is None:
         paper = settings.policy.mode.value == "paper"
         without = "; on paper only the marketplace will be read" if paper else ""
-        warning = f"{settings.path}: no API token yet: {settings.token_missing}{without}"
-        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+        warnings += (f"{settings.path}: no API token yet: {settings.token_missing}{without}",)
+    for warning in warnings:
+        complain(warning, kind="warning")
     if as_json:
-        output.say_json(shapes.check(settings, warnings_of(settings, left_out=EVERYTHING)))
+        output.say_json(shapes.check(settings, warnings))
         return ExitCode.DONE
     policy = settings.policy
     output.say(f"{settings.path} is good: {len(policy.targets)} strategies, mode {policy.mode.value}.")
@@ -141,12 +141,17 @@ def health(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Say whether the daemon is alive: it holds the lease and its passes get on. Exit code 1 if not."""
     from bidder.cli import output, shapes
     from bidder.cli.opening import read_settings
+    from bidder.errors import StoreAbsent
     from bidder.wiring import open_queries
 
     settings = read_settings(config, outlives=True)
     now = datetime.now(UTC)
-    with open_queries(settings) as queries:
-        document = shapes.health(settings, queries.snapshot(), queries.lease(now), now=now)
+    try:
+        with open_queries(settings) as queries:
+            document = shapes.health(settings, queries.snapshot(), queries.lease(now), now=now)
+    except StoreAbsent as exc:
+        # Docker keeps code 2 for itself.
+        document = shapes.unhealthy(settings, str(exc))
     if as_json:
         output.say_json(document)
     elif document["healthy"]:

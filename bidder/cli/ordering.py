@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bidder.cli.failures import CommandFailed, ExitCode
+from bidder.cli.failures import CommandFailed, ExitCode, complain
 from bidder.cli.options import (
     DEFAULT_CONFIG,
     ORDER_HELP,
     AsJson,
     ConfigFile,
     Wait,
+    WaitOrAll,
     order_number,
 )
 from bidder.errors import BadInput
@@ -38,7 +39,7 @@ def cancel(
     every: Annotated[
         bool, typer.Option("--all", help="Every order of this daemon, and pause trading.")
     ] = False,
-    wait: Wait | None = None,
+    wait: WaitOrAll = None,
     as_json: AsJson = False,
 ) -> int:
     """Cancel one order, or with --all every order of this daemon, and pause trading.
@@ -143,8 +144,8 @@ def server_config(
 def set_server(
     name: ServerName,
     mrl: Annotated[int, typer.Option(min=1, max=100_000, help="The longest rental, in hours.")],
-    on_demand: Annotated[str, typer.Option(help="The on-demand price per day.")],
-    spot: Annotated[str, typer.Option(help="The lowest spot price per day.")],
+    on_demand: Annotated[str, typer.Option(help="The on-demand price per day, in bitcoin.")],
+    spot: Annotated[str, typer.Option(help="The lowest spot price per day, in bitcoin.")],
     available: Annotated[
         bool, typer.Option("--available/--unavailable", help="Whether it may be rented.")
     ],
@@ -166,7 +167,8 @@ def set_server(
     if as_json:
         output.say_json({"source": source, "name": name})
     else:
-        output.say(f"Server {name} is set.")
+        prices = f"on demand {argument['on_demand']} BTC, spot from {argument['spot']} BTC per day"
+        output.say(f"Server {name} is set: {prices}.")
     return ExitCode.DONE
 
 
@@ -177,7 +179,9 @@ def _price(option: str, text: str) -> str:
     try:
         return plain(parse_amount(text))
     except InvalidAmount as exc:
-        raise BadInput(f"{option}: {exc} (got {text!r}); write a price per day such as 2.50") from exc
+        raise BadInput(
+            f"{option}: {exc} (got {text!r}); write a price per day in bitcoin, such as 0.0001"
+        ) from exc
 
 
 def _carried_out(
@@ -185,8 +189,15 @@ def _carried_out(
 ) -> int:
     from bidder.cli import asking, output
     from bidder.cli.opening import read_settings
+    from bidder.wiring import database_is_absent
 
     settings = read_settings(config, outlives=True)
+    if database_is_absent(settings):
+        complain(
+            f"{settings.database_shown}: there was no database yet, so no daemon trades by it;"
+            " a service's is found with STATE_DIRECTORY=/var/lib/bidder",
+            kind="warning",
+        )
     answer = asking.ask(settings, kind, argument, wait, keep_posted=keep_posted)
     if as_json:
         output.say_json(

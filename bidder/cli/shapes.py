@@ -94,6 +94,17 @@ def check_failed(config: str, errors: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def unhealthy(settings: Settings, problem: str) -> dict[str, Any]:
+    """Return the keys of ``health`` where there is nothing to go by."""
+    return {
+        "account": settings.account,
+        "healthy": False,
+        "problem": problem,
+        "holder": None,
+        "age_seconds": None,
+    }
+
+
 def health(
     settings: Settings, seen: Snapshot | None, trader: LeaseRecord | None, *, now: datetime
 ) -> dict[str, Any]:

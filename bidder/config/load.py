@@ -20,6 +20,7 @@ from bidder.config.secrets import (
     Unreadable,
     find_token,
     read_bytes,
+    token_remedy,
     warn_if_exposed,
 )
 from bidder.config.settings import LogFormat, LogSettings, Settings, fingerprint
@@ -92,6 +93,7 @@ def load_settings(
         fingerprint=fingerprint(policy, exchange_url),
         warnings=problems.warnings,
         token_missing=token_missing,
+        token_remedy=token_remedy(account),
         web=web,
         receivers=receivers,
         guard=guard,

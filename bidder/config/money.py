@@ -61,6 +61,10 @@ def amounts(
     for name, node in branch.entries.items():
         if name in skip:
             continue
+        if name.strip() == "per":
+            remedy = "remove it; only a ceiling and a value may be per GPU"
+            problems.add("is no currency", line=node.line, key=f"{branch.path}.per", remedy=remedy)
+            continue
         amount = scalar_value(node, not_negative if zero else positive, problems)
         if amount is None or not isinstance(node, Scalar):
             continue

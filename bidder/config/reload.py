@@ -16,6 +16,7 @@ _TAKEN_UP = frozenset(
         "fingerprint",
         "warnings",
         "token_missing",
+        "token_remedy",
         "guard",
         "unresolved",
         "text",

@@ -233,7 +233,10 @@ def _refuse(node: Node, around: Surroundings, problem: str, remedy: str) -> None
 
 
 def find_token(account: Section, around: Surroundings) -> tuple[Token | None, str]:
-    """Return the API token, or None and where it was looked for; a malformed one is an error."""
+    """Return the API token, or None and where it was looked for; a malformed one is an error.
+
+    Where one of the keys says where it is, it is looked for nowhere else.
+    """
     inline = account.read("allow_inline_token", values.flag, False)
     given = [key for key in ("token", "token_env", "token_file") if account.has(key)]
     if "token" in given and not inline:
@@ -252,6 +255,22 @@ def find_token(account: Section, around: Surroundings) -> tuple[Token | None, st
     if "token_env" in given:
         return _token_env(account, around)
     return _token_found(around)
+
+
+def token_remedy(account: Section) -> str:
+    """Return how a token is given that was not found where the file's keys say it is."""
+    if account.has("token_file"):
+        # Neither is shown: a bare word may be the token itself, put into the wrong key.
+        return (
+            "write the token into that file (chmod 600),"
+            " or remove account.token_file and export CLORE_TOKEN"
+        )
+    if account.has("token_env"):
+        return "export that variable, or remove account.token_env and export CLORE_TOKEN"
+    return (
+        "export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
+        f" account.token_file, or beside a systemd service run this {BESIDE_THE_SERVICE}"
+    )
 
 
 def _token_env(account: Section, around: Surroundings) -> tuple[Token | None, str]:

@@ -15,7 +15,7 @@ from bidder.config import launch as launches
 from bidder.config.addresses import secret_parts
 from bidder.config.needs import Part, Unresolved
 from bidder.config.problems import ConfigProblems
-from bidder.config.secrets import BESIDE_THE_SERVICE, Token
+from bidder.config.secrets import Token
 from bidder.config.web import WebSettings
 from bidder.domain import money
 from bidder.domain.ids import AccountName
@@ -55,6 +55,7 @@ class Settings:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     token_missing: str = ""
+    token_remedy: str = ""
     web: WebSettings | None = None
     receivers: tuple[Receiver, ...] = ()
     guard: WhenSilent | None = None
@@ -83,9 +84,7 @@ class Settings:
             f"no API token: {self.token_missing}",
             file=str(self.path),
             key="account",
-            remedy="export CLORE_TOKEN=..., or write the token into a file (chmod 600) and name it as"
-            " account.token_file, or beside a systemd service run this"
-            f" {BESIDE_THE_SERVICE}",
+            remedy=self.token_remedy,
         )
 
     def trading_token(self) -> str | None:

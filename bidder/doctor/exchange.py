@@ -104,8 +104,7 @@ def token(case: Case) -> Finding:
             state=State.WARNING if paper else State.WRONG,
             finding=f"There is no API token: {case.settings.token_missing}"
             + (", so on paper only the marketplace is read." if paper else "."),
-            remedy="export CLORE_TOKEN=..., or write it into a file (chmod 600) and name that as"
-            f" account.token_file, or beside a systemd service run this {BESIDE_THE_SERVICE}",
+            remedy=case.settings.token_remedy,
         )
     found = case.readings.found
     told = [each for each in found if each.failure not in _NO_ANSWER]

@@ -1,5 +1,6 @@
 """How commands end: exit codes, one line for each error, never a traceback, nothing half-done."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -299,7 +300,7 @@ def test_without_a_token_the_message_says_where_to_put_one(
     assert "no API token yet" in capsys.readouterr().err
     for command in ("run", "plan", "pause", "wallets"):
         assert main([command, "-c", str(config)]) == 2
-        assert "account.token_file" in capsys.readouterr().err
+        assert "UNIT_TOKEN is not set; export that variable" in capsys.readouterr().err
     assert list(config.parent.iterdir()) == [config]
 
 
@@ -454,3 +455,90 @@ def test_a_start_that_fails_on_its_pages_gives_the_lease_back(
     lease = Queries(engine, AccountName("default")).lease()
     engine.dispose()
     assert lease is None
+
+
+def test_health_without_a_database_is_not_healthy(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 1, as of a daemon that does not live: Docker keeps 2 for itself."""
+    assert main(["health", "--json", "-c", str(config)]) == ExitCode.FAILED
+    shown = json.loads(capsys.readouterr().out)
+    assert not shown["healthy"]
+    assert "there is no database yet" in shown["problem"]
+
+
+def test_check_of_a_database_server_that_is_away_is_no_bad_input(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same file may be good in a moment."""
+    monkeypatch.setenv("BIDDER_DATABASE_URL", f"postgresql://u:pw@127.0.0.1:{_closed_port()}/x")
+    assert main(["check", "-c", str(config)]) == ExitCode.FAILED
+
+
+@pytest.mark.parametrize("named", ["UNIT_TOKEN", None, "file"])
+def test_a_missing_token_is_answered_with_what_helps_there(
+    named: str | None,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where a key says where it is, another place would not be looked at."""
+    account, remedy = {
+        "UNIT_TOKEN": ("{token_env: UNIT_TOKEN}", "export that variable"),
+        "file": ("{token_file: ./token}", "write the token into that file"),
+        None: ("{name: main}", "export CLORE_TOKEN=..."),
+    }[named]
+    monkeypatch.delenv("UNIT_TOKEN")
+    monkeypatch.delenv("CLORE_TOKEN", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CLORE_TOKEN", "canary-token-value")
+    live = GOOD.replace("mode: paper", "mode: live")
+    config.write_text(live.replace("{token_env: UNIT_TOKEN}", account))
+    assert main(["run", "-c", str(config)]) == ExitCode.BAD_INPUT
+    assert remedy in capsys.readouterr().err
+
+
+def test_check_tells_of_a_missing_token_in_its_json_too(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What reads the one object reads no standard error."""
+    monkeypatch.delenv("UNIT_TOKEN")
+    assert main(["check", "--json", "-c", str(config)]) == ExitCode.DONE
+    assert any("no API token yet" in each for each in json.loads(capsys.readouterr().out)["warnings"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["cancel", "5", "--wait", "-1"], ["cancel", "5", "--wait", "nan"], ["pause", "--wait", "inf"]],
+)
+def test_nobody_waits_for_less_than_nothing_or_for_ever(words: list[str], config: Path) -> None:
+    """Nothing is asked for, and no database is made."""
+    assert main([*words, "-c", str(config)]) == ExitCode.BAD_INPUT
+    assert list(config.parent.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("order", ["0", "P0"])
+def test_no_order_has_the_number_zero(
+    order: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be neither a real one nor one on paper."""
+    assert main(["cancel", order, "-c", str(config)]) == ExitCode.BAD_INPUT
+    assert f"got '{order}'" in capsys.readouterr().err
+
+
+def test_a_command_says_that_there_was_no_database(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever forgot where the service keeps its own has paused nobody."""
+    warning = "there was no database yet"
+    assert main(["pause", "-c", str(config)]) == ExitCode.DONE
+    assert warning in capsys.readouterr().err
+    assert main(["resume", "-c", str(config)]) == ExitCode.DONE
+    assert warning not in capsys.readouterr().err
+
+
+def _closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port

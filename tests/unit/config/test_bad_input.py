@@ -224,6 +224,10 @@ CASES = {
         with_line("strategy: fixed\n    fixed: {price: {usd: 4}}"),
         "8: strategies[0].fixed.price: is above the ceiling of 3.5 USD (got '4')",
     ),
+    "fixed per gpu": (
+        with_line("strategy: fixed\n    fixed: {price: {usd: 1, per: gpu}}"),
+        "strategies[0].fixed.price.per: is no currency; remove it",
+    ),
     "fixed above ceiling in coin": (
         with_line("strategy: fixed\n    fixed: {price: {btc: 0.001}}"),
         "is above the ceiling",

@@ -62,7 +62,7 @@ def test_another_token_and_another_mode_need_a_restart(tmp_path: Path) -> None:
 
 def test_a_setting_that_nobody_thought_about_needs_a_restart() -> None:
     """Only these are taken up; a new field of the settings is refused until it is named here."""
-    known = {"path", "log", "policy", "fingerprint", "warnings", "token_missing"}
+    known = {"path", "log", "policy", "fingerprint", "warnings", "token_missing", "token_remedy"}
 
     assert known < {each.name for each in fields(Settings)}
 
