@@ -45,7 +45,7 @@ def _show_changes(document: dict[str, Any]) -> None:
     told = ", ".join(f"{count} {verdict}" for verdict, count in changed.items()) or "nothing changes"
     output.say(f"Orders and slots: {told}; {same} unchanged.")
     changes = sorted(document["changes"], key=lambda each: each["verdict"] == "unchanged")
-    output.table(_COLUMNS, map(_change_row, changes))
+    output.table(_COLUMNS, map(_change_row, changes), note=output.PER_DAY)
     if any(change["presumed"] for change in changes):
         output.say("(*) Its book was not read; it is taken to hold no rival, so the bid may be higher.")
     if changed.get("left"):

@@ -93,10 +93,16 @@ def plan(
     if not document["actions"]:
         output.say("Nothing would be sent now.")
     output.table(
-        pictures.DECISION_COLUMNS, map(pictures.decision_row, document["actions"]), title="Would be sent"
+        pictures.DECISION_COLUMNS,
+        map(pictures.decision_row, document["actions"]),
+        title="Would be sent",
+        note=output.PER_DAY,
     )
     output.table(
-        pictures.DECISION_COLUMNS, map(pictures.decision_row, document["holds"]), title="Left as it is"
+        pictures.DECISION_COLUMNS,
+        map(pictures.decision_row, document["holds"]),
+        title="Left as it is",
+        note=output.PER_DAY,
     )
     return ExitCode.DONE
 
@@ -255,6 +261,7 @@ def _show_books(books: list[dict[str, Any]], server: int | None) -> None:
             )
             for row in books
         ),
+        note=output.PER_DAY,
     )
 
 
@@ -285,7 +292,11 @@ def _show_periods(document: dict[str, Any], span: str) -> None:
 
     if not document["summaries"] and not document["targets"]:
         output.say(f"No {span} has been summarised yet; the daemon does so soon after its end.")
-    output.table(pictures.SERVER_PERIOD_COLUMNS, map(pictures.server_period_row, document["summaries"]))
+    output.table(
+        pictures.SERVER_PERIOD_COLUMNS,
+        map(pictures.server_period_row, document["summaries"]),
+        note=output.PER_DAY,
+    )
     output.table(pictures.TARGET_PERIOD_COLUMNS, map(pictures.target_period_row, document["targets"]))
 
 

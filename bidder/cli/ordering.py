@@ -255,4 +255,5 @@ def _show_servers(found: list[dict[str, Any]]) -> None:
             )
             for server in found
         ),
+        note=output.PER_DAY,
     )

@@ -20,8 +20,14 @@ def say_json(document: dict[str, Any]) -> None:
     print(harmless(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False)))  # noqa: T201
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table; without rows only its title."""
+# Under every table of prices, or a bid is taken for one per hour or per GPU.
+PER_DAY = "Prices are per day and server, without fees."
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", note: str = ""
+) -> None:
+    """Print a table with a note below it; without rows nothing."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -39,6 +45,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
         # A pipe has no width to fit into.
         console.width = 250
     console.print(drawn)
+    if note:
+        console.print(Text(note))
 
 
 def amount(value: dict[str, Any] | None) -> str:

@@ -277,6 +277,7 @@ def show_status(document: dict[str, Any]) -> None:
             "reach it at",
         ),
         rows,
+        note=output.PER_DAY,
     )
     for stranger in document["strangers"]:
         output.say(
