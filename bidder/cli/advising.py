@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bidder.cli.amounts import read_share
+from bidder.cli.amounts import read_share, refuse
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from bidder.errors import BadInput
 
 if TYPE_CHECKING:
     from bidder.backtest.material import Known, Material
@@ -21,6 +22,7 @@ _USUAL = (0.5, 0.8, 0.9, 0.95)
 
 
 def advise(
+    context: typer.Context,
     gpu: Annotated[
         str | None, typer.Option(help="The kind of GPU, such as 4090 or 'RTX 3080 TI'.")
     ] = None,
@@ -50,6 +52,10 @@ def advise(
     """
     from bidder.cli import advising_shown, output
 
+    if trace is not None:
+        refuse(context, "--trace", {"days"})
+    elif market is not None:
+        raise BadInput("--market goes with --trace FILE only; leave it out")
     held = _duration(keep)
     likely = read_share("--probability", probability, least="0.01", most="0.999")
     sure = read_share("--confidence", confidence, least="0.5", most="0.999")
@@ -67,7 +73,6 @@ def advise(
 def _duration(text: str) -> timedelta:
     from bidder.config import values
     from bidder.config.tree import Scalar
-    from bidder.errors import BadInput
 
     scalar = Scalar(text=text, kind="str", plain=False, line=0, path="--keep")
     try:
@@ -87,7 +92,6 @@ def _material(
     from bidder.backtest import material
     from bidder.backtest.traces import read_trace
     from bidder.cli.opening import read_settings
-    from bidder.errors import BadInput
     from bidder.wiring import open_queries
 
     if (gpu is None) == (trace is None):

@@ -13,6 +13,8 @@ from bidder.domain.policy import Requirements
 
 _CUDA = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}\Z")
 _MOST_GPUS = 1000
+# A number without its series, or grown together with it: 3090, RTX3090.
+_SERIES_MISSING = re.compile(r"(RTX|GTX)?[0-9]{3,4}( .*)?\Z")
 
 
 def read_requirements(strategy: Section) -> Requirements:
@@ -27,8 +29,10 @@ def read_requirements(strategy: Section) -> Requirements:
     _check_leaves_some(servers, "ids", ids, not_ids)
     hours = servers.read("mrl_hours", values.number_between(0, 24 * 3650), None)
     size = values.real_between(0, 10_000_000)
+    models = tuple(dict.fromkeys(servers.list_of("gpu", _gpu)))
+    _warn_of_doubtful(servers, models, countries | not_countries)
     return Requirements(
-        gpu_models=tuple(dict.fromkeys(servers.list_of("gpu", _gpu))),
+        gpu_models=models,
         gpu_exact=servers.read("gpu_exact", values.flag, True),
         min_gpus=low,
         max_gpus=high,
@@ -58,6 +62,22 @@ def _check_leaves_some(
 ) -> None:
     if only and only <= never:
         servers.add(key, f"all of these are also in not_{key}", "remove them from one of the two")
+
+
+def _warn_of_doubtful(servers: Section, models: tuple[str, ...], countries: frozenset[str]) -> None:
+    """Warn of what is well written and most likely matches nothing."""
+    for model in models:
+        if _SERIES_MISSING.match(model):
+            servers.problems.warn(
+                f"{model!r} may never match: a model is matched word by word, such as RTX 3090",
+                line=servers.line_of("gpu"),
+                key=servers.path("gpu"),
+            )
+    if "UK" in countries:
+        key = "countries" if servers.has("countries") else "not_countries"
+        servers.problems.warn(
+            "UK is no country's code; did you mean GB?", line=servers.line_of(key), key=servers.path(key)
+        )
 
 
 def _gpus(servers: Section) -> tuple[int, int | None]:

@@ -181,6 +181,21 @@ def test_an_empty_history_is_told(config: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--trace", "x.csv", "--days", "3"), "--trace does not go with --days"),
+        (("--gpu", "4090", "--market", "a"), "--market goes with --trace FILE only"),
+    ],
+)
+def test_an_option_without_a_use_is_refused(
+    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To ignore it would mislead."""
+    assert main(["advise", *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("option", "text"), [("--probability", "95"), ("--probability", "often"), ("--confidence", "10%")]
 )
 def test_a_share_that_is_none_is_refused(

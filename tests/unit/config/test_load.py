@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bidder.config import KEYS, Settings, Token, keys, load_settings
+from bidder.domain import market
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import (
@@ -334,6 +335,25 @@ def test_fingerprint_follows_meaning_not_spelling(load: Load) -> None:
 
     assert same.fingerprint == first
     assert load(SMALL.replace("3.50", "3.51")).fingerprint != first
+
+
+@pytest.mark.parametrize("model", ["3090", "RTX3090", "4090 D", "gtx1080"])
+def test_a_model_without_its_series_is_warned_of(load: Load, model: str) -> None:
+    """Models match by whole words from the start, so most likely no server ever fits."""
+    (warning,) = load(SMALL.replace("RTX 3090", model)).warnings
+    assert f"{market.gpu_model(model)!r} may never match" in warning
+
+
+@pytest.mark.parametrize("model", ["RTX 3090", "A100", "H100 SXM", "RTX A6000", "L40"])
+def test_a_usual_model_is_not_warned_of(load: Load, model: str) -> None:
+    """Nor one whose name begins with its number's letter."""
+    assert load(SMALL.replace("RTX 3090", model)).warnings == ()
+
+
+def test_the_code_of_no_country_is_warned_of(load: Load) -> None:
+    """Everybody writes it, and nobody is there."""
+    (warning,) = load(SMALL.replace("gpu: RTX 3090", "gpu: RTX 3090, countries: [DE, UK]")).warnings
+    assert "did you mean GB?" in warning
 
 
 def test_warnings_tell_what_stops_nothing(load: Load) -> None:
