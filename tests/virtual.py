@@ -104,6 +104,14 @@ def begin(
     )
 
 
+def unhurried(policy: Policy) -> Policy:
+    """Return the policy with books read now and then only, for hours that are about something else."""
+    seldom = replace(
+        policy.pace, book_every=timedelta(seconds=20), book_stale_after=timedelta(seconds=60)
+    )
+    return replace(policy, pace=seldom)
+
+
 def put_between(day: Day, transport: httpx.AsyncBaseTransport) -> None:
     """Let the daemon of ``day`` speak to its exchange through this transport, at the pace it had."""
     trader = day.app.trader

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from virtual import Day, begin
+from virtual import Day, begin, unhurried
 
 from bidder.sim.moments import SECOND
 
@@ -26,7 +26,7 @@ def wanted(day: Day) -> Counter[str | None]:
 @pytest.mark.parametrize("minutes", [4, 25])
 def test_an_order_that_is_left_out_for_long_is_not_left_running(minutes: int) -> None:
     """It has a successor by then: one of the two goes, and nothing is anybody else's."""
-    day = begin(rivals=False)
+    day = begin(rivals=False, shape=unhurried)
     day.run(timedelta(minutes=10))
     assert looked_after(day) == wanted(day)
     hidden = day.exchange.market.own[day.live()[0]["id"]]
@@ -39,7 +39,7 @@ def test_an_order_that_is_left_out_for_long_is_not_left_running(minutes: int) ->
 
 def test_an_accepted_order_that_is_listed_when_it_was_given_up_is_its_targets() -> None:
     """Half an hour late, and all that was asked for."""
-    day = begin(rivals=False)
+    day = begin(rivals=False, shape=unhurried)
     while not day.live():
         day.run(timedelta(seconds=1))
     late = day.exchange.market.own[day.live()[0]["id"]]
