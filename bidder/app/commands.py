@@ -16,12 +16,14 @@ from bidder.domain.ids import OrderId, on_paper, spelled
 from bidder.domain.intents import IntentState, candidates
 from bidder.domain.policy import Mode
 from bidder.domain.view import View
-from bidder.errors import ExchangeError, InDoubt, InvalidToken
+from bidder.errors import ExchangeError, InDoubt, InvalidToken, NotSent, RateLimited
 from bidder.exchange.client import ExchangeClient
 from bidder.store.records import Request
 
 DONE = "done: "
 FAILED = "failed: "
+# Nothing came back from the exchange that means anything: the same may do in a moment.
+UNREACHED = FAILED + "unreached: "
 
 _URGENT = 100
 _RESUMED = FAILED + "trading was resumed before every order was cancelled; those that are left stay"
@@ -108,7 +110,9 @@ async def run_errand(request: Request, client: ExchangeClient) -> str:
         raise
     except InDoubt as exc:
         doubt = "; it may have been carried out" if request.kind == "set_server_settings" else ""
-        return f"{FAILED}{exc}{doubt}"
+        return f"{FAILED}{exc}{doubt}" if doubt else f"{UNREACHED}{exc}"
+    except (NotSent, RateLimited) as exc:
+        return f"{UNREACHED}{exc}"
     except (ExchangeError, KeyError, TypeError, ValueError, ArithmeticError) as exc:
         return f"{FAILED}{exc}"
 

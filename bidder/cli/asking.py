@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bidder.app.commands import DONE, ERRANDS, FAILED
+from bidder.app.commands import DONE, ERRANDS, FAILED, UNREACHED
 from bidder.app.observation import Observation, read
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings
@@ -24,11 +24,15 @@ _MOST_FAILURES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a command ended: by ``daemon`` or by this ``command``, and its outcome's text."""
+    """How a command ended: by ``daemon`` or by this ``command``, and its outcome's text.
+
+    ``unreached``: nothing came back from the exchange that means anything.
+    """
 
     source: str
     ok: bool
     text: str
+    unreached: bool = False
 
 
 def ask(
@@ -148,4 +152,5 @@ class _Errand:
             return None
         text = request.outcome
         ok = text.startswith(DONE)
-        return Answer(source=source, ok=ok, text=text.removeprefix(DONE).removeprefix(FAILED))
+        said = text.removeprefix(DONE).removeprefix(UNREACHED).removeprefix(FAILED)
+        return Answer(source=source, ok=ok, text=said, unreached=text.startswith(UNREACHED))

@@ -19,7 +19,7 @@ from bidder.cli.options import (
     WaitOrAll,
     order_number,
 )
-from bidder.errors import BadInput
+from bidder.errors import BadInput, Unreachable
 
 _WAIT = 60.0
 # An order that was just asked for may take minutes to show; all of them must be found and cancelled.
@@ -222,7 +222,7 @@ def _ask(config: Any, kind: str, argument: Any, wait: float) -> tuple[str, Any]:
 
     answer = asking.ask(read_settings(config), kind, argument, wait)
     if not answer.ok:
-        raise CommandFailed(answer.text)
+        raise Unreachable(answer.text) if answer.unreached else CommandFailed(answer.text)
     return answer.source, json.loads(answer.text)
 
 

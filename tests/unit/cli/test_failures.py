@@ -542,3 +542,15 @@ def _closed_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
     return port
+
+
+@pytest.mark.parametrize("words", [["wallets"], ["servers", "list"], ["servers", "config", "rig"]])
+def test_an_exchange_that_nobody_reaches_ends_with_five(
+    words: list[str], config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not with the code of what was understood, tried and refused."""
+    config.write_text(GOOD.replace("mode: paper", "mode: live"))
+    assert main([*words, "-c", str(config)]) == ExitCode.UNREACHABLE
+    shown = capsys.readouterr()
+    assert "no connection" in shown.err
+    assert "unreached" not in shown.err
