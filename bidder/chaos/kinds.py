@@ -94,6 +94,9 @@ def striking(endpoint: str) -> tuple[str, ...]:
     return (*WIRE, *changes, *lies)
 
 
+_EXAMPLE = '[{"kind": "delivered twice", "endpoint": "create_order", "at_seconds": 3600}]'
+
+
 class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault that is asked for: its kind and its moment, in seconds since the day's start.
 
@@ -160,9 +163,14 @@ def load_script(path: Path, days: float) -> tuple[Scripted, ...]:
     try:
         faults = msgspec.json.decode(path.read_bytes(), type=tuple[Scripted, ...])
     except OSError as exc:
-        raise BadInput(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+        raise BadInput(f"{path}: cannot be read: {exc.strerror or exc}; name another file") from exc
+    except msgspec.ValidationError as exc:
+        keys = ", ".join(Scripted.__struct_fields__)
+        raise BadInput(
+            f"{path}: {exc}; write a list of faults, each with the keys {keys}, such as {_EXAMPLE}"
+        ) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BadInput(f"{path}: {exc}") from exc
+        raise BadInput(f"{path}: is no JSON ({exc}); write a list such as {_EXAMPLE}") from exc
     for place, fault in enumerate(faults):
         if fault.kind not in KINDS:
             raise BadInput(

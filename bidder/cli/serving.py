@@ -18,13 +18,19 @@ def _sim() -> None:
 
 @sim.command()
 def serve(
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
-    speed: Annotated[float, typer.Option(help="Seconds of exchange time in one second.")] = 1.0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port on loopback; 0 takes a free one.")
+    ] = 0,
+    speed: Annotated[
+        float, typer.Option(min=0.001, max=999_999, help="Seconds of exchange time in one second.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The world and its rivals come from this number.")] = 1,
     marketplace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recorded `marketplace` answer as the world.")
     ] = None,
-    servers: Annotated[int, typer.Option(help="Servers in a generated world.")] = 300,
+    servers: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Servers in a generated world.")
+    ] = 300,
     token: Annotated[str, typer.Option(help="The API token that is accepted.")] = "sim-token",  # noqa: S107 - the simulator's own
     no_rivals: Annotated[bool, typer.Option("--no-rivals", help="Nobody else bids.")] = False,
     start: Annotated[

@@ -30,6 +30,7 @@ from bidder.domain.money import Rates
 from bidder.domain.policy import Policy
 from bidder.errors import BadInput, Unreachable
 from bidder.exchange import wire
+from bidder.sim.world import load_marketplace
 from bidder.wiring import App, build_app, open_database, run_daemon
 
 _ROUND_TRIP = 0.25  # seconds of exchange time that one round trip may take
@@ -77,6 +78,8 @@ def main(
     """
     from bidder.demo.show import Show
 
+    if marketplace is not None:
+        load_marketplace(marketplace)  # before anything is started that would have to be ended
     show = Show(quiet=as_json)
     kept = None if save is None else souvenir.folder_for(save)
     report = asyncio.run(_play(hours, seed, marketplace, show, kept))

@@ -139,7 +139,10 @@ def _decoded(file: Path) -> Any:
         if file.name.endswith(".gz"):
             raw = gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as exc:
-        raise BadInput(f"{file}: cannot be read: {exc}") from exc
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise BadInput(
+            f"{file}: cannot be read: {why}; name a recorded `marketplace` answer, JSON, gzip or not"
+        ) from exc
     try:
         return _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -83,3 +83,14 @@ def test_the_page_names_every_kind_and_every_invariant() -> None:
     page = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
     assert {kind for kind in KINDS if f"`{kind}`" not in page} == set()
     assert {name for name in INVARIANTS if f"| `{name}` |" not in page} == set()
+
+
+@pytest.mark.parametrize("text", ["{}", "[{", '[{"kind": "killed", "nth": 1}]', '[{"times": 1}]'])
+def test_a_script_that_cannot_be_read_is_answered_with_one_that_can(text: str, tmp_path: Path) -> None:
+    """File, problem and an example."""
+    file = tmp_path / "faults.json"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_script(file, 1.0)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert '[{"kind": "delivered twice"' in str(caught.value)
