@@ -171,8 +171,9 @@ class OwnOrder:
     """One of the account's orders as ``my_orders`` shows it.
 
     ``spend`` is what it has cost so far without fees, exactly as sent. ``fee_percent`` and
-    ``creation_fee`` are None where the answer leaves them out. ``assumed`` says of an order on paper
-    that it was taken to win although its book could not be seen.
+    ``creation_fee`` are None where the answer leaves them out. ``gpu_model`` (as in ``Specs``) and
+    ``gpu_count`` are what it rents by its own word; both are None where that does not say so legibly.
+    ``assumed`` says of an order on paper that it was taken to win although its book could not be seen.
     """
 
     order: OrderId
@@ -188,6 +189,8 @@ class OwnOrder:
     image: str = ""
     access: Access = Access()
     assumed: bool = False
+    gpu_model: str | None = None
+    gpu_count: int | None = None
 
     @property
     def ends_at(self) -> datetime:

@@ -58,6 +58,7 @@ class Oddities:
     connected_as_text: bool = False  # my_servers' `connected` as the documents' table has it
     spot_beside_price: bool = False  # servers[x].spot as the documents' table has it
     fee_fields: bool = True  # my_orders carries `fee` and `p`
+    order_specs: bool = True  # my_orders carries `specs`
     offline_listed: bool = True  # an offline server stays in the marketplace answer
 
 

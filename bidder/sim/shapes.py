@@ -90,9 +90,10 @@ def order_entry(
         "currency": order.currency,
         "spend": shown(order.charged),
         "ct": order.created_at // SECOND,
-        "specs": stall.listing.specs,
-        "si": order.server_id,
     }
+    if oddities.order_specs:
+        entry["specs"] = stall.listing.specs
+    entry["si"] = order.server_id
     if order.active and oddities.fee_fields:
         entry["p"] = 1
     if order.spot:

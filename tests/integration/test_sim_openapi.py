@@ -146,6 +146,7 @@ SCENARIOS = {
             connected_as_text=True,
             spot_beside_price=True,
             fee_fields=False,
+            order_specs=False,
             currency_on_offers="always",
         )
     ),

@@ -21,6 +21,7 @@ from bidder.exchange.wire.fields import (
     SpecsShape,
     currency_of,
     duration_of,
+    gpu_of,
     items,
     money_of,
     plain_of,
@@ -32,6 +33,9 @@ from bidder.exchange.wire.fields import (
 _LATEST_TIME = 32_503_680_000  # the year 3000
 _HIGHEST_FEE = 100.0  # percent
 _HIGHEST_LIMIT = 1_000_000  # orders
+
+
+_NULL, _BILL = msgspec.Raw(b"null"), ("spend", "currency")
 
 
 class _Vital(msgspec.Struct):
@@ -55,6 +59,7 @@ class _Order(_Vital):
     pub_cluster: list[str] | None = None
     tcp_ports: list[str] | None = None
     http_port: str | int | None = None
+    specs: msgspec.Raw = _NULL
 
 
 class _Orders(msgspec.Struct):
@@ -87,7 +92,6 @@ _ORDERS = msgspec.json.Decoder(_Orders, strict=False)
 _VITAL = msgspec.json.Decoder(_Vital, strict=False)
 _WALLET = msgspec.json.Decoder(_Wallet, strict=False)
 _HOSTED = msgspec.json.Decoder(_Hosted, strict=False)
-_NULL, _BILL = msgspec.Raw(b"null"), ("spend", "currency")
 _RENTALS = {0: "free", 1: "spot", 2: "on-demand"}
 
 
@@ -173,6 +177,7 @@ def _order(order: _Order, ahead: timedelta) -> OwnOrder:
     currency = currency_of(order.currency or "bitcoin")
     created = min(max(order.ct, 0.0), float(_LATEST_TIME))
     http_port = None if order.http_port is None else clean(order.http_port, 60)
+    gpu_model, gpu_count = _gpus_of(order.specs)
     return OwnOrder(
         order=OrderId(_id(order.id)),
         server=ServerId(_id(order.si)),
@@ -190,7 +195,22 @@ def _order(order: _Order, ahead: timedelta) -> OwnOrder:
             tcp_ports=tuple(clean(port, 40) for port in order.tcp_ports or ()),
             http_port=http_port,
         ),
+        gpu_model=gpu_model,
+        gpu_count=gpu_count,
     )
+
+
+def _gpus_of(specs: msgspec.Raw) -> tuple[str | None, int | None]:
+    """Return model and count of the GPUs that an order's ``specs`` name; None where they cannot be read.
+
+    Read apart from all else: an order whose hardware is oddly described must not become unreadable.
+    """
+    try:
+        text = plain_of(OBJECT.decode(specs).get("gpu"), str, default="")
+    except UNREADABLE:
+        return None, None
+    _, count, model = gpu_of(text)
+    return (model, count) if model and count else (None, None)
 
 
 def _order_or_ended(raw: msgspec.Raw, ahead: timedelta) -> OwnOrder | None:
@@ -217,9 +237,12 @@ def _order_or_ended(raw: msgspec.Raw, ahead: timedelta) -> OwnOrder | None:
 
 def _readable(fields: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     """Return each field of an order that can be read by itself, and None for the others."""
+    kinds = get_type_hints(_Order).items()
     return {
-        name: plain_of(fields.get(name), kind, default=None)
-        for name, kind in get_type_hints(_Order).items()
+        name: fields.get(name, _NULL)
+        if kind is msgspec.Raw
+        else plain_of(fields.get(name), kind, default=None)
+        for name, kind in kinds
     }
 
 

@@ -139,7 +139,8 @@ def duration_of(value: float | None, unit_seconds: int) -> timedelta | None:
 
 
 @lru_cache(maxsize=4096)
-def _gpu(text: str) -> tuple[str, int, str]:
+def gpu_of(text: str) -> tuple[str, int, str]:
+    """Return ``specs.gpu`` fit to be shown, the count that it names (0: none), and the usual model."""
     cleaned = clean(text, 120)
     count, model = parse_gpu(cleaned)
     return cleaned, count, model
@@ -165,7 +166,7 @@ def specs_of(specs: SpecsShape | None, cuda: str | None) -> Specs:
     """Return a server's hardware."""
     if specs is None:
         return Specs(cuda=text_of(cuda))
-    gpu, count, model = _gpu(specs.gpu or "")
+    gpu, count, model = gpu_of(specs.gpu or "")
     net = specs.net
     return Specs(
         gpu=gpu,

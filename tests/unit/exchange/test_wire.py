@@ -74,6 +74,7 @@ def test_the_documented_orders() -> None:
     assert not running.expired
     assert (over.order, over.kind, over.expired) == (36, OrderKind.SPOT, True)
     assert over.access.http_port is None
+    assert (running.gpu_model, running.gpu_count) == ("GTX 1080 TI", 1)
 
 
 def test_the_documented_spot_market() -> None:
@@ -227,6 +228,30 @@ def test_what_a_server_says_of_itself_in_no_number_counts_as_not_told(said: str)
     assert (listing.reliability, listing.rating) == (None, None)
     assert (listing.specs.ram_gb, listing.specs.gpu_memory_gb) == (None, None)
     assert (listing.specs.net_up, listing.specs.net_down) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("specs", "gpus"),
+    [
+        ({"gpu": "8x NVIDIA GeForce RTX 3090", "ram": 64}, ("RTX 3090", 8)),
+        ({"gpu": "8x NVIDIA GeForce RTX 3090", "ram": "much", "net": []}, ("RTX 3090", 8)),
+        ({"gpu": "NVIDIA GeForce RTX 3090"}, (None, None)),
+        ({"gpu": "0x RTX 3090"}, (None, None)),
+        ({"gpu": 8}, (None, None)),
+        ({"gpu": None}, (None, None)),
+        (["8x NVIDIA GeForce RTX 3090"], (None, None)),  # as the documents' table has it
+        ("8x NVIDIA GeForce RTX 3090", (None, None)),
+        (None, (None, None)),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"image": []}], ids=["plain", "piece by piece"])
+def test_the_gpus_of_an_order_are_told_or_not(
+    specs: Any, gpus: tuple[str | None, int | None], beside: dict[str, Any]
+) -> None:
+    """However oddly its hardware is described, the order itself is read."""
+    (found,) = wire.orders(encoded(orders=[{**RUNNING, "specs": specs, **beside}])).orders
+    assert (found.gpu_model, found.gpu_count) == gpus
+    assert (found.order, found.price) == (7, Price(Decimal(1), Currency.BTC))
 
 
 def test_a_limit_that_cannot_be_read_hides_no_order() -> None:

@@ -243,6 +243,15 @@ def test_fee_and_p_may_be_absent() -> None:
     assert not {"fee", "p"} & set(desk.orders()[0])
 
 
+def test_specs_may_be_absent_from_orders() -> None:
+    """What an order rents is then told by the marketplace alone."""
+    desk = Desk(odd(order_specs=False))
+    desk.bid("0.00002")
+
+    assert "specs" not in desk.orders()[0]
+    assert "specs" in desk.get("marketplace")["servers"][0]
+
+
 def test_spot_marketplace() -> None:
     """Bids, whose, and the server's terms with mrl in seconds."""
     desk = Desk()
