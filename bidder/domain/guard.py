@@ -287,10 +287,8 @@ def _all_shown_at(server: ServerId, view: View, now: datetime) -> datetime | Non
 
 
 def _above_ceiling(server: ServerId, price: Price, limit: Ceiling, view: View) -> Stop:
-    held = (h.work.gpus for h in view.holdings.values() if h.order.server == server)
-    gpus = view.gpus_of(server) or max(held, default=1)
     try:
-        ceiling = limit.for_server(gpus, price.currency, view.rates)
+        ceiling = limit.for_server(view.gpus_at(server), price.currency, view.rates)
     except NoRate:
         return Reason.NO_RATE, {"currency": price.currency.short}
     if price > ceiling:

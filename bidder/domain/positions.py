@@ -64,11 +64,15 @@ class Position:
             return False
         return self.holding.outdates(self.book_at)
 
+    @property
+    def gpus(self) -> int:
+        """Return how many GPUs the server has; as far as its order tells where it is not listed."""
+        return self.holding.work.gpus if self.listing is None else self.listing.specs.gpu_count
+
     def worth(self) -> Price | None:
         """Return what a day of running is worth here, in the order's currency; None without a rate."""
-        gpus = self.holding.work.gpus if self.listing is None else self.listing.specs.gpu_count
         try:
-            return self.target.worth.for_server(gpus, self.price.currency, self.rates)
+            return self.target.worth.for_server(self.gpus, self.price.currency, self.rates)
         except NoRate:
             return None
 
@@ -146,7 +150,8 @@ def _limits(
         ceiling = limit.for_server(gpus, currency, view.rates)
     except NoRate:
         return None, None
-    if listing is None and limit.per is Per.GPU and gpus == 1 and price > ceiling:
+    untold = listing is None and holding.order.gpu_count is None
+    if untold and limit.per is Per.GPU and gpus == 1 and price > ceiling:
         return None, None  # it has one GPU, or was never listed since we know of it and has more
     if policy.rails.allow_above_on_demand:
         return ceiling, ceiling

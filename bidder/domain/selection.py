@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.domain.ids import OrderId, ServerId
-from bidder.domain.market import Book, Listing, Marketplace, Wallet
+from bidder.domain.market import Book, Listing, Marketplace, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Requirements, Target
 from bidder.domain.purse import Purse
@@ -28,15 +28,9 @@ SHORTLIST = 300
 def qualifies(listing: Listing, wanted: Requirements) -> bool:
     """Return whether a server meets a target's requirements; price is another matter."""
     specs = listing.specs
-    if wanted.servers is not None and listing.server not in wanted.servers:
+    if not _may_be_used(listing.server, wanted) or listing.owner in wanted.exclude_owners:
         return False
-    if listing.server in wanted.exclude_servers or listing.owner in wanted.exclude_owners:
-        return False
-    if wanted.gpu_models and not any(
-        _model_matches(specs.gpu_model, model, exact=wanted.gpu_exact) for model in wanted.gpu_models
-    ):
-        return False
-    if not _counted(specs.gpu_count, wanted):
+    if not _right_gpus(specs.gpu_model, specs.gpu_count, wanted):
         return False
     if wanted.countries and specs.country not in wanted.countries:
         return False
@@ -47,6 +41,31 @@ def qualifies(listing: Listing, wanted: Requirements) -> bool:
     if wanted.min_cuda is not None and _version(specs.cuda) < _version(wanted.min_cuda):
         return False
     return _large_enough(listing, wanted) and _trusted(listing, wanted)
+
+
+def could_qualify(order: OwnOrder, wanted: Requirements) -> bool:
+    """Return whether the server of one of our orders may be one that a target wants.
+
+    For where the marketplace does not list it: by its number, and by the GPUs that the order names, if
+    it names any. What else is required of it nobody can tell.
+    """
+    if not _may_be_used(order.server, wanted):
+        return False
+    model, count = order.gpu_model, order.gpu_count
+    return model is None or count is None or _right_gpus(model, count, wanted)
+
+
+def _may_be_used(server: ServerId, wanted: Requirements) -> bool:
+    named = wanted.servers is None or server in wanted.servers
+    return named and server not in wanted.exclude_servers
+
+
+def _right_gpus(model: str, count: int, wanted: Requirements) -> bool:
+    if wanted.gpu_models and not any(
+        _model_matches(model, each, exact=wanted.gpu_exact) for each in wanted.gpu_models
+    ):
+        return False
+    return _counted(count, wanted)
 
 
 def _counted(count: int, wanted: Requirements) -> bool:

@@ -213,8 +213,7 @@ class Planner:
         wish = self.when.lower_to
         if wish is None or floor is None:
             return floor
-        gpus = 1 if here.listing is None else here.listing.specs.gpu_count
-        return max(floor, wish.for_server(gpus, here.price.currency, here.rates))
+        return max(floor, wish.for_server(here.gpus, here.price.currency, here.rates))
 
 
 def _dearest_first(holding: Holding, view: View) -> tuple[Decimal, int]:

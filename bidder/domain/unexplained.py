@@ -4,6 +4,10 @@ A database that was restored from a backup, or begun anew, has forgotten orders 
 paid for. Taken for a person's, each of them would be ordered a second time. So an order that could
 have come from a target's own launch fills one of its slots, untouched, until a person has decided:
 ``adopt: true`` gives it to the target, cancelling it frees the slot.
+
+Where it could be any of several targets' it fills a slot of each. Rejected: counting it against the
+first of them that has room. That one may want nothing now (its budget is spent, its job is done), and
+whose it really is would order it a second time.
 """
 
 from bidder.domain import selection
@@ -29,4 +33,6 @@ def _alike(holding: Holding, target: Target, view: View) -> bool:
     if order.kind is not OrderKind.SPOT and not target.rents:
         return False
     listing = view.marketplace.listings.get(order.server)
-    return listing is None or selection.qualifies(listing, target.requirements)
+    if listing is None:
+        return selection.could_qualify(order, target.requirements)
+    return selection.qualifies(listing, target.requirements)

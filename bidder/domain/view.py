@@ -310,6 +310,11 @@ class View:
         listing = self.marketplace.listings.get(server)
         return None if listing is None else max(1, listing.specs.gpu_count)
 
+    def gpus_at(self, server: ServerId) -> int:
+        """Return how many GPUs a server has, as our orders there tell where it is not listed; else 1."""
+        held = (h.work.gpus for h in self.holdings.values() if h.order.server == server)
+        return self.gpus_of(server) or max(held, default=1)
+
     def own_ids(self) -> frozenset[OrderId]:
         """Return the ids of all live orders of the account."""
         return frozenset(self.holdings)

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from virtual import begin
+from virtual import Day, begin
 
 from bidder.demo.virtual import build_virtual
+from bidder.domain.actions import Reason
 from bidder.sim.answers import Request
 from bidder.store import upkeep
 from bidder.store.engine import open_engine
@@ -53,3 +54,33 @@ def test_yesterdays_backup_neither_loses_nor_doubles(tmp_path: Path) -> None:
     assert set(view.holdings) == {order["id"] for order in day.live()}
     assert all(holding.ours for holding in view.holdings.values())
     restored.dispose()
+
+
+def begun_anew(day: Day, *, adopt: bool) -> None:
+    """Lose the day's database and start on an empty one, as documented, two minutes later."""
+    day.app.lease.release()
+    day.app.engine.dispose()
+    empty = open_engine("sqlite://")
+    upgrade(empty)
+    day.clock.advance(120)
+    day.app = build_virtual(replace(day.policy, adopt=adopt), day.exchange, empty, day.clock)
+
+
+def test_without_a_database_orders_on_servers_that_hide_are_taken_up_too() -> None:
+    """By what our orders say of their GPUs: each goes to its own strategy, which looks after it."""
+    day = begin(rivals=False)
+    day.run(timedelta(minutes=20))
+    held = day.app.trader.view.holdings
+    before = {number: (holding.target, holding.work.gpus) for number, holding in held.items()}
+    assert len(before) == 5
+    for order in day.live():
+        day.exchange.market.stalls[order["server"]].visibility = "hidden"
+
+    begun_anew(day, adopt=True)
+    report = day.run(timedelta(minutes=20))
+
+    assert report["double_orders"] == 0
+    held = day.app.trader.view.holdings
+    after = {number: (holding.target, holding.work.gpus) for number, holding in held.items()}
+    assert after == before
+    assert all(found.reason is not Reason.FROZEN for found in day.reports[-1].decisions)

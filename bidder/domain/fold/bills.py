@@ -14,18 +14,30 @@ from bidder.domain.view import Holding, View
 from bidder.domain.work import Work
 
 
+def gpus_of(order: OwnOrder, view: View, *, known: int = 1) -> int:
+    """Return how many GPUs an order rents; ``known`` is what was known before, 1 being no knowledge.
+
+    The listing goes first, then what was known of one: the ceiling that the order was bid below was
+    reckoned by it. The order's own word stands where its server has never been listed to us.
+    """
+    listed = view.gpus_of(order.server)
+    if listed is not None:
+        return listed
+    return known if known > 1 else order.gpu_count or known
+
+
 def first_work(holding: Holding, view: View, policy: Policy) -> Work:
     """Return what an order of ours has computed when it is first seen: what it has cost says it."""
     order = holding.order
     target = None if holding.target is None else policy.target(holding.target)
-    begun = Work(gpus=view.gpus_of(order.server) or 1)
+    begun = Work(gpus=gpus_of(order, view))
     begun = begun if target is None else begun.started(target.restart)
     return begun.charged(Money.zero(order.spend.currency), order.spend, order.price)
 
 
 def more_work(before: Holding, after: Holding, view: View) -> Work:
     """Return what an order has computed since its bill was read last."""
-    gpus = view.gpus_of(after.order.server) or before.work.gpus
+    gpus = gpus_of(after.order, view, known=before.work.gpus)
     # What was raised since has been paid at the lower price; the higher one never counts too much.
     price = after.order.price
     if before.order.price.currency == price.currency:

@@ -16,9 +16,10 @@ from bidder.domain.ids import OrderId
 from bidder.domain.intents import LEFT_OUT, STALENESS, OrdersRead, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Policy, Target
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
 from bidder.domain.view import Holding, View
+from bidder.domain.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +167,7 @@ def _strangers(
         first_seen_at=read.started_at,
         last_seen_at=read.started_at,
         clock=_unknown_past(order, now),
+        work=Work(gpus=bills.gpus_of(order, view)),
         cost=Cost() if before is None else before.cost,
     )
     return replace(holding, cost=bills.cost_of(before or holding, order, view, now))
@@ -188,12 +190,16 @@ def _returned(before: Holding, order: OwnOrder, view: View, read: OrdersRead, no
 
 
 def _recognised(before: OwnOrder, order: OwnOrder, images: frozenset[str]) -> OwnOrder:
-    """Return an order with the image that was recognised once: it cannot change.
+    """Return an order with the image that was recognised once, and the GPUs: they cannot change.
 
     Else one answer with a garbled name would let an order that looked like one of ours pass for a
     person's, and free the slot and the room that it takes up.
     """
-    return replace(order, image=before.image) if before.image in images else order
+    if before.image in images:
+        order = replace(order, image=before.image)
+    if before.gpu_count is not None:
+        order = replace(order, gpu_model=before.gpu_model, gpu_count=before.gpu_count)
+    return order
 
 
 def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
@@ -204,8 +210,7 @@ def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:
 def _adopting_target(
     order: OwnOrder, so_far: settling.Settling, view: View, policy: Policy
 ) -> str | None:
-    listing = view.marketplace.listings.get(order.server)
-    if listing is None:
+    if not _placeable(order, view):
         return None
     # Also those adopted from this very read: one too many would be cancelled as a surplus.
     taken = Counter(holding.target for holding in so_far.held.values())
@@ -214,9 +219,26 @@ def _adopting_target(
         room = taken[target.name] < target.want
         if order.kind is not OrderKind.SPOT and not target.rents:
             continue
-        if target.enabled and room and selection.qualifies(listing, target.requirements):
+        if target.enabled and room and _fits(order, target, view):
             return target.name
     return None
+
+
+def _placeable(order: OwnOrder, view: View) -> bool:
+    """Return whether enough is known of an order's server to say whose the order may be."""
+    if order.server in view.marketplace.listings:
+        return True
+    # A host may hide a server while we rent it, for as long as that lasts. Before the marketplace is
+    # read none is listed, and most will be.
+    return view.marketplace_at is not None and order.gpu_count is not None
+
+
+def _fits(order: OwnOrder, target: Target, view: View) -> bool:
+    listing = view.marketplace.listings.get(order.server)
+    if listing is not None:
+        return selection.qualifies(listing, target.requirements)
+    # Nobody can tell where the server stands or how reliable it is: so at least it runs what we launch.
+    return order.image == target.launch.image and selection.could_qualify(order, target.requirements)
 
 
 def _updated(known: Holding, order: OwnOrder, read: OrdersRead) -> Holding:

@@ -51,7 +51,7 @@ def _learnt(
         return school
     least = max(rates.to_usd(floor), Decimal(0) if rival is None else rates.to_usd(rival.price))
     listing = view.marketplace.listings.get(book.server)
-    gpus = 1 if listing is None else listing.specs.gpu_count
+    gpus = view.gpus_at(book.server) if listing is None else listing.specs.gpu_count
     currency = floor.currency
     try:
         worth = rates.to_usd(target.worth.for_server(gpus, currency, rates))

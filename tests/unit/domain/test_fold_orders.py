@@ -23,6 +23,7 @@ from builders import (
     make_policy,
     make_target,
     make_view,
+    mine,
     read_orders,
     seen,
     usd,
@@ -37,7 +38,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState, OrdersRead
 from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money
-from bidder.domain.policy import Policy
+from bidder.domain.policy import Per, Policy, Requirements
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Cancelled, RateDoubt, View
@@ -213,6 +214,95 @@ def test_an_order_that_was_a_persons_is_adopted_once_its_server_is_known() -> No
     adopted = view.holdings[OrderId(9)]
     assert adopted.target == TARGET
     assert next_lowering_at(adopted.clock, ClockRules()) == at(11 + 600)
+
+
+BOTH = make_policy(
+    *(
+        make_target(model, per=Per.GPU, requirements=Requirements(gpu_models=(model,)))
+        for model in ("RTX 4090", "RTX 3090")
+    ),
+    adopt=True,
+)
+
+
+def unlisted(number: int = 9, **changes: Any) -> OwnOrder:
+    """Return an order on a server that the marketplace does not list, of eight RTX 3090."""
+    eight = {"gpu_model": "RTX 3090", "gpu_count": 8, "image": LAUNCH.image}
+    return make_order(number, server=404, **{**eight, **changes})
+
+
+def test_an_order_on_a_server_that_is_not_listed_is_adopted_by_its_own_gpus() -> None:
+    """As long as its host hides it, and all of them count."""
+    view = make_view(BOTH, make_listing())
+    view = folded(view, read_orders(unlisted(), started=5), BOTH).view
+    (held,) = view.holdings.values()
+    assert (held.target, held.work.gpus) == ("RTX 3090", 8)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": "other/image"},
+        {"gpu_model": "RTX 4080"},
+        {"gpu_model": None, "gpu_count": None},
+        {"kind": OrderKind.ON_DEMAND},
+    ],
+)
+def test_an_order_on_a_server_that_is_not_listed_may_be_a_persons(changes: dict[str, Any]) -> None:
+    """It was not launched by a target as it seems, or nobody can say by which."""
+    read = read_orders(unlisted(**changes), started=5)
+    (held,) = folded(make_view(BOTH, make_listing()), read, BOTH).view.holdings.values()
+    assert held.target is None
+
+
+def test_before_a_marketplace_was_read_no_server_counts_as_unlisted() -> None:
+    """What its listing says of it goes before what the order does."""
+    view = replace(make_view(BOTH), marketplace_at=None)
+    view = folded(view, read_orders(unlisted(), started=5), BOTH).view
+    assert view.holdings[OrderId(9)].target is None
+
+
+def test_an_order_of_eight_gpus_is_no_bid_for_one() -> None:
+    """Created by us, its server hidden since: by its ceiling per GPU it may stay, or must go."""
+    creation = make_intent(server=404, target="RTX 3090")
+    for price, reason in ((usd("8"), Reason.WINNING), (usd("45"), Reason.ABOVE_CEILING)):
+        view = make_view(BOTH, make_listing(), intents=(creation,))
+        order = unlisted(8, created_at=at(0), price=price)
+        view = folded(view, read_orders(order, started=20), BOTH).view
+        assert view.holdings[OrderId(8)].work.gpus == 8
+        book = seen(make_book(mine(price, active=True, number=8), server=404, floor=price), when=at(25))
+        view = replace(view, books={ServerId(404): book})
+        (decided,) = (d for d in planning.plan(view, BOTH, at(26)) if d.order == 8)
+        assert decided.reason is reason
+
+
+def test_an_order_of_one_gpu_by_its_own_word_comes_down_to_its_ceiling() -> None:
+    """Unknown, it might have more of them."""
+    for count, reason in ((None, Reason.STALE), (1, Reason.ABOVE_CEILING)):
+        order = unlisted(gpu_count=count, price=usd("8"))
+        view = make_view(BOTH, make_listing(), holdings=[make_holding(order=order, target="RTX 3090")])
+        book = seen(make_book(mine(usd("8"), active=True, number=9), server=404), when=at(-1))
+        view = replace(view, books={ServerId(404): book})
+        (decided,) = (d for d in planning.plan(view, BOTH, NOW) if d.order == 9)
+        assert decided.reason is reason
+
+
+def test_what_a_listing_said_of_the_gpus_stands_while_it_is_hidden() -> None:
+    """The bid was made below a ceiling reckoned by it."""
+    known = make_holding(order=unlisted(gpu_count=None), target="RTX 3090", work=Work(gpus=4))
+    view = make_view(BOTH, make_listing(), holdings=[known])
+    view = folded(view, read_orders(unlisted(), started=5), BOTH).view
+    assert view.holdings[OrderId(9)].work.gpus == 4
+
+
+def test_an_answer_that_leaves_the_gpus_out_makes_nothing_forgotten() -> None:
+    """Nor does one that garbles them."""
+    view = make_view(POLICY, make_listing())
+    view = folded(view, read_orders(unlisted(), started=5)).view
+    for started, said in ((60, {"gpu_count": None, "gpu_model": None}), (120, {"gpu_count": 1})):
+        view = folded(view, read_orders(unlisted(**said), started=started)).view
+        order = view.holdings[OrderId(9)].order
+        assert (order.gpu_model, order.gpu_count) == ("RTX 3090", 8)
 
 
 # --- lost answers

@@ -50,6 +50,7 @@ from bidder.domain.unattended import (
     unfinished,
 )
 from bidder.domain.view import Setback, View
+from bidder.domain.work import Work
 
 AFTER = timedelta(minutes=30)
 WHEN = WhenSilent(then=Then.CANCEL, after=AFTER)
@@ -212,6 +213,8 @@ def test_lowering_aims_below_the_rival_at_the_floor_or_the_owners_price() -> Non
 
     assert to(one(then=Then.LOWER)) == usd("1")
     assert to(one(then=Then.LOWER, lower_to=wish, listing=make_listing(gpus=2))) == usd("1.5")
+    hidden = make_holding(price=usd("3"), work=Work(gpus=2))
+    assert to(one(hidden, then=Then.LOWER, lower_to=wish, listing=make_listing(202))) == usd("1.5")
     assert to(one(then=Then.LOWER, lower_to=wish)) == usd("1"), "never below the floor"
     assert to(one(then=Then.LOWER, lower_to=Ceiling(price=clore("60")))) == usd("1.2")
     for dear in (usd("3"), usd("4")):

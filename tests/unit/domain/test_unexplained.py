@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from builders import (
     LAUNCH,
     TARGET,
@@ -14,6 +15,7 @@ from builders import (
     make_target,
     make_view,
     seen,
+    server_ids,
     usd,
 )
 
@@ -21,7 +23,7 @@ from bidder.app import alarms
 from bidder.domain import guard, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason
 from bidder.domain.market import Marketplace, OrderKind
-from bidder.domain.policy import Mode, Policy
+from bidder.domain.policy import Mode, Policy, Requirements
 from bidder.domain.view import View
 
 POLICY = make_policy(make_target(want=1))
@@ -85,6 +87,49 @@ def test_a_server_that_does_not_qualify_is_a_persons_own_affair() -> None:
     abroad = make_listing(102, specs=replace(make_listing().specs, country="FR"))
     view = make_view(policy, make_listing(), abroad, holdings=[strange], books=[FREE])
     assert len(placed(view, policy)) == 1
+
+
+WANTED = make_policy(
+    *(
+        make_target(model, requirements=Requirements(gpu_models=(model,)))
+        for model in ("RTX 4090", "RTX 3090", "A100")
+    )
+)
+UNLISTED = 404
+
+
+@pytest.mark.parametrize(
+    ("said", "frozen"),
+    [
+        ({"gpu_model": "RTX 4090", "gpu_count": 1}, {"RTX 4090"}),
+        ({"gpu_model": "RTX 4080", "gpu_count": 1}, set()),
+        ({}, {"RTX 4090", "RTX 3090", "A100"}),
+    ],
+    ids=["of one of them", "of none", "not told"],
+)
+def test_on_a_server_that_is_not_listed_an_orders_own_gpus_say_whose_it_may_be(
+    said: dict[str, Any], frozen: set[str]
+) -> None:
+    """All targets launch the same image; where nothing is told it may be any of theirs."""
+    view = forgotten(WANTED, server=UNLISTED, **said)
+    decided = planning.plan(view, WANTED, FREE.at)
+    assert {d.target for d in decided if d.reason is Reason.FROZEN} == frozen
+
+
+def test_on_a_server_that_is_not_listed_the_rail_goes_by_the_orders_gpus_too() -> None:
+    """By the number of GPUs and of the server as well."""
+    bid = PlaceBid(server=make_listing(102).server, price=usd("1"), target=TARGET, launch=LAUNCH)
+    wish = Decision(target=TARGET, reason=Reason.EMPTY_SLOT, action=bid)
+    eight = {"server": UNLISTED, "gpu_model": "RTX 3090", "gpu_count": 8}
+    for wanted, stopped in (
+        (Requirements(gpu_models=("RTX 3090",)), True),
+        (Requirements(gpu_models=("RTX 3090",), max_gpus=4), False),
+        (Requirements(servers=server_ids(102)), False),
+        (Requirements(exclude_servers=server_ids(UNLISTED)), False),
+    ):
+        policy = make_policy(make_target(requirements=wanted))
+        decided = guard.apply(wish, forgotten(policy, **eight), policy, FREE.at)
+        assert (decided.facts.get("rail") == "want") is stopped
 
 
 def test_the_rail_holds_without_the_plan() -> None:
