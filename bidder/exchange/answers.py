@@ -66,8 +66,8 @@ def clean(text: object, limit: int = _LONGEST_TEXT) -> str:
     return _CONTROL.sub("", str(text))[:limit]
 
 
-def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Return when the answer is a yes (code 0).
+def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+    """Return when the answer, which came at ``now``, is a yes (code 0).
 
     Raises:
         Refused: the exchange said no, as the subclass that fits.
@@ -77,7 +77,7 @@ def check(endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -
     code = None if envelope is None else envelope.code
     # A 429 that says at the same time that it was carried out, or may have been, is doubt.
     if code == 5 or (status == 429 and code not in {0, 1}):
-        pause = _retry_after(headers.get("retry-after"), headers.get("date"))
+        pause = _retry_after(headers.get("retry-after"), headers.get("date"), now)
         raise RateLimited(endpoint=endpoint, retry_after_seconds=pause)
     if envelope is None:
         raise InDoubt(f"the answer (HTTP {status}) cannot be read", endpoint=endpoint)
@@ -166,10 +166,11 @@ def clock_ahead(date: str | None, now: datetime) -> timedelta:
     return timedelta(0) if lead is None or abs(lead) <= _CLOCKS_AGREE else lead
 
 
-def _retry_after(text: str | None, date: str | None) -> float | None:
+def _retry_after(text: str | None, date: str | None, now: datetime) -> float | None:
     """Return ``Retry-After`` in seconds, at most five minutes; None where it makes no sense.
 
-    A moment is the exchange's, so it counts from the answer's own ``Date``: our calendar may be another.
+    A moment is the exchange's, so it counts from the answer's own ``Date``: our calendar may be another,
+    and is the next best where the answer has none.
     """
     if text is None:
         return None
@@ -179,7 +180,7 @@ def _retry_after(text: str | None, date: str | None) -> float | None:
         until = _moment(text)
         if until is None:
             return None
-        seconds = (until - (_moment(date) or datetime.now(UTC))).total_seconds()
+        seconds = (until - (_moment(date) or now)).total_seconds()
     if seconds != seconds:
         return None
     return min(max(seconds, 0.0), _LONGEST_WAIT)

@@ -225,7 +225,7 @@ class ExchangeClient:
         self._ahead = answers.clock_ahead(headers.get("date"), now)
         self._lead = answers.clock_lead(headers.get("date"), now)
         try:
-            answers.check(endpoint, status, headers, content)
+            answers.check(endpoint, status, headers, content, now)
         except RateLimited as exc:
             self.limiter.refused(exc.retry_after_seconds)
             raise

@@ -15,6 +15,7 @@ from bidder import errors
 from bidder.errors import InDoubt, RateLimited, Refused
 from bidder.exchange import answers
 
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEED = Path(__file__).parents[2] / "fixtures" / "seed"
 
 
@@ -22,7 +23,7 @@ def refusal(body: dict[str, Any] | bytes, status: int = 200, **headers: str) -> 
     """Return the refusal that an answer is."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(Refused) as caught:
-        answers.check("set_spot_price", status, headers, content)
+        answers.check("set_spot_price", status, headers, content, NOW)
     return caught.value
 
 
@@ -40,7 +41,7 @@ def test_every_documented_answer_is_a_yes_or_its_own_refusal(path: Path) -> None
             assert isinstance(wait, errors.LoweredTooSoon)
             assert wait.time_to_lowering == 513
         case _:
-            answers.check("any", 200, {}, body)
+            answers.check("any", 200, {}, body, NOW)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_number_that_makes_no_sense_does_not_hide_the_refusal(value: str) -> N
 def test_what_cannot_be_read_is_doubt(status: int, body: bytes) -> None:
     """Never a guess: it may have been carried out."""
     with pytest.raises(InDoubt):
-        answers.check("create_order", status, {}, body)
+        answers.check("create_order", status, {}, body, NOW)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_too_many_requests_are_recognised_by_status_or_code(
     """With ``Retry-After`` as a number or a date, and without."""
     headers = {} if header is None else {"retry-after": header}
     with pytest.raises(RateLimited) as caught:
-        answers.check("wallets", status, headers, body)
+        answers.check("wallets", status, headers, body, NOW)
     assert caught.value.retry_after_seconds == seconds
 
 
@@ -157,7 +158,7 @@ def test_too_many_requests_are_recognised_by_status_or_code(
 def test_too_many_requests_that_were_carried_out_all_the_same_are_doubt(code: int) -> None:
     """Taken for not sent, an order that was made would be ordered once more."""
     with pytest.raises(InDoubt):
-        answers.check("create_order", 429, {}, json.dumps({"code": code}).encode())
+        answers.check("create_order", 429, {}, json.dumps({"code": code}).encode(), NOW)
 
 
 def test_a_moment_to_retry_after_counts_from_the_answers_own_date() -> None:
@@ -167,7 +168,15 @@ def test_a_moment_to_retry_after_counts_from_the_answers_own_date() -> None:
         "date": "Wed, 21 Oct 2015 07:28:00 GMT",
     }
     with pytest.raises(RateLimited) as caught:
-        answers.check("wallets", 429, headers, b"")
+        answers.check("wallets", 429, headers, b"", NOW)
+    assert caught.value.retry_after_seconds == 30.0
+
+
+def test_a_moment_to_retry_after_counts_from_our_own_time_where_the_answer_has_none() -> None:
+    """In scaled and virtual time that is years from the machine's."""
+    headers = {"retry-after": "Sun, 01 Mar 2026 12:00:30 GMT"}
+    with pytest.raises(RateLimited) as caught:
+        answers.check("wallets", 429, headers, b"", NOW)
     assert caught.value.retry_after_seconds == 30.0
 
 
@@ -194,7 +203,7 @@ def test_nothing_but_the_three_families_leaves(
     """Whatever a proxy says: a yes, a refusal or doubt."""
     said = None
     try:
-        answers.check("my_orders", status, headers, body)
+        answers.check("my_orders", status, headers, body, NOW)
     except (Refused, InDoubt) as exc:
         said = str(exc)
     if said is None:
