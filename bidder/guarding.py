@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from bidder.app import snapshot
+from bidder.app.handing_back import hand_back
 from bidder.app.preview import preview
 from bidder.app.report import Acted, PassReport, Result
 from bidder.app.trading import Trader
@@ -128,7 +129,7 @@ async def stand_guard(
     try:
         return await (_looked(app, planner, found) if dry_run else _looked_after(app, found))
     finally:
-        await _leave(app)
+        await hand_back(app.lease, store=app.trader.store, client=app.trader.client)
 
 
 def signs_of_life(queries: Queries, now: datetime, seen_from: Holder | None = None) -> Signs:
@@ -152,7 +153,12 @@ async def _looked(app: App, planner: Planner, found: Round) -> Round:
     trader = app.trader
     try:
         seen = await preview(
-            trader.view, trader.policy, client=trader.client, clock=app.clock, decide=planner.plan
+            trader.view,
+            trader.policy,
+            client=trader.client,
+            clock=app.clock,
+            keeper=app.keeper,
+            decide=planner.plan,
         )
     except BidderError as exc:
         return replace(found, error=exc, at=app.clock.now())
@@ -228,14 +234,3 @@ def _pass_over(trader: Trader, report: PassReport) -> None:
 
 def _pending(decisions: tuple[Decision, ...]) -> bool:
     return any(unattended.unfinished(decision) for decision in decisions)
-
-
-async def _leave(app: App) -> None:
-    try:
-        app.trader.note_requests()
-        app.lease.release()
-    except BidderError as exc:
-        # It runs out by itself, and whoever comes next sees that its holder is gone.
-        log.warning("guard.lease_kept", error=str(exc))
-    finally:
-        await app.trader.client.close()

@@ -10,6 +10,7 @@ from typing import TypeVar
 import httpx
 from sqlalchemy import Engine
 
+from bidder.app.handing_back import hand_back
 from bidder.app.keeping import Keeper
 from bidder.app.paper import PaperClient
 from bidder.app.preview import Compared, Preview, compare, preview
@@ -226,11 +227,9 @@ def open_current(settings: Settings) -> Iterator[Engine]:
         StoreUnusable: there is no database yet, or it cannot be used as it is.
     """
     engine = open_engine(settings.database_url)
-    try:
+    with _closed(engine):
         require_current(engine)
         yield engine
-    finally:
-        engine.dispose()
 
 
 def daemon_runs(settings: Settings) -> bool:
@@ -248,6 +247,14 @@ def _own_token(settings: Settings) -> str | None:
         if daemon_runs(settings):
             raise LeaseHeld("a daemon trades this account") from None
         raise
+
+
+@contextmanager
+def _closed(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -285,17 +292,24 @@ async def preview_now(settings: Settings) -> Preview:
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
     """
-    return await _looking(settings, lambda t: preview(t.view, t.policy, client=t.client, clock=t.clock))
+    return await _looking(
+        settings,
+        lambda t, keeper: preview(t.view, t.policy, client=t.client, clock=t.clock, keeper=keeper),
+    )
 
 
 async def compare_now(settings: Settings, after: Policy) -> Compared:
     """Return what a daemon with another policy would do otherwise at this moment; as ``preview_now``."""
+    after = after.in_force
     return await _looking(
-        settings, lambda t: compare(t.view, t.policy, after.in_force, client=t.client, clock=t.clock)
+        settings,
+        lambda t, keeper: compare(
+            t.view, t.policy, after, client=t.client, clock=t.clock, keeper=keeper
+        ),
     )
 
 
-async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]]) -> _Seen:
+async def _looking(settings: Settings, look: Callable[[Trader, Keeper], Awaitable[_Seen]]) -> _Seen:
     """Return what is seen with a trader that has no means to change anything.
 
     A database that is not there yet is not created: without one there is nothing to remember.
@@ -316,19 +330,16 @@ async def _looking(settings: Settings, look: Callable[[Trader], Awaitable[_Seen]
             clock=SystemClock(),
             read_only=True,
         )
-    limiter = app.trader.client.limiter
     try:
-        return await look(app.trader)
+        return await look(app.trader, app.keeper)
     finally:
-        app.trader.store.note_requests(
-            last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at
-        )
-        if passing:
-            # Nobody will know when we asked last, so nobody may be able to ask too soon.
-            await app.clock.sleep(limiter.ready_in())
-        await app.trader.client.close()
-        app.lease.release()
-        engine.dispose()
+        with _closed(engine):
+            await hand_back(
+                app.lease,
+                store=app.trader.store,
+                client=app.trader.client,
+                wait_on=app.clock if passing else None,
+            )
 
 
 def build_notifiers(
@@ -366,7 +377,5 @@ def inspect_database(settings: Settings) -> None:
         StoreUnusable: it is of a newer schema, read-only, corrupt, foreign or cannot be reached.
     """
     engine = open_engine(settings.database_url)
-    try:
+    with _closed(engine):
         inspect_schema(engine)
-    finally:
-        engine.dispose()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from bidder.app.keeping import Keeper
 from bidder.app.observe import observe
 from bidder.app.report import Observed, Result
 from bidder.clock import Clock
@@ -21,6 +22,7 @@ from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import Unreachable
 from bidder.exchange.client import ExchangeClient
+from bidder.store.lease import LEASE_HEARTBEAT
 
 _MOST_BOOKS = 120
 # A book is read a second time where two reads must agree before a raise.
@@ -52,15 +54,19 @@ async def preview(
     *,
     client: ExchangeClient,
     clock: Clock,
+    keeper: Keeper | None = None,
     decide: Plan = planning.plan,
 ) -> Preview:
     """Read what the decisions of this moment need, and return them; ``decide`` takes them.
 
+    ``keeper`` is of the lease under which is read; it may take minutes.
+
     Raises:
         InvalidToken: the exchange refused the token.
+        LeaseLost: another process has the account now.
         Unreachable: a read that everything rests on got no usable answer.
     """
-    looking = await _looked(view, policy, client=client, clock=clock, decide=decide)
+    looking = await _looked(view, policy, client=client, clock=clock, keeper=keeper, decide=decide)
     seen = await looking.foresee()
     return Preview(
         actions=seen.actions,
@@ -72,15 +78,21 @@ async def preview(
 
 
 async def compare(
-    view: View, before: Policy, after: Policy, *, client: ExchangeClient, clock: Clock
+    view: View,
+    before: Policy,
+    after: Policy,
+    *,
+    client: ExchangeClient,
+    clock: Clock,
+    keeper: Keeper | None = None,
 ) -> Compared:
     """Read what the decisions of both policies need, and return what the new one does otherwise.
 
-    Raises:
-        InvalidToken: the exchange refused the token.
-        Unreachable: a read that everything rests on got no usable answer.
+    Raises what ``preview`` raises.
     """
-    looking = await _looked(view, before, client=client, clock=clock, decide=planning.plan)
+    looking = await _looked(
+        view, before, client=client, clock=clock, keeper=keeper, decide=planning.plan
+    )
     await looking.foresee()
     looking.follow(after)
     await looking.foresee()
@@ -90,12 +102,20 @@ async def compare(
 
 
 async def _looked(
-    view: View, policy: Policy, *, client: ExchangeClient, clock: Clock, decide: Plan
+    view: View,
+    policy: Policy,
+    *,
+    client: ExchangeClient,
+    clock: Clock,
+    keeper: Keeper | None,
+    decide: Plan,
 ) -> "_Looking":
     policy = comparing.one_look(policy)
     # What is only planned need not wait until every order must have been listed.
     view = replace(view, recalled_at=None)
-    looking = _Looking(view=view, policy=policy, client=client, clock=clock, decide=decide)
+    looking = _Looking(
+        view=view, policy=policy, client=client, clock=clock, keeper=keeper, decide=decide
+    )
     for read in (ReadOrders(completed=True), ReadWallets(), ReadMarketplace()):
         await looking.read(read)
     for holding in [h for h in looking.view.holdings.values() if h.ours]:
@@ -109,6 +129,7 @@ class _Looking:
     policy: Policy
     client: ExchangeClient
     clock: Clock
+    keeper: Keeper | None
     decide: Plan
     requests: int = 0
     most_requests: int = _MOST_BOOKS
@@ -123,11 +144,21 @@ class _Looking:
         return (await self._observe(ReadBook(server=server))).result is Result.OK
 
     async def _observe(self, read: Read) -> Observed:
+        if self.keeper is not None:
+            await self._hold_on(self.keeper)
         self.view, observed = await observe(
             read, self.view, self.policy, client=self.client, clock=self.clock
         )
         self.requests += 1
         return observed
+
+    async def _hold_on(self, keeper: Keeper) -> None:
+        """Renew the lease: a read may take most of its term, and there is no heartbeat beside it."""
+        keeper.heartbeat()
+        # The exchange may ask for a pause that is longer than the term.
+        while self.client.limiter.ready_in() > LEASE_HEARTBEAT.total_seconds():
+            await self.clock.sleep(LEASE_HEARTBEAT.total_seconds())
+            keeper.heartbeat()
 
     def follow(self, policy: Policy) -> None:
         """Go on looking for another policy."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bidder.app.commands import DONE, ERRANDS, FAILED, UNREACHED
+from bidder.app.handing_back import hand_back
 from bidder.app.observation import Observation, read
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings
@@ -143,8 +144,8 @@ class _Errand:
                     return None
                 await servant.clock.sleep(report.sleep.total_seconds())
         finally:
-            servant.lease.release()
-            await servant.trader.client.close()
+            trader = servant.trader
+            await hand_back(servant.lease, store=trader.store, client=trader.client)
 
     def _outcome(self, queries: Queries, source: str) -> Answer | None:
         request = queries.request(self.number)

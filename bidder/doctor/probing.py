@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from bidder.app.handing_back import hand_back
 from bidder.clock import Clock
 from bidder.config import Settings
 from bidder.domain.ids import ServerId
@@ -120,27 +121,9 @@ async def probe(
         asking = _Asking(client=client, lease=lease, clock=clock, market=held)
         return await asking.all(READS if settings.token is not None else _NEEDS_NO_TOKEN)
     finally:
-        await _leave(client, store, lease, clock, passing=passing)
+        await hand_back(lease, store=store, client=client, wait_on=clock if passing else None)
         if passing:
             engine.dispose()
-
-
-async def _leave(
-    client: ExchangeClient, store: Store, lease: Lease, clock: Clock, *, passing: bool
-) -> None:
-    limiter = client.limiter
-    try:
-        store.note_requests(
-            last_request_at=limiter.last_request_at, last_creation_at=limiter.last_creation_at
-        )
-        if passing:
-            # Nobody will know when we asked last, so nobody may be able to ask too soon.
-            await clock.sleep(limiter.ready_in())
-    except LeaseLost:
-        pass  # whoever trades now keeps his own times
-    finally:
-        await client.close()
-        lease.release()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from bidder.domain.unattended import Finding, Then
 from bidder.errors import InvalidToken, LeaseHeld, LeaseLost, Unreachable
 from bidder.sim.answers import Request
 from bidder.store.engine import open_engine
-from bidder.store.lease import Holder, Lease
+from bidder.store.lease import LEASE_TTL, Holder, Lease
 from bidder.store.queries import Queries
 from bidder.store.schema import upgrade
 
@@ -445,6 +445,37 @@ def test_a_long_round_keeps_its_lease(engine: Engine) -> None:
     assert day.clock.now() - began > timedelta(seconds=60)
     assert rival.refused > 10
     assert day.live() == []
+
+
+class Slow(httpx.AsyncBaseTransport):
+    """Takes twelve seconds for each answer, and asks for a pause before one of them if told to."""
+
+    def __init__(self, day: Day, below: httpx.AsyncBaseTransport, *, pause_at: int = 0) -> None:
+        """Stand between a guard and ``below``."""
+        self._day, self._below = day, below
+        self._left = pause_at
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass on one request, or refuse it for its pace."""
+        self._day.clock.advance(12)
+        self._left -= 1
+        answer = await self._below.handle_async_request(request)
+        if self._left == 0:
+            return httpx.Response(200, json={"code": 5}, headers={"retry-after": "120"})
+        return answer
+
+
+@pytest.mark.parametrize("pause_at", [0, 4])
+def test_a_dry_run_keeps_its_lease_however_long_it_reads(day: Day, pause_at: int) -> None:
+    """A daemon that starts meanwhile would ask beside it with the same key."""
+    day.clock.advance(AFTER.total_seconds())
+    rival = Rival(day)
+
+    found = guard(day, CANCEL, transport=Slow(day, rival, pause_at=pause_at), dry_run=True)
+
+    assert (found.error, len(found.planned)) == (None, 5)
+    assert rival.refused * 12 > LEASE_TTL.total_seconds()
+    assert Queries(day.app.engine, ACCOUNT).lease() is None
 
 
 class Unreadable(httpx.AsyncBaseTransport):
