@@ -289,6 +289,7 @@ async def preview_now(settings: Settings) -> Preview:
 
     Raises:
         LeaseHeld: a daemon trades this account and has the requests for itself.
+        LeaseLost: it was started before all was read, as this process had slept through its lease.
         InvalidToken: the exchange refused the token.
         Unreachable: the exchange gave no usable answer.
     """
