@@ -137,12 +137,14 @@ def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
     holding = view.holdings.get(action.order)
     if holding is None or not holding.ours or holding.target != action.target:
         return Reason.RAIL, {"rail": "not_our_order"}
-    # Also while trading is paused no bid stays at a price that the owner forbade, nor unattended, nor
-    # once its budget is spent, nor after it was cancelled.
+    # Also while trading is paused no order stays at a price that the owner forbade, nor unattended, nor
+    # once its budget is spent or its job done, nor after it was cancelled. One on demand beside a spot
+    # order that runs does stay: outbid, that one could not be raised nor be followed by another.
     unasked = {
         Reason.ABOVE_CEILING,
         Reason.UNATTENDED,
         Reason.BUDGET_SPENT,
+        Reason.JOB_DONE,
         Reason.STILL_ALIVE,
     }
     return None if reason in unasked else _paused(view)

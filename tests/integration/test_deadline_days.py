@@ -1,5 +1,6 @@
 """Jobs with a deadline, the whole daemon in virtual time, judged by when orders really ran."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -98,6 +99,19 @@ def test_a_job_that_is_done_is_done_for_the_next_daemon_too() -> None:
 
     assert len(run.orders(spot=True)) == 1
     assert not run.notices[before:]
+
+
+def test_a_job_that_is_done_is_over_also_while_trading_is_paused() -> None:
+    """Its server on demand goes as on any other day: a pause is no wish to pay on."""
+    run = begin(job(1, 1.5), server(floor=DEAR))
+    run.run(0.6)
+    assert len(run.live()) == 1
+    run.app.trader.view = replace(run.app.trader.view, paused=True)
+
+    run.run(1.4)
+
+    assert in_time(run, 1, 1.5)
+    assert not run.live()
 
 
 def test_a_price_that_has_gone_up_is_refused_and_read_again() -> None:

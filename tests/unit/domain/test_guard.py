@@ -260,6 +260,24 @@ def test_a_pause_stops_everything_but_leaving_a_forbidden_price() -> None:
     assert raised.reason is Reason.PAUSED, "only what comes down goes"
 
 
+@pytest.mark.parametrize(
+    ("reason", "goes"),
+    [
+        (Reason.JOB_DONE, True),
+        (Reason.BUDGET_SPENT, True),
+        (Reason.STILL_ALIVE, True),
+        (Reason.SPOT_AGAIN, False),
+        (Reason.SLACK, False),
+        (Reason.SURPLUS, False),
+        (Reason.WORKLOAD_DEAD, False),
+    ],
+)
+def test_a_pause_keeps_nothing_running_that_is_paid_for_nothing(reason: Reason, *, goes: bool) -> None:
+    """It means to spend no more; what is given up for another order stays, as that could not follow."""
+    view, policy = usual(paused=True)
+    assert (judged(withdraw(), view, policy, reason).action is not None) is goes
+
+
 def test_a_lowering_before_its_clock_is_never_sent() -> None:
     """It is known to be refused."""
     holding = make_holding(clock=LoweringClock(lowered_at=at(-599)))

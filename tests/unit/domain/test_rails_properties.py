@@ -86,7 +86,13 @@ def check(action: Action, reason: Reason, view: View, policy: Policy) -> None:
             check_repricing(action, reason, view, policy)
         case Withdraw():
             assert view.holdings[action.order].ours
-            assert not view.paused or reason in {Reason.ABOVE_CEILING, Reason.UNATTENDED}
+            assert not view.paused or reason in {
+                Reason.ABOVE_CEILING,
+                Reason.UNATTENDED,
+                Reason.BUDGET_SPENT,
+                Reason.JOB_DONE,
+                Reason.STILL_ALIVE,
+            }
     check_budget(action, view, policy)
     check_on_demand(action, view, policy)
 
