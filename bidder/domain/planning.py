@@ -224,7 +224,7 @@ def _for_holding(
     if found is not None and found.kept is None:
         return workloads.given_up(found)
     if order.kind is OrderKind.ON_DEMAND:
-        return replace(base, reason=Reason.WINNING, facts={"price": str(order.price)})
+        return common.rented(position(holding, target, view, policy, now))
     if _nothing_new(holding, view, policy, now):
         bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
         return replace(base, wants_book=order.server, facts=bid)
@@ -280,10 +280,13 @@ def _beside(
     one is ours by its number, and above its ceiling it must not stay.
     """
     here = position(holding, target, view, policy, now)
-    if holding.order.kind is OrderKind.SPOT and here.fresh(now, policy.pace.book_stale_after):
+    forced: Decision | None = None
+    if holding.order.kind is OrderKind.ON_DEMAND:
+        forced = common.rented(here)
+    elif here.fresh(now, policy.pace.book_stale_after):
         forced = common.above_ceiling(here, None, now)
-        if forced is not None and forced.action is not None:
-            return forced
+    if forced is not None and forced.action is not None:
+        return forced
     return replace(base, reason=Reason.FROZEN, facts={"other_order": others[0].order.order})
 
 

@@ -12,6 +12,7 @@ from jobs import HOUR, RESTART, START, USD, Run, begin, job, server
 from bidder.app.report import Acted, Result
 from bidder.domain.actions import PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.notices import Event
+from bidder.domain.policy import TrackParams
 
 # What is charged by full minutes is known a minute late, and then a read has to come by.
 _COUNTED_LATE = timedelta(minutes=4)
@@ -112,6 +113,24 @@ def test_a_job_that_is_done_is_over_also_while_trading_is_paused() -> None:
 
     assert in_time(run, 1, 1.5)
     assert not run.live()
+
+
+def test_a_job_that_becomes_a_bidder_leaves_no_rental_behind_above_its_ceiling() -> None:
+    """What was rented for 3 USD goes where the target pays 2 by now, and a bid takes its place."""
+    run = begin(job(1, 1.5), server(1, floor=DEAR), server(2))
+    run.rival(DEAR, number=2, lasting=1)
+    run.run(0.6)
+    assert len(run.orders(spot=False)) == 1
+    run.app.trader.next_policy = replace(
+        run.app.trader.policy, targets=(replace(run.target, params=TrackParams()),)
+    )
+
+    run.run(1)
+
+    assert [order.spot for order in run.live()] == [True]
+    left = [d.decision.reason for d in run.deeds if isinstance(d.action, Withdraw)]
+    assert left.count(Reason.ABOVE_CEILING) == 1
+    assert not run.fouls()
 
 
 def test_a_price_that_has_gone_up_is_refused_and_read_again() -> None:

@@ -1,5 +1,6 @@
 """What every strategy does alike: refuse to act on what it cannot see, and walk a price down."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,7 +24,8 @@ _ORPHANED_AFTER = timedelta(minutes=3)
 _LOOKS_AGAIN = timedelta(seconds=3)
 # How far to push past an active rival whose bid is below ours, where ticks are not enough.
 _PUSH = Decimal("1.005")
-# Above its ceiling by more than this, a bid is withdrawn instead of walked down.
+# Above its ceiling by more than this, a bid is withdrawn instead of walked down; and a rental, where a
+# rate alone may have brought it there.
 _WALKABLE_EXCESS = Decimal("0.10")
 
 
@@ -247,6 +249,30 @@ def above_ceiling(position: Position, wanted: Price | None, now: datetime) -> De
     return act(
         position, Reason.ABOVE_CEILING, reprice(position, price), urgency=URGENT_CEILING, toward=aim
     )
+
+
+def rented(position: Position) -> Decision:
+    """Return whether a rental on demand stays: its price is what it is, and none may be forbidden.
+
+    In another currency than its ceiling's it stays within a tenth above: each breath of the rates would
+    end what runs, and the next rental cost no less.
+    """
+    price, ceiling = position.price, position.ceiling
+    limit = position.target.limit(on_demand=True).price.currency
+    base = hold(position, Reason.WINNING)
+    facts: dict[str, Fact] = {"price": str(price)}
+    if ceiling is None:
+        unknown = not (position.rates.knows(limit) and position.rates.knows(price.currency))
+        reason = Reason.NO_RATE if unknown and limit != price.currency else Reason.WINNING
+        return replace(base, reason=reason, facts=facts)
+    facts["ceiling"] = str(ceiling)
+    bearable = Decimal(0) if limit == price.currency else _WALKABLE_EXCESS
+    excess = price.minus(ceiling)
+    if excess.amount <= ceiling.amount * bearable:
+        return replace(base, facts=facts)
+    facts["excess"] = str(excess)
+    action = withdraw(position)
+    return replace(base, reason=Reason.ABOVE_CEILING, action=action, urgency=URGENT_CEILING, facts=facts)
 
 
 def walk_down(position: Position, wanted: Price, reason: Reason, now: datetime) -> Decision:

@@ -12,6 +12,7 @@ from builders import (
     TARGET,
     at,
     btc,
+    clore,
     make_book,
     make_holding,
     make_intent,
@@ -34,8 +35,16 @@ from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, Rates
-from bidder.domain.policy import Budget, FixedParams, Policy
-from bidder.domain.view import Cancelled, Holding, View
+from bidder.domain.policy import (
+    Budget,
+    Ceiling,
+    DeadlineParams,
+    FixedParams,
+    Policy,
+    StrategyParams,
+    TrackParams,
+)
+from bidder.domain.view import Cancelled, Holding, RateDoubt, View
 
 
 def free(*servers: int, floor: str = "1") -> dict[str, Any]:
@@ -216,6 +225,43 @@ def test_a_rental_on_demand_is_held_at_its_price() -> None:
     assert decision.reason is Reason.WINNING
 
 
+RENTING = DeadlineParams(
+    gpu_hours=Decimal(100), by=at(100_000), on_demand_ceiling=Ceiling(price=usd("12"))
+)
+
+
+def of_rental(price: Price, *, params: StrategyParams, **changes: Any) -> Decision:
+    """Return what is decided about an order on demand at this price."""
+    policy = make_policy(make_target(ceiling=usd("2"), params=params))
+    order = make_order(kind=OrderKind.ON_DEMAND, price=price)
+    held = [make_holding(order=order, active=None)]
+    view = make_view(policy, make_listing(), holdings=held, **changes)
+    return next(d for d in planning.plan(view, policy, NOW) if d.order == order.order)
+
+
+def test_a_rental_above_the_ceiling_of_its_target_goes() -> None:
+    """A job that became a bidder left it behind, or its ceiling was lowered."""
+    for price, params in ((usd("2.01"), TrackParams()), (usd("12.01"), RENTING)):
+        goes = of_rental(price, params=params)
+        assert goes.reason is Reason.ABOVE_CEILING
+        assert goes.action == Withdraw(order=OrderId(7), server=SERVER, target=TARGET)
+        paused = of_rental(price, params=params, paused=True)
+        assert paused.action == goes.action
+    for price, params in ((usd("2"), TrackParams()), (usd("12"), RENTING)):
+        assert of_rental(price, params=params).action is None
+
+
+def test_a_rental_in_another_currency_is_not_ended_by_a_breath_of_its_rate() -> None:
+    """It is so only well above its ceiling, and by a rate that is known and sure."""
+    for price, reason in (("660", Reason.WINNING), ("660.01", Reason.ABOVE_CEILING)):
+        assert of_rental(clore(price), params=RENTING).reason is reason
+    unknown = of_rental(clore("660.01"), params=RENTING, rates=Rates({}))
+    assert (unknown.action, unknown.reason) == (None, Reason.NO_RATE)
+    doubted = {Currency.CLORE: RateDoubt(since=NOW)}
+    unsure = of_rental(clore("660.01"), params=RENTING, doubted=doubted)
+    assert (unsure.action, unsure.reason) == (None, Reason.STALE)
+
+
 def test_the_order_of_a_person_gets_no_decision() -> None:
     """It is not ours to judge."""
     policy = make_policy(make_target(want=1))
@@ -358,6 +404,16 @@ def test_an_order_above_its_ceiling_goes_from_beside_another() -> None:
     """A price that the owner forbade does not stay until a person comes."""
     policy = make_policy(make_target(ceiling=usd("0.5")))
     (goes,) = planning.plan(crowded(None, policy=policy), policy, NOW)
+    assert goes.reason is Reason.ABOVE_CEILING
+    assert goes.action == Withdraw(order=OrderId(7), server=SERVER, target=TARGET)
+
+
+def test_a_rental_above_its_ceiling_goes_from_beside_another() -> None:
+    """No book is needed to know it."""
+    policy = make_policy()
+    rented = make_order(kind=OrderKind.ON_DEMAND, price=usd("50"))
+    view = crowded(None, policy=policy, order=rented, active=None)
+    (goes,) = planning.plan(replace(view, books={}), policy, NOW)
     assert goes.reason is Reason.ABOVE_CEILING
     assert goes.action == Withdraw(order=OrderId(7), server=SERVER, target=TARGET)
 
