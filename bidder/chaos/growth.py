@@ -8,6 +8,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bidder.domain.digest import Span
+from bidder.domain.intents import IntentKind
 from bidder.domain.policy import Retention
 from bidder.domain.view import View
 
@@ -31,6 +32,8 @@ _AGES = {
     "raises": timedelta(days=2),
     "step_samples": timedelta(days=30),
 }
+# Those that cancelled an order are counted as long as it may turn out to run on.
+_WITHDRAWALS = timedelta(days=4)
 _AGES_UNLESS_LIVE = {"decisions": RETENTION.raw, "order_prices": RETENTION.raw}
 _MOMENTS = {"requests": "done_at", "intents": "closed_at"}
 # Of these the newest row of each subject stays, and all of a day (UTC) that is not summarised yet.
@@ -89,9 +92,13 @@ class Growth:
             for row in stored["orders"]
             if row["ended_at"] is None or row["ended_at"] > ended
         }
+        withdrawals = [row for row in stored["intents"] if row["kind"] == IntentKind.WITHDRAW]
+        others = [row for row in stored["intents"] if row["kind"] != IntentKind.WITHDRAW]
+        yield "intents", len(_older(withdrawals, "closed_at", self._before(_WITHDRAWALS)))
         for table, kept in _AGES.items():
             moment = _MOMENTS.get(table, "at")
-            yield table, len(_older(stored[table], moment, self._before(kept)))
+            rows = others if table == "intents" else stored[table]
+            yield table, len(_older(rows, moment, self._before(kept)))
         for table, kept in _AGES_UNLESS_LIVE.items():
             old = _older(stored[table], "at", self._before(kept))
             yield table, sum(row["order_id"] not in live for row in old)

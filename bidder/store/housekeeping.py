@@ -14,11 +14,15 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, func, select
 
 from bidder.domain.digest import Span
+from bidder.domain.fold import bygone
+from bidder.domain.intents import IntentKind
 from bidder.domain.policy import Mode, Retention
 from bidder.store import rows, summaries, tables
 
 # The breakers look back a day and learnt steps two weeks, whatever the owner keeps of the rest.
 _INTENTS_AT_LEAST = timedelta(days=2)
+# How often an order was cancelled is counted for as long as it may turn out to run on.
+_WITHDRAWALS_AT_LEAST = bygone.FORGOTTEN_AFTER + timedelta(days=1)
 _STEPS_AT_LEAST = timedelta(days=30)
 # Inputs are larger than decisions, and a busy account must not fill a disk with them.
 MOST_INPUTS = 20_000
@@ -71,6 +75,9 @@ def _past(
     decisions, prices, intents = tables.decisions, tables.order_prices, tables.intents
     requests, raises, steps = tables.requests, tables.raises, tables.step_samples
     intents_before = now - max(keep.raw, _INTENTS_AT_LEAST)
+    withdrawals_before = now - max(keep.raw, _WITHDRAWALS_AT_LEAST)
+    finished = intents.c.state.not_in(tables.UNFINISHED)
+    withdrawal = intents.c.kind == IntentKind.WITHDRAW.value
     past: list[tuple[Any, Any]] = [
         (
             decisions,
@@ -78,7 +85,8 @@ def _past(
             & (decisions.c.order_id.is_(None) | decisions.c.order_id.not_in(live)),
         ),
         (prices, (prices.c.at < cutoff) & prices.c.order_id.not_in(live)),
-        (intents, (intents.c.closed_at < intents_before) & intents.c.state.not_in(tables.UNFINISHED)),
+        (intents, finished & (intents.c.closed_at < intents_before) & ~withdrawal),
+        (intents, finished & (intents.c.closed_at < withdrawals_before) & withdrawal),
         (requests, requests.c.done_at < cutoff),
         (raises, raises.c.at < intents_before),
         (steps, steps.c.at < now - max(keep.raw, _STEPS_AT_LEAST)),

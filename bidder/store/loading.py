@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Row, cast, func, s
 from bidder.domain import budgets
 from bidder.domain.actions import Reason
 from bidder.domain.costs import Period, Spent
-from bidder.domain.fold import bills
+from bidder.domain.fold import bills, bygone
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import LOST_REMEMBERED, IntentKind, IntentState
 from bidder.domain.money import Rates
@@ -26,7 +26,6 @@ _CREATING = (IntentKind.PLACE.value, IntentKind.RENT.value)
 # What is noted of a creation that was not even looked at: it is no attempt.
 _OVER_LIMIT = str(RateLimited(endpoint="create_order"))
 _BREAKERS_LOOK_BACK = timedelta(hours=24)
-_ENDED_LOOK_BACK = timedelta(days=3)
 _STEPS_LOOK_BACK = timedelta(days=14)
 _STEPS_KEPT = 500
 
@@ -42,8 +41,8 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
     samples = _all(connection, steps, account, steps.c.at > now - _STEPS_LOOK_BACK)
     ours = _of(mode, tables.orders)
     live = _all(connection, tables.orders, account, ours, tables.orders.c.ended_at.is_(None))
-    since_ended = tables.orders.c.ended_at > now - _ENDED_LOOK_BACK
-    over = _all(connection, tables.orders, account, ours, since_ended)
+    looks_back_to = now - bygone.FORGOTTEN_AFTER
+    over = _all(connection, tables.orders, account, ours, tables.orders.c.ended_at > looks_back_to)
     unfinished = _all(
         connection,
         intents,
@@ -90,7 +89,9 @@ def load(connection: Connection, account: str, now: datetime, mode: Mode = Mode.
         last_pass_id=known.get("last_pass_id") or 0,
         recalled_at=known.get("recalled_at"),
         lost=tuple(rows.intent_of(row) for row in lost),
-        cancelled=_cancelled(connection, account, mode, (*live, *over), since=now - _ENDED_LOOK_BACK),
+        cancelled=_cancelled(
+            connection, account, mode, (*live, *over), since=now - bygone.FORGOTTEN_AFTER
+        ),
     )
 
 
@@ -122,7 +123,7 @@ def _spent(connection: Connection, account: str, now: datetime, mode: Mode) -> d
         _of(mode, orders),
         orders.c.cost_at >= Period.MONTH.began(now),
         orders.c.ended_at.is_not(None),
-        orders.c.expired | (orders.c.ended_at <= now - _ENDED_LOOK_BACK),
+        orders.c.expired | (orders.c.ended_at <= now - bygone.FORGOTTEN_AFTER),
     )
     rates = Rates(recording.stored_rates(connection, account))
     ended = map(rows.holding_of, over)

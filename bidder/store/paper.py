@@ -1,7 +1,7 @@
 """The orders on paper, as the exchange would know them if it had them."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -9,18 +9,16 @@ from sqlalchemy import Connection, Row, func, select
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Money, Price
-from bidder.domain.paper import Account, PaperOrder
+from bidder.domain.paper import LISTED_AFTER, Account, PaperOrder
 from bidder.domain.price_rules import LoweringClock
 from bidder.store import rows, tables
-
-_ENDED_LOOK_BACK = timedelta(days=3)
 
 
 def load(connection: Connection, account: str, now: datetime) -> Account:
     """Return the account on paper: what stands, what ended lately, and the last number given out."""
     table = tables.paper_orders
     mine = table.c.account == account
-    lately = table.c.ended_at.is_(None) | (table.c.ended_at > now - _ENDED_LOOK_BACK)
+    lately = table.c.ended_at.is_(None) | (table.c.ended_at > now - LISTED_AFTER)
     found = connection.execute(select(table).where(mine, lately).order_by(table.c.order_id.desc()))
     lowest = connection.execute(select(func.min(table.c.order_id)).where(mine)).scalar()
     orders = [_order_of(row) for row in found]

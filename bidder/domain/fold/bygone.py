@@ -15,7 +15,7 @@ _SURELY_BACK = timedelta(seconds=100)
 # An ended order is forgotten when the exchange, asked for ended ones as well, has left it out for so
 # long: while it may be listed, a new creation on its server must not be taken for it. A restart looks
 # back just as far.
-_FORGOTTEN_AFTER = timedelta(days=3)
+FORGOTTEN_AFTER = timedelta(days=3)
 
 
 def closed(
@@ -58,7 +58,7 @@ def forgotten(
     return frozenset(
         order
         for order, since in unlisted.items()
-        if read.started_at - since > _FORGOTTEN_AFTER and gone[order] not in needed
+        if read.started_at - since > FORGOTTEN_AFTER and gone[order] not in needed
     )
 
 

@@ -5,6 +5,7 @@ judges them against each book as it is observed, and lays them into it.
 """
 
 from bidder.domain.paper.account import (
+    LISTED_AFTER,
     Account,
     Fees,
     PaperOrder,
@@ -19,6 +20,7 @@ from bidder.domain.paper.auction import judge, judge_all, lay_in, presumed_book
 from bidder.domain.paper.ground import Ground
 
 __all__ = [
+    "LISTED_AFTER",
     "Account",
     "Fees",
     "Ground",

@@ -36,8 +36,8 @@ _DAY = Decimal(timedelta(days=1) // _MICROSECOND)
 # A quotient has to end somewhere: at 28 digits or 47 places, whichever is first.
 _SHOWN = Context(prec=28, Emin=-20)
 
-# How long an order that is over is still listed, as ``return_completed`` would.
-_LISTED_AFTER = timedelta(days=3)
+# How long an order that is over is still listed, as ``return_completed`` would; also after a restart.
+LISTED_AFTER = timedelta(days=3)
 
 # The samples of the API document: 2.5 % on spot, 5 % on demand, and a creation fee on spot.
 _SPOT_PERCENT, _ON_DEMAND_PERCENT = 2.5, 5.0
@@ -222,7 +222,7 @@ def expire(account: Account, at: datetime) -> Account:
     """
     ending = [o for o in account.orders.values() if o.live and o.ends_at <= at]
     account = account.with_orders(*(o.ended(o.ends_at) for o in ending)) if ending else account
-    old = [o.order for o in account.orders.values() if o.ended_at and at - o.ended_at > _LISTED_AFTER]
+    old = [o.order for o in account.orders.values() if o.ended_at and at - o.ended_at > LISTED_AFTER]
     kept = {number: order for number, order in account.orders.items() if number not in old}
     return replace(account, orders=kept) if old else account
 

@@ -181,6 +181,20 @@ def test_an_accepted_cancellation_is_remembered_until_its_order_is_over(
     assert Store(engine, ACCOUNT).load(at(10)).cancelled == {}
 
 
+def test_an_accepted_cancellation_is_kept_as_long_as_it_counts(store: Store, engine: Engine) -> None:
+    """However short the owner's retention is: forgotten, it would be tried each two minutes again."""
+    store.save_holdings([make_holding()], at=NOW)
+    for later in (1, 2):
+        store.end_intent(withdraw(store, at=at(later)), IntentState.DONE, at=at(later))
+    almost = NOW + timedelta(days=3)
+    while store.tidy(almost, Retention(raw=timedelta(days=2))):
+        pass
+    assert Store(engine, ACCOUNT).load(almost).cancelled == {7: Cancelled(at=at(2), times=2)}
+    while store.tidy(NOW + timedelta(days=5), Retention(raw=timedelta(days=2))):
+        pass
+    assert count(engine, "intents") == 0
+
+
 def test_a_cancellation_in_doubt_is_no_accepted_one(store: Store, engine: Engine) -> None:
     """It may not have come through: what becomes of its order is decided anew."""
     store.save_holdings([make_holding()], at=NOW)
