@@ -95,11 +95,18 @@ def above(rival: Offer | None, currency: Currency, rates: Rates, *, ticks: int) 
 def on_demand_cap(
     listing: Listing | None, ceiling: Price, rates: Rates, currencies: frozenset[Currency]
 ) -> Price:
-    """Return ``ceiling``, or the host's on-demand price where that is lower (trap 4)."""
+    """Return ``ceiling``, or the host's on-demand price where that is lower (trap 4).
+
+    One in another currency is rounded down, but not below a floor that it reaches: the exchange names
+    that to the last digit, and takes it.
+    """
     if listing is None:
         return ceiling
     on_demand = listing.on_demand_usd(rates, currencies)
     if on_demand is None or not rates.knows(ceiling.currency):
         return ceiling
     cap = rates.convert(on_demand, ceiling.currency)
+    if on_demand.currency != ceiling.currency:
+        floor, rounded = listing.spot_floor.get(ceiling.currency), cap.rounded_down()
+        cap = floor if floor is not None and rounded < floor <= cap else rounded
     return min(cap, ceiling)

@@ -1,11 +1,14 @@
 """The rules known from elsewhere, each by what tells it from the others."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from builders import (
     NOW,
     at,
+    btc,
+    clore,
     make_book,
     make_holding,
     make_listing,
@@ -22,10 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.domain.bids import clock, facing, repriced
 
-from bidder.domain import planning
+from bidder.domain import planning, quotes
 from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
-from bidder.domain.market import Offer
-from bidder.domain.money import Currency, Price
+from bidder.domain.market import Offer, Wallet
+from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import (
     AdaptiveParams,
     AutopilotParams,
@@ -86,6 +89,35 @@ def test_a_buffered_bid_is_ten_percent_above_the_moment_and_below_on_demand() ->
     assert facing(RUNNING, holding=make_holding(), params=params).reason is Reason.WINNING
     outbid = facing(OUTBID, rival(usd("3"), active=True), holding=outbid_holding(), params=params)
     assert outbid.action is None
+
+
+@pytest.mark.parametrize(
+    "params", [AutospottingParams(), AutopilotParams(overpay=Decimal(1), grace=timedelta(0))]
+)
+def test_a_bid_up_to_the_price_on_demand_in_another_currency_is_a_price(params: StrategyParams) -> None:
+    """0.00007132... bitcoin are 107 CLORE: bid is the last price below, not a quotient of 30 digits."""
+    policy = make_policy(make_target(params=params, currencies=(Currency.BTC, Currency.CLORE)))
+    rates = Rates({Currency.BTC: Decimal(30_003), Currency.CLORE: Decimal("0.02")})
+    wallets = {
+        c: Wallet(currency=c, balance=Money(Decimal(1000), c)) for c in (Currency.BTC, Currency.CLORE)
+    }
+    listing = make_listing(floor=btc("0.00007"), on_demand=clore("107"))
+    offers = [rival(btc("0.0000705"), active=True)]
+    book = make_book(*offers, floor=btc("0.00007"))
+    view = make_view(policy, listing, books=[seen(book)], rates=rates, wallets=wallets)
+    (decision,) = planning.plan(view, policy, NOW)
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price == btc("0.00007132")
+
+
+def test_a_floor_just_below_the_price_on_demand_is_bid_as_it_is() -> None:
+    """The exchange names it to the last digit: rounded down, the price on demand would forbid it."""
+    listing = make_listing(floor=btc("0.000071326"), on_demand=clore("107"))
+    rates = Rates({Currency.BTC: Decimal(30_003), Currency.CLORE: Decimal("0.02")})
+    paid_in = frozenset({Currency.BTC, Currency.CLORE})
+    assert quotes.on_demand_cap(listing, btc("1"), rates, paid_in) == btc("0.000071326")
+    dearer = make_listing(floor=btc("0.000071327"), on_demand=clore("107"))
+    assert quotes.on_demand_cap(dearer, btc("1"), rates, paid_in) == btc("0.00007132")
 
 
 @pytest.mark.parametrize("params", [TopPlusTickParams(), TrackRecreateParams()])
