@@ -23,7 +23,8 @@ class Position:
     """One live spot order of a target, seen against its server's book.
 
     ``price`` is the standing bid: the book's word where it is newer than our orders'.
-    ``needed`` is the smallest bid in the order's currency that beats every rival and the floor.
+    ``needed`` is the smallest bid in the order's currency that beats every rival and the floor. With no
+    rival and no floor in that currency, it is what the cheapest other floor comes to.
     ``cap`` is the price above which it never bids: the ceiling, or the on-demand price where that
     is lower. ``lowest`` is how far one lowering may go (None: unlearnt). ``book_at`` is when the
     read of the book started. ``answers`` are those of rivals within the last hour, for ``adaptive``
@@ -106,6 +107,8 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
     if book is not None and book.valued(rates):
         rival = book.best_rival(rates, view.holdings)
         needed = _needed(rival, floor, currency, rates=rates, ticks=target.margin_ticks)
+        if rival is None and floor is None:
+            needed = _floor_elsewhere(book, listing, currency, view.sure_rates(now))
     offer = None if book is None else book.offer_of(order.order)
     price = _standing(holding, offer, seen)
     return Position(
@@ -164,6 +167,23 @@ def _standing(holding: Holding, offer: Offer | None, seen: BookSeen | None) -> P
     if offer is None or seen is None or seen.at <= holding.last_seen_at or holding.outdates(seen.at):
         return price
     return offer.price if offer.price.currency == price.currency else price
+
+
+def _floor_elsewhere(
+    book: Book, listing: Listing | None, currency: Currency, rates: Rates
+) -> Price | None:
+    """Return what the host's cheapest floor in another currency comes to in ours; None without a rate.
+
+    A host may cease to list our currency while our order runs: nobody would know to where it may come
+    down. Some price lists name what the host does not take (trap 3).
+    """
+    listed = book.floor.values() if listing is None else {**listing.spot_floor, **book.floor}.values()
+    known = [
+        p for p in listed if rates.knows(p.currency) and (listing is None or listing.takes(p.currency))
+    ]
+    if not known or not rates.knows(currency):
+        return None
+    return rates.convert(min(known, key=rates.to_usd), currency).rounded_up()
 
 
 def _needed(

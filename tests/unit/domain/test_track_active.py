@@ -2,12 +2,17 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from builders import (
     at,
+    btc,
+    clore,
     make_book,
     make_holding,
+    make_listing,
+    make_target,
     mine,
     outbid_holding,
     rival,
@@ -16,9 +21,10 @@ from builders import (
 from unit.domain.bids import clock, facing, repriced
 
 from bidder.domain.actions import Reason, Reprice, Withdraw
-from bidder.domain.money import Currency
+from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import TrackParams
 from bidder.domain.price_rules import LoweringClock, StepSample
+from bidder.domain.view import RateDoubt
 
 
 def test_an_active_bid_goes_down_to_just_above_the_best_rival() -> None:
@@ -33,6 +39,42 @@ def test_without_a_rival_it_goes_down_to_the_floor() -> None:
     book = make_book(mine(usd("4"), active=True), floor=usd("1.23456789"))
     decision = facing(holding=make_holding(price=usd("4")), book=book)
     assert repriced(decision) == usd("1.23456789")
+
+
+@pytest.mark.parametrize("allowed", [None, frozenset({Currency.BTC})])
+def test_without_a_floor_in_its_currency_it_goes_down_to_the_cheapest_other_one(
+    allowed: frozenset[Currency] | None,
+) -> None:
+    """The host lists bitcoin by now: 0.00004 of it are 100 CLORE. What it takes no more counts not."""
+    mine_at = clore("400")
+    floors = {Currency.BTC: btc("0.00004"), Currency.USD: usd("0.5" if allowed else "3")}
+    listing = make_listing(floor=floors.values(), allowed=allowed)
+    target = make_target(ceiling=clore("500"), currencies=(Currency.CLORE,))
+    decision = facing(
+        holding=make_holding(price=mine_at),
+        book=make_book(mine(mine_at, active=True), floor=btc("0.00004")),
+        listing=listing,
+        target=target,
+    )
+    assert decision.reason is Reason.MARK_DOWN
+    assert repriced(decision) == clore("100")
+
+
+def test_what_another_floor_comes_to_is_rounded_up_by_rates_that_are_sure() -> None:
+    """A bid below it may be refused; by a rate in doubt none is formed."""
+    offer, holding = mine(clore("400"), active=True), make_holding(price=clore("400"))
+    facts: dict[str, Any] = {
+        "holding": holding,
+        "book": make_book(offer, floor=btc("0.000040001")),
+        "listing": make_listing(floor=btc("0.000040001")),
+        "target": make_target(ceiling=clore("500"), currencies=(Currency.CLORE,)),
+    }
+    assert repriced(facing(**facts)) == clore("100.01")
+    doubted = {Currency.BTC: RateDoubt(since=at(-1000), recalled=True)}
+    assert repriced(facing(**facts, doubted=doubted)) == clore("100.01"), "it has been long enough"
+    doubted = {Currency.BTC: RateDoubt(since=at(-10))}
+    assert facing(**facts, doubted=doubted).reason is Reason.NO_RATE
+    assert facing(**facts, rates=Rates({Currency.CLORE: Decimal("0.02")})).reason is Reason.NO_RATE
 
 
 def test_a_lowering_waits_for_its_clock_and_names_the_second() -> None:
