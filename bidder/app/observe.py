@@ -33,7 +33,8 @@ async def observe(
         failed = Observed(read=read, result=_failure(exc), error=str(exc))
         return replace(view, unread=unread), failed
     answered = view.unread.answered(agenda.subject(read), clock.now())
-    return deadlines.looked(replace(folded, unread=answered), policy, clock.now()), observed
+    folded = fold.ends_judged(replace(folded, unread=answered), clock.now())
+    return deadlines.looked(folded, policy, clock.now()), observed
 
 
 def _failure(exc: Refused | NotSent | InDoubt) -> Result:

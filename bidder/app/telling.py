@@ -15,7 +15,7 @@ from bidder.app.database_told import DatabaseTold
 from bidder.app.day_told import DayTold
 from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
-from bidder.domain import guard
+from bidder.domain import cut_off, guard
 from bidder.domain.actions import Decision, Fact, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId, spelled
 from bidder.domain.intents import Settled
@@ -38,6 +38,7 @@ class Teller:
 
     _running: dict[OrderId, bool | None] | None = None
     _won: dict[OrderId, datetime] = field(default_factory=dict)
+    _ended_early: dict[OrderId, Holding] = field(default_factory=dict)
     _holdings: object = None
     _over_budget: bool = False
     _unreachable_since: datetime | None = None
@@ -57,7 +58,7 @@ class Teller:
         found = [
             *_settled(report),
             *_moved(report),
-            *self._ended(report),
+            *self._ended(report, view, policy),
             *self._positions(report.at, view),
             *self._budget(report.at, view, policy),
             *self._budgets.notices(report.at, view, policy, _decided(report)),
@@ -108,26 +109,22 @@ class Teller:
             self._won.pop(order, None)
             yield _lost(holding, now, view)
 
-    def _ended(self, report: PassReport) -> Iterator[Notice]:
-        over: list[tuple[OwnOrder, str | None, str]] = []
+    def _ended(self, report: PassReport, view: View, policy: Policy) -> Iterator[Notice]:
         if report.observed is not None:
             for holding in report.observed.ended:
-                cause = "its time is over" if holding.order.expired else "the exchange lists it no more"
-                over.append((holding.order, holding.target, cause))
-        for order, target, cause in over:
-            assert self._running is not None
-            self._running.pop(order.order, None)
-            if target is None:
-                continue
-            yield Notice(
-                event=Event.ENDED,
-                level=Level.INFO if order.expired else Level.WARNING,
-                at=report.at,
-                title=f"order {spelled(order.order)} on server {order.server} has ended",
-                text=f"{target}: {cause}; it cost {order.spend} without fees",
-                key=str(order.order),
-                facts=_order_facts(order, target),
-            )
+                assert self._running is not None
+                self._running.pop(holding.order.order, None)
+                if not holding.ours:
+                    continue
+                if holding.order.expired and cut_off.early(holding, view, report.at):
+                    self._ended_early[holding.order.order] = holding
+                else:
+                    yield _over(holding, report.at)
+        # Whose doing an early end was may be known some reads later.
+        for order in [o for o in self._ended_early if o not in view.cut_off]:
+            holding = self._ended_early.pop(order)
+            if order not in view.holdings:
+                yield _over_early(holding, view, policy, report.at)
 
     def _budget(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
         limit = policy.rails.max_usd_per_day
@@ -287,6 +284,41 @@ def _lost(holding: Holding, now: datetime, view: View) -> Notice:
         text=f"{holding.target}: nobody's bid runs there: rented on demand, offline or withdrawn",
         key=str(order.order),
         facts=facts,
+    )
+
+
+def _over(holding: Holding, now: datetime) -> Notice:
+    expired = holding.order.expired
+    cause = "its time is over" if expired else "the exchange lists it no more"
+    return _end(holding, cause, now, level=Level.INFO if expired else Level.WARNING)
+
+
+def _over_early(holding: Holding, view: View, policy: Policy, now: datetime) -> Notice:
+    server = holding.order.server
+    left = next((s for s in view.setbacks if s.server == server and s.reason == cut_off.REASON), None)
+    if left is None or now >= left.until:
+        cause = "it is over before its time: outbid, displaced or given up"
+        return _end(holding, cause, now, level=Level.INFO)
+    target = policy.target(holding.target or "")
+    sought = target is not None and target.enabled and not view.paused
+    cause = (
+        "it ended before its time, and not by the daemon: somebody cancelled it, or the exchange did."
+        f" Until {left.until:%H:%M} UTC nothing is ordered on that server;"
+        f" {'another one is sought' if sought else 'no other one is sought'}"
+    )
+    return _end(holding, cause, now, level=Level.WARNING)
+
+
+def _end(holding: Holding, cause: str, now: datetime, *, level: Level) -> Notice:
+    order, target = holding.order, holding.target
+    return Notice(
+        event=Event.ENDED,
+        level=level,
+        at=now,
+        title=f"order {spelled(order.order)} on server {order.server} has ended",
+        text=f"{target}: {cause}; it cost {order.spend} without fees",
+        key=str(order.order),
+        facts=_order_facts(order, target),
     )
 
 

@@ -313,10 +313,13 @@ def kept_from_creating(target: Target, view: View, now: datetime) -> Setback | N
 def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:
     """Return the servers on which nothing may be ordered: ours, in doubt, refused or worn out.
 
+    So are those of orders that ended before their time, until it is known whose doing that was.
+
     With ``kept`` also those whose last creation of the hour is kept for renting on demand.
     """
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
+    servers.update(holding.order.server for holding in view.cut_off.values())
     servers.update(
         s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
     )

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from bidder.domain import (
     affording,
+    cut_off,
     deadlines,
     guard,
     moving,
@@ -81,6 +82,7 @@ def _for_target(
     decisions.extend(_unexplained(holding, target) for holding in strange)
     returning = view.returning(target.name)
     decisions.extend(_returning(holding, target) for holding in returning)
+    decisions.extend(_cut_off(h, target, view) for h in view.cut_off.values() if h.target == target.name)
     if isinstance(target.params, DeadlineParams):
         decisions.extend(_for_job(target, target.params, account, view, policy, now))
         return decisions
@@ -148,6 +150,16 @@ def _returning(holding: Holding, target: Target) -> Decision:
     order = holding.order
     facts: dict[str, Fact] = {"listed_again": order.order, "price": str(order.price)}
     return Decision(target=target.name, reason=Reason.IN_DOUBT, server=order.server, facts=facts)
+
+
+def _cut_off(holding: Holding, target: Target, view: View) -> Decision:
+    """Return the wait for what the market shows of an order that ended before its time."""
+    server = holding.order.server
+    wants = server if cut_off.wants_book(holding, view) else None
+    facts: dict[str, Fact] = {"ended_early": holding.order.order}
+    return Decision(
+        target=target.name, reason=Reason.CONFIRMING, server=server, wants_book=wants, facts=facts
+    )
 
 
 def _surplus(

@@ -213,8 +213,9 @@ class View:
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
     said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
-    of which no order was seen to come. ``doubted`` are the ``rates`` that may be wrong. ``unread`` are
-    the reads that fail.
+    of which no order was seen to come. ``cut_off`` are orders that ended before their time, as they were
+    last seen, until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates``
+    that may be wrong. ``unread`` are the reads that fail.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -257,6 +258,7 @@ class View:
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
     cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
     lost: tuple[Intent, ...] = ()
+    cut_off: Mapping[OrderId, Holding] = field(default_factory=dict)
     unread: Unreads = Unreads()
 
     def stance_of(

@@ -6,6 +6,7 @@ answers that tell how things stand, ``outcomes`` what came of the requests that 
 """
 
 from bidder.domain.fold.calendar import clocks_put_off
+from bidder.domain.fold.ends_judged import ends_judged
 from bidder.domain.fold.market_reads import book, marketplace, relist, wallets
 from bidder.domain.fold.orders_read import OrdersFolded, orders
 from bidder.domain.fold.outcomes import (
@@ -30,6 +31,7 @@ __all__ = [
     "book",
     "clocks_put_off",
     "closed",
+    "ends_judged",
     "floor_raised",
     "known_orders",
     "lowered_too_soon",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bidder.domain import selection
+from bidder.domain import cut_off, selection
 from bidder.domain.costs import Cost
 from bidder.domain.fold import bills, bygone, settling
 from bidder.domain.ids import OrderId
@@ -78,6 +78,10 @@ def orders(
         closing=closing,
         lost=settling.lost(view, verdicts, now),
         cancelled={o: each for o, each in view.cancelled.items() if o in held or o in closing},
+        cut_off={
+            **{o: h for o, h in view.cut_off.items() if o not in held},
+            **{h.order.order: h for h in ended if cut_off.unexplained(h, view, now)},
+        },
     )
     folded = folded.having_returned(*settled.returned).having_ended(*ended)
     final = (*(h for h in ended if h.order.expired), *closed.values())
