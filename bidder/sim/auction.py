@@ -38,6 +38,7 @@ class Order:
     http_port: str | None = None
     listed_from: int = 0  # when my_orders begins to show it
     active: bool = False
+    won_at: int = 0  # when it came to be the best offer, before it runs
     ended_at: int | None = None
     end_reason: str = ""
     # The lowering clock.
@@ -70,6 +71,7 @@ class Stall:
     mrl_hours: int = 0
     offers: list[Order] = field(default_factory=list)
     active: Order | None = None
+    heir: Order | None = None  # it has won, and `active` is still to follow
     fragment: bytes | None = None  # its part of the marketplace answer, while that holds
 
     @property

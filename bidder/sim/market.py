@@ -278,7 +278,7 @@ class Market:
 
     def settle(self, stall: Stall) -> None:
         """Run the auction of one server again after anything about it has changed."""
-        best = self._wanted(stall)
+        best = self._in_time(stall, self._wanted(stall))
         holder = stall.active
         if best is not holder:
             if holder is not None and holder.active:
@@ -300,6 +300,26 @@ class Market:
         if tenant is not None:
             return tenant if stall.online else None
         return auction.winner(stall, self.rates, self.rules)
+
+    def _in_time(self, stall: Stall, best: Order | None) -> Order | None:
+        """Return who runs now, where ``best`` has won: before the handover is over, who ran before."""
+        holder, delay = stall.active, span(self.rules.handover_seconds)
+        if best is None or best is holder or not best.spot or not delay:
+            stall.heir = None
+            return best
+        if stall.heir is not best:
+            stall.heir = best
+            heir_since = best.won_at = self.at
+            self.schedule(self.at + delay, lambda _: self._hand_over(stall, best, heir_since))
+        if self.at >= best.won_at + delay:
+            stall.heir = None
+            return best
+        stays = holder is not None and holder.live and holder.spot and stall.open_to_bids
+        return holder if stays else None
+
+    def _hand_over(self, stall: Stall, heir: Order, since: int) -> None:
+        if stall.heir is heir and heir.won_at == since:
+            self.settle(stall)
 
     def _switch(self, stall: Stall, order: Order, *, on: bool) -> None:
         if on:

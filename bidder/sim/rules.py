@@ -90,6 +90,9 @@ class Rules:
     tie: Literal["earlier_price", "earlier_offer", "incumbent"] = "earlier_price"
     least_increment_usd: Decimal = Decimal(0)
     bids_while_rented: Literal["refused", "wait"] = "refused"
+    # From the bid that wins, or the moment in which a server comes free, until `active` follows; who ran
+    # before runs on meanwhile where he still may.
+    handover_seconds: float = 0.0
 
     # Money.
     spot_fee_percent: Decimal = Decimal("2.5")

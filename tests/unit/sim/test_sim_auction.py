@@ -145,3 +145,41 @@ def test_several_own_offers_may_stand_on_one_server() -> None:
     desk.bid("0.00003")
 
     assert states(desk) == [False, True]
+
+
+def test_a_handover_may_take_its_time() -> None:
+    """Who ran before runs on until then; a free server stands idle meanwhile."""
+    desk = Desk(replace(LAX, handover_seconds=30))
+    desk.bid("0.00002")
+    assert states(desk) == [False]
+    desk.wait(29)
+    assert states(desk) == [True]
+
+    desk.rival_bids("0.00003")
+    desk.wait(20)
+    assert states(desk) == [True, False]
+    desk.reprice("0.00004")
+    desk.wait(60)
+    assert states(desk) == [True, False]
+
+    desk.rival_bids("0.00005")
+    desk.wait(31)
+    assert states(desk) == [False, False, True]
+
+
+def test_nobody_runs_during_a_handover_where_nobody_may() -> None:
+    """A bid that was withdrawn, and a server that is away, end at once."""
+    desk = Desk(replace(LAX, handover_seconds=30))
+    desk.rival_bids("0.00001")
+    desk.bid("0.00002")
+    desk.wait(31)
+    assert states(desk) == [False, True]
+
+    desk.cancel()
+    assert states(desk) == [False]
+    desk.wait(31)
+    assert states(desk) == [True]
+
+    stall = desk.market.stalls[SERVER]
+    desk.market.set_online(stall, online=False)
+    assert states(desk) == [False]
