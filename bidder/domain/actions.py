@@ -100,6 +100,7 @@ class Reason(StrEnum):
     CLOCK = "clock"  # the way down opens at a known moment
     PATIENCE = "patience"  # outbid, waiting out the blip
     CONFIRMING = "confirming"  # a second read must agree first
+    HANDOVER = "handover"  # on top; the exchange may yet take a while to let it run
     WAR_PAUSE = "war_pause"  # left a bidding war, waiting
     TOO_EXPENSIVE = "too_expensive"  # what it takes is above the ceiling
     PACED = "paced"  # below the ceiling, and still too dear for the money to last its day or month

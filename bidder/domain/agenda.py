@@ -304,6 +304,7 @@ _UNHAPPY = frozenset(
         Reason.ON_DEMAND_CHEAPER,
         Reason.SERVER_LOST,
         Reason.UNAVAILABLE,
+        Reason.HANDOVER,
         Reason.WAR_PAUSE,
         Reason.NO_CANDIDATE,
     }

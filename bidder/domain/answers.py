@@ -11,7 +11,9 @@ that is a war against nobody, and waiting for its end costs the whole climb.
 from bisect import bisect_left
 from datetime import datetime, timedelta
 
+from bidder.domain import handover
 from bidder.domain.ids import ServerId
+from bidder.domain.market import Book
 from bidder.domain.view import Holding, View
 
 # As many answers are expected within the next hour as there were within this one.
@@ -26,7 +28,7 @@ _UNDER_WAY = timedelta(seconds=30)
 def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...]:
     """Return when within the last hour a bid of ours was raised because a rival had answered it."""
     since = now - REMEMBERED
-    lost = [r.at for r in view.raises if r.server == server and r.at > since and r.lost]
+    lost = [r.at for r in view.raises if r.server == server and r.at > since and r.lost and r.beaten]
     if not lost:
         return ()
     bids = _bids(server, view, since - _ANSWERED_WITHIN)
@@ -36,15 +38,23 @@ def answered(server: ServerId, view: View, now: datetime) -> tuple[datetime, ...
 def known(holding: Holding, view: View, now: datetime) -> tuple[datetime, ...]:
     """Return when a rival answered within the last hour where an order stands, now included.
 
-    It is answered now where it has been idle for more than a moment, and a raise would come soon after
-    our last bid.
+    It is answered now where it has been idle for more than a moment, a rival's bid is no lower, and a
+    raise would come soon after our last bid.
     """
     server, since = holding.order.server, holding.outbid_since
     found = answered(server, view, now)
     if holding.active is not False or since is None or since >= now:
         return found
+    seen = view.books.get(server)
+    if seen is not None and _tops(holding, seen.book, view):
+        return found
     bids = _bids(server, view, now - _ANSWERED_WITHIN)
     return (*found, now) if _soon(now + _UNDER_WAY, bids) else found
+
+
+def _tops(holding: Holding, book: Book, view: View) -> bool:
+    rates = book.rates.over(view.rates)
+    return handover.waits_on_top(book, holding.order.order, rates, view.holdings)
 
 
 def _bids(server: ServerId, view: View, since: datetime) -> list[datetime]:

@@ -30,7 +30,7 @@ _NEW = timedelta(minutes=2)
 _PASSING = frozenset({Reason.STALE, Reason.IN_DOUBT, Reason.PAUSED})
 _NO_SPOT = frozenset({Reason.NO_CANDIDATE, Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER})
 # A bid in one of these states is about to run again.
-_COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.OUTBID})
+_COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.HANDOVER, Reason.OUTBID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

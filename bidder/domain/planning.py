@@ -175,8 +175,8 @@ def _surplus(
     if count <= 0:
         return {}
     taking_over = portfolio.taking_over(held, target, now)
-    if taking_over is not None and taking_over.active is None:
-        return {}  # whether it runs is what its book is about to tell
+    if taking_over is not None and not portfolio.told(taking_over, view, now):
+        return {}
 
     def worth(holding: Holding) -> tuple[bool, bool, Decimal]:
         rate = portfolio.dearness(holding, target, view, policy, now)

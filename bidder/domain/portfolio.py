@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import churn, guard, moving
+from bidder.domain import churn, guard, handover, moving
 from bidder.domain.actions import Asked, Decision, Fact, PlaceBid, Reason
 from bidder.domain.costs import share_of_day
 from bidder.domain.policy import Policy, Target
@@ -79,6 +79,16 @@ def taking_over(held: Iterable[Holding], target: Target, now: datetime) -> Holdi
         return None
     newest = max(held, key=lambda h: (h.order.created_at, h.order.order), default=None)
     return None if newest is None or now - newest.first_seen_at > _TAKES_OVER else newest
+
+
+def told(holding: Holding, view: View, now: datetime) -> bool:
+    """Return whether it is known by now if a new order runs: its book was read, and not too early."""
+    seen = view.books.get(holding.order.server)
+    if holding.active is not False or seen is None:
+        return holding.active is not None
+    rates = seen.book.rates.over(view.rates)
+    handover_until = handover.until(holding, seen, rates, view.holdings)
+    return handover_until is None or now >= handover_until
 
 
 def dearness(holding: Holding, target: Target, view: View, policy: Policy, now: datetime) -> Decimal:

@@ -7,8 +7,10 @@ applies, what the floor is, when the clock opens) is written once.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
-from bidder.domain import answers, price_rules, quotes, selection
+from bidder.domain import answers, handover, price_rules, quotes, selection
+from bidder.domain.ids import OrderId
 from bidder.domain.market import Book, Listing, Offer, OrderKind
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import AdaptiveParams, Ceiling, Per, Policy, Target
@@ -28,7 +30,8 @@ class Position:
     ``cap`` is the price above which it never bids: the ceiling, or the on-demand price where that
     is lower. ``lowest`` is how far one lowering may go (None: unlearnt). ``book_at`` is when the
     read of the book started. ``answers`` are those of rivals within the last hour, for ``adaptive``
-    only.
+    only. ``handover_until`` is until when an offer that is on top and idle may yet begin to run;
+    ``pushes`` counts its latest raises that no rival's bid called for.
     """
 
     holding: Holding
@@ -53,6 +56,8 @@ class Position:
     creation_fee_usd: Decimal
     # Not among what earlier versions kept of a decision, which rested on none.
     answers: tuple[datetime, ...] = ()
+    handover_until: datetime | None = None
+    pushes: int = 0
 
     def fresh(self, now: datetime, within: timedelta) -> bool:
         """Return whether the book is recent enough to act on."""
@@ -133,7 +138,14 @@ def position(holding: Holding, target: Target, view: View, policy: Policy, now: 
         steps=view.steps,
         creation_fee_usd=view.creation_fee_usd,
         answers=answers.known(holding, view, now) if isinstance(target.bidding, AdaptiveParams) else (),
+        handover_until=handover.until(holding, seen, rates, view.holdings),
+        pushes=_pushes(order.order, view),
     )
+
+
+def _pushes(order: OrderId, view: View) -> int:
+    own = (raised for raised in reversed(view.raises) if raised.order == order)
+    return sum(1 for _ in takewhile(lambda raised: not raised.beaten, own))
 
 
 def _limits(

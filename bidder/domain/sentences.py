@@ -86,6 +86,7 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         "The bid was left as it was for a moment, in case the market settles by itself",
         ("the rival bids {rival}",),
     ),
+    Reason.HANDOVER: ("The bid was the highest, and the exchange had yet to let it run", ()),
     Reason.CONFIRMING: ("A rival seemed to have the server; a second look had to agree first", ()),
     Reason.WAR_PAUSE: (
         "A bidding war was cooling off",

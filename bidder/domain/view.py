@@ -82,13 +82,15 @@ class BookSeen:
     """The latest read of a server's book.
 
     ``outbid_reads`` counts the reads in a row, this one included, in which our offer stood there
-    but did not run: two must agree before a raise. The ``book``'s floors are not below the ``named``
-    ones.
+    but did not run: two must agree before a raise. ``topped_since`` is since when it has been idle on
+    top because those above it went away; None where it is not, or a bid of ours put it there. The
+    ``book``'s floors are not below the ``named`` ones.
     """
 
     book: Book
     at: datetime
     outbid_reads: int = 0
+    topped_since: datetime | None = None
     named: tuple[NamedFloor, ...] = ()
 
 
@@ -154,8 +156,9 @@ class Cancelled:
 class Raised:
     """One raise of ours, and the rival that made it necessary; a run of them is a war.
 
-    ``lost`` says that the order stood idle before it, so that a start was lost. It is not stored, and
-    taken for granted of what is read back: on an exchange time passes until a raise, on a trace none.
+    ``lost`` says that the order stood idle before it, so that a start was lost; ``beaten`` that somebody
+    bid no less than we did, so that there was something to answer. Neither is stored, and both are taken
+    for granted of what is read back: on an exchange time passes until a raise, on a trace none.
     """
 
     server: ServerId
@@ -163,6 +166,7 @@ class Raised:
     rival: OrderId | None
     at: datetime
     lost: bool = True
+    beaten: bool = True
 
 
 # An exchange that does not name a rate for so long names it no more.

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from bidder.domain import selection, stances
+from bidder.domain import handover, selection, stances
 from bidder.domain.fold import schooling
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
 from bidder.domain.money import Currency, Rates
@@ -25,7 +25,8 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     before = view.books.get(answer.server)
     named = () if before is None else tuple(each for each in before.named if at < each.until)
     answer = _not_below(answer, named)
-    outbid_reads = 0
+    outbid_reads, topped_since = 0, None
+    rates, own = answer.rates.over(view.rates), view.own_ids()
     changed = []
     held = dict(view.holdings)
     for holding in view.holdings.values():
@@ -39,10 +40,12 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
         active = offer is not None and offer.active
         if holding.ours and offer is not None and not offer.active:
             outbid_reads = 1 + (0 if before is None else before.outbid_reads)
+            topped_since = handover.topped_since(before, answer, offer.order, rates, own, at=at)
         since = None if active else (holding.outbid_since or at)
         if active != holding.active or since != holding.outbid_since:
             work = _started(holding, policy) if active and holding.active is not True else holding.work
-            again = at if active and _won_by_itself(holding) else None
+            late = handover.comes_of_our_bid(holding, before, rates, own, at=at)
+            again = at if active and _won_by_itself(holding) and not late else None
             held[holding.order.order] = replace(
                 holding, active=active, outbid_since=since, active_since=again, work=work
             )
@@ -53,7 +56,9 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
         holdings=held,
         books={
             **view.books,
-            answer.server: BookSeen(book=answer, at=at, outbid_reads=outbid_reads, named=named),
+            answer.server: BookSeen(
+                book=answer, at=at, outbid_reads=outbid_reads, topped_since=topped_since, named=named
+            ),
         },
         candidate_read_at=view.candidate_read_at if held_here else at,
         **_told(view, answer.rates, policy, at),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import price_rules
+from bidder.domain import handover, price_rules
 from bidder.domain.actions import Reprice
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
@@ -81,14 +81,17 @@ def repriced(view: View, action: Reprice, *, sent_at: datetime, now: datetime) -
     )
     raises = view.raises
     if not action.lowers:
-        rival = None
+        rival, beaten = None, True
         seen = view.books.get(action.server)
         if seen is not None:
-            running = seen.book.active()
+            running, rates = seen.book.active(), seen.book.rates.over(view.rates)
             rival = None if running is None or running.mine else running.order
+            beaten = not handover.waits_on_top(seen.book, action.order, rates, view.holdings)
         recent = tuple(r for r in raises if now - r.at < _KEPT)
         idle = holding.outbid_since is not None and holding.outbid_since < now
-        raised = Raised(server=action.server, order=action.order, rival=rival, at=now, lost=idle)
+        raised = Raised(
+            server=action.server, order=action.order, rival=rival, at=now, lost=idle, beaten=beaten
+        )
         raises = (*recent, raised)
     # The book was read before this change: whoever acts on it again would act twice.
     books = {server: seen for server, seen in view.books.items() if server != action.server}

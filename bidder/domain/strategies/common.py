@@ -22,11 +22,17 @@ LOST_AFTER = timedelta(seconds=20)
 _ORPHANED_AFTER = timedelta(minutes=3)
 # So often a book is read that does not know of our last change of the price yet.
 _LOOKS_AGAIN = timedelta(seconds=3)
-# How far to push past an active rival whose bid is below ours, where ticks are not enough.
-_PUSH = Decimal("1.005")
+# How far to push past an active rival whose bid is below ours, where ticks are not enough; each push
+# that is in vain is followed by one twice as wide.
+_PUSH = Decimal("0.005")
+# A larger lead no exchange is likely to want: who has it and does not run is kept from it by something
+# else than the price, and would climb for ever.
+_MOST_LEAD = Decimal("1.1")
+_MOST_DOUBLED = 5
 # Above its ceiling by more than this, a bid is withdrawn instead of walked down; and a rental, where a
 # rate alone may have brought it there.
 _WALKABLE_EXCESS = Decimal("0.10")
+_NO_RAISE_HELPS = frozenset({Reason.SERVER_LOST, Reason.UNAVAILABLE, Reason.HANDOVER})
 
 
 def facts_of(position: Position) -> dict[str, Fact]:
@@ -185,18 +191,14 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
 
 def regain(position: Position, needed: Price, outbid_since: datetime, now: datetime) -> Price | Decision:
     """Return the price that wins an outbid offer back, or the hold where no price within reach does."""
-    book, cap = position.book, position.cap
-    unavailable = (
-        book is None
-        or not (book.exists and book.public and book.online)
-        or (position.listing is not None and position.listing.rented)
-    )
-    running = None if book is None else book.active()
-    outranked = running is not None and not running.mine and needed <= position.price
-    if outranked:
-        # A lower bid runs although ours is on top: the exchange wants more than our tick.
-        needed = position.price.times(_PUSH).rounded_up()
-    if unavailable or (needed <= position.price and not outranked):
+    waiting = handed_over(position, now)
+    if waiting is not None:
+        return waiting
+    cap, unavailable = position.cap, _unavailable(position)
+    if needed <= position.price:
+        # Where a lower bid runs although ours is on top, the exchange wants more than our tick.
+        needed = _pushed(position) or needed
+    if unavailable or needed <= position.price:
         # On top and not running, or nothing to win here: another tenant or an outage has it.
         lost = now - outbid_since >= LOST_AFTER
         reason = Reason.SERVER_LOST if lost else Reason.UNAVAILABLE
@@ -207,12 +209,36 @@ def regain(position: Position, needed: Price, outbid_since: datetime, now: datet
     return needed
 
 
+def handed_over(position: Position, now: datetime) -> Decision | None:
+    """Return the wait of a bid on top that the exchange may yet let run; None elsewhere."""
+    until = position.handover_until
+    if until is None or now >= until or _unavailable(position):
+        return None
+    return hold(position, Reason.HANDOVER, due=until)
+
+
+def _unavailable(position: Position) -> bool:
+    book = position.book
+    away = book is None or not (book.exists and book.public and book.online)
+    return away or (position.listing is not None and position.listing.rented)
+
+
+def _pushed(position: Position) -> Price | None:
+    """Return the next wider lead over a rival who runs below us; None where that is no way to win."""
+    running = None if position.book is None else position.book.active()
+    if running is None or running.mine:
+        return None
+    most = position.rates.convert(running.price, position.price.currency).times(_MOST_LEAD)
+    pushed = position.price.times(1 + _PUSH * 2 ** min(position.pushes, _MOST_DOUBLED))
+    return min(pushed, most).rounded_up() if position.price < most else None
+
+
 def lost(position: Position, now: datetime) -> Decision | None:
-    """Return the decision for an idle bid whose server nobody's bid can win now; None elsewhere."""
+    """Return the decision for an idle bid that no raise helps, now or ever; None elsewhere."""
     if position.needed is None or (position.offer is not None and position.offer.active):
         return None
     found = regain(position, position.needed, position.holding.outbid_since or now, now)
-    gone = isinstance(found, Decision) and found.reason in {Reason.SERVER_LOST, Reason.UNAVAILABLE}
+    gone = isinstance(found, Decision) and found.reason in _NO_RAISE_HELPS
     return found if isinstance(found, Decision) and gone else None
 
 

@@ -67,7 +67,8 @@ def decide(position: Position, params: FixedParams, policy: Policy, now: datetim
         )
     if wanted < position.price and active:
         return common.walk_down(position, wanted, Reason.FIXED_PRICE, now)
-    return common.hold(position, Reason.WINNING if active else Reason.TOO_EXPENSIVE)
+    waiting = None if active else common.handed_over(position, now)
+    return waiting or common.hold(position, Reason.WINNING if active else Reason.TOO_EXPENSIVE)
 
 
 def _is_close(wanted: Price, position: Position, params: FixedParams) -> bool:

@@ -38,6 +38,7 @@ MAY_SAY = frozenset(
         Reason.CLOCK,
         Reason.PATIENCE,
         Reason.CONFIRMING,
+        Reason.HANDOVER,
         Reason.WAR_PAUSE,
         Reason.TOO_EXPENSIVE,
         Reason.NOT_WORTH_IT,

@@ -89,6 +89,19 @@ def test_one_that_has_just_begun_is_created_anew_sooner(since: float, anew: bool
     assert (decision.reason is Reason.RECREATE) is anew
 
 
+def test_a_raise_that_wins_late_is_no_win_by_itself() -> None:
+    """What was worth a raise to stay is not given up as too dear to enter."""
+    policy = make_policy(make_target(params=EAGER))
+    raised = LoweringClock(created_at=at(-3600), raised_at=at(-32))
+    holding = outbid_holding(price=usd("4.6"), outbid_since=None, active=None, clock=raised)
+    view = make_view(policy, make_listing(), holdings=[holding])
+    for second, active in ((-30, False), (0, True)):
+        book = make_book(mine(usd("4.6"), active=active), rival(usd("4.5"), active=not active))
+        view, _ = fold.book(view, book, policy, at=at(second))
+    assert view.holdings[ORDER].active_since is None
+    assert decided(view, policy).action is None or decided(view, policy).reason is Reason.MARK_DOWN
+
+
 @pytest.mark.parametrize(("raised", "by_itself"), [(None, True), (-900, True), (-30, False)])
 def test_an_offer_wins_by_itself_where_no_raise_of_ours_is_why(
     raised: float | None, by_itself: bool

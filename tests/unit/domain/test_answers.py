@@ -95,3 +95,19 @@ def test_only_who_weighs_answers_is_told_of_them(params: StrategyParams, counted
     here = position(view.holdings[OrderId(ORDER)], policy.targets[0], view, policy, NOW)
     assert len(here.answers) == counted
     assert len(here.raises) == 2
+
+
+def test_a_bid_that_waits_on_top_is_not_answered() -> None:
+    """The exchange has yet to let it run: nobody has bid more, neither now nor when it was raised."""
+    view = world(outbid_holding(since=-20), raises=raises(-30))
+    topped = make_book(mine(usd("2")), rival(usd("1.9"), active=True))
+    waiting = replace(view, books={HERE: seen(topped)})
+    holding = waiting.holdings[OrderId(ORDER)]
+    assert answers.known(holding, view, NOW) == (NOW,)
+    assert answers.known(holding, waiting, NOW) == ()
+    action = Reprice(
+        order=OrderId(ORDER), server=HERE, current=usd("2"), price=usd("2.01"), target="render"
+    )
+    assert len(answers.answered(HERE, fold.repriced(view, action, sent_at=NOW, now=NOW), NOW)) == 1
+    pushed = fold.repriced(waiting, action, sent_at=NOW, now=NOW)
+    assert answers.answered(HERE, pushed, NOW) == ()

@@ -221,6 +221,15 @@ def test_a_new_order_that_does_not_run_is_given_up_again() -> None:
     assert found[101].action is None
 
 
+def test_a_new_order_is_given_its_time_to_run() -> None:
+    """It is on top; the exchange may switch to it late, and both are kept until then."""
+    for seconds, reason in ((8, None), (89, None), (91, Reason.SURPLUS)):
+        clock = LoweringClock(created_at=at(-seconds))
+        found = after_placing(False, outbid_since=at(2 - seconds), clock=clock)
+        assert found[101].action is None
+        assert (found[202].reason if found[202].action else None) is reason
+
+
 def test_a_server_where_that_happened_is_not_tried_again_within_the_pause() -> None:
     """Whatever it would save."""
     lately = (Created(server=ServerId(202), at=at(-600)),)

@@ -1,11 +1,13 @@
 """``track`` when outbid: a wait, two reads, the smallest raise that suffices, never above the cap."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from builders import (
+    ORDER,
     SERVER,
     at,
     btc,
@@ -23,6 +25,7 @@ from builders import (
 )
 from unit.domain.bids import EAGER, decided, facing, repriced
 
+from bidder.domain import fold
 from bidder.domain.actions import Decision, Reason, Reprice, Withdraw
 from bidder.domain.market import Offer
 from bidder.domain.money import Currency, Price, Rates
@@ -33,8 +36,12 @@ from bidder.domain.policy import (
     Per,
     Rails,
     StrategyParams,
+    TopPlusTickParams,
     TrackParams,
+    TrackRecreateParams,
 )
+from bidder.domain.price_rules import LoweringClock
+from bidder.domain.view import Holding
 
 
 def test_an_outbid_offer_is_raised_to_just_above_the_best_rival() -> None:
@@ -226,3 +233,98 @@ def test_a_ceiling_per_gpu_without_the_count_changes_nothing() -> None:
     )
     assert decision.reason is Reason.STALE
     assert decision.action is None
+
+
+def bid_lately(seconds: float, **changes: Any) -> Holding:
+    """Return an idle bid of ours that was raised so long ago, first seen idle two seconds later."""
+    raised = LoweringClock(created_at=at(-3600), raised_at=at(-seconds))
+    return outbid_holding(since=2 - seconds, clock=raised, **changes)
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [(mine(usd("2")), rival(usd("1.9999"), active=True)), (mine(usd("2")), rival(usd("1.5")))],
+    ids=["rival runs on", "nobody runs"],
+)
+@pytest.mark.parametrize(
+    "params",
+    [
+        EAGER,
+        AdaptiveParams(),
+        TopPlusTickParams(),
+        TrackRecreateParams(),
+        MinBidParams(),
+        FixedParams(price=usd("2")),
+    ],
+)
+def test_a_bid_on_top_is_given_its_time_to_run(
+    offers: tuple[Offer, ...], params: StrategyParams
+) -> None:
+    """Neither is it raised against itself nor the server given up: the exchange may switch late."""
+    decision = facing(*offers, holding=bid_lately(80), params=params)
+    assert (decision.reason, decision.action, decision.due) == (Reason.HANDOVER, None, at(10))
+    late = facing(*offers, holding=bid_lately(91), params=EAGER)
+    assert late.reason in {Reason.OUTBID, Reason.SERVER_LOST}
+
+
+def test_a_new_order_is_given_its_time_to_run() -> None:
+    """Its creation is a bid as well."""
+    created = outbid_holding(since=-50, clock=LoweringClock(created_at=at(-52)))
+    assert facing(mine(usd("2")), holding=created).reason is Reason.HANDOVER
+
+
+def test_a_rival_who_bids_more_ends_the_wait() -> None:
+    """There is something to answer."""
+    decision = facing(mine(usd("2")), rival(usd("2.5"), active=True), holding=bid_lately(20))
+    assert repriced(decision) == usd("2.5001")
+
+
+def test_a_server_that_is_away_is_no_handover() -> None:
+    """No bid runs there, however long one waits."""
+    book = make_book(mine(usd("2")), online=False)
+    assert facing(holding=bid_lately(30), book=book).reason is Reason.SERVER_LOST
+
+
+def test_a_bid_whose_rival_went_away_is_given_its_time_to_run() -> None:
+    """It has been idle for long, and on top since just now."""
+    policy = make_policy(make_target(params=EAGER))
+    view = make_view(policy, make_listing(), holdings=[outbid_holding(since=-900)])
+    beaten = make_book(mine(usd("2")), rival(usd("9"), active=True))
+    left = make_book(mine(usd("2")))
+    for second, book in ((-40, beaten), (-30, left), (0, left)):
+        view, _ = fold.book(view, book, policy, at=at(second))
+    decision = decided(view, policy)
+    assert (decision.reason, decision.due) == (Reason.HANDOVER, at(60))
+    view, _ = fold.book(view, left, policy, at=at(60))
+    assert decided(view, policy, at(60)).reason is Reason.SERVER_LOST
+
+
+def test_a_bid_that_ran_and_stands_idle_alone_is_no_handover() -> None:
+    """Another tenant or an outage has the server."""
+    policy = make_policy(make_target(params=EAGER))
+    view = make_view(policy, make_listing(), holdings=[make_holding()])
+    for second, active in ((-40, True), (-30, False), (0, False)):
+        view, _ = fold.book(view, make_book(mine(usd("2"), active=active)), policy, at=at(second))
+    assert decided(view, policy).reason is Reason.SERVER_LOST
+
+
+def test_pushes_past_a_lower_bid_that_runs_grow_and_end() -> None:
+    """A least increment of any size is soon found; a tenth above whoever runs it is given up."""
+    policy = make_policy(make_target(params=EAGER))
+    holding = bid_lately(600, price=usd("2.0001"))
+    view = make_view(policy, make_listing(), holdings=[holding])
+    pushed, reasons = [], []
+    for minute in range(0, 30, 2):
+        price, now = view.holdings[ORDER].order.price, at(60 * minute)
+        view = replace(view, marketplace_at=now, orders_at=now)
+        for second in (0, 30):
+            book = make_book(mine(price), rival(usd("2"), active=True))
+            view, _ = fold.book(view, book, policy, at=now + timedelta(seconds=second))
+        now += timedelta(seconds=30)
+        decision = decided(view, policy, now)
+        reasons.append(decision.reason)
+        if isinstance(decision.action, Reprice):
+            pushed.append(decision.action.price)
+            view = fold.repriced(view, decision.action, sent_at=now, now=now)
+    assert pushed == [usd("2.0102"), usd("2.0304"), usd("2.0711"), usd("2.1540"), usd("2.2")]
+    assert reasons[-1] is Reason.SERVER_LOST
