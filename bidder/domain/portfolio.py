@@ -86,6 +86,9 @@ def told(holding: Holding, view: View, now: datetime) -> bool:
     seen = view.books.get(holding.order.server)
     if holding.active is not False or seen is None:
         return holding.active is not None
+    if seen.book.offer_of(holding.order.order) is None:
+        # The book may be as late as the exchange is: it does not list the offer yet.
+        return now >= (holding.clock.created_at or holding.first_seen_at) + handover.LONGEST
     rates = seen.book.rates.over(view.rates)
     handover_until = handover.until(holding, seen, rates, view.holdings)
     return handover_until is None or now >= handover_until

@@ -26,7 +26,7 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     named = () if before is None else tuple(each for each in before.named if at < each.until)
     answer = _not_below(answer, named)
     outbid_reads, topped_since = 0, None
-    rates, own = answer.rates.over(view.rates), view.own_ids()
+    rates, own = answer.rates.over(view.rates), view.holdings
     changed = []
     held = dict(view.holdings)
     for holding in view.holdings.values():

@@ -230,6 +230,18 @@ def test_a_new_order_is_given_its_time_to_run() -> None:
         assert (found[202].reason if found[202].action else None) is reason
 
 
+def test_a_new_order_that_its_book_does_not_list_yet_is_kept_for_as_long() -> None:
+    """The read may be older than the order."""
+    for seconds, reason in ((8, None), (91, Reason.SURPLUS)):
+        clock = LoweringClock(created_at=at(-seconds))
+        new = held(202, "2", hours=0, active=False, outbid_since=at(2 - seconds), clock=clock)
+        old = held(101, "4")
+        books = (book_of(old), seen(make_book(server=202)))
+        view, policy = world(old, new, free={}, books=books)
+        (kept,) = [d for d in planning.plan(view, policy, NOW) if d.order == 202]
+        assert (kept.reason if kept.action else None) is reason
+
+
 def test_a_server_where_that_happened_is_not_tried_again_within_the_pause() -> None:
     """Whatever it would save."""
     lately = (Created(server=ServerId(202), at=at(-600)),)
