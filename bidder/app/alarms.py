@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bidder.domain import runway
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.apart import apart
 from bidder.domain.ids import ServerId
@@ -17,6 +18,7 @@ from bidder.domain.unread import Endpoint
 from bidder.domain.view import View
 
 _UNREACHABLE = "unreachable"
+_RUNWAY = "runway/"  # no name of a strategy has a slash
 # While the same cause lasts it is told no more often.
 REPEAT = timedelta(hours=6)
 
@@ -53,7 +55,8 @@ _READ = {
 }
 _MOST_SERVERS = 3
 
-# A strategy may fail at one read of a book and answer at the next: that is told no more often.
+# A strategy may fail at one read of a book and answer at the next, and whether an order runs changes by
+# the minute: what rests on that is told no more often.
 _FLICKERS = f":{Reason.STRATEGY_FAILED.value}"
 
 
@@ -68,6 +71,11 @@ class Alarm:
     text: str
     at_once: bool = False
     frozen: tuple[str | None, ServerId | None] | None = None
+
+    @property
+    def of_money(self) -> bool:
+        """Return whether it tells of a wallet that will soon be empty."""
+        return self.key.startswith(_RUNWAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +101,8 @@ def causes(
         if decision.action is None and decision.reason in _BLOCKED:
             alarm = _blocked(decision)
             found.setdefault(alarm.key, alarm)
-    for alarm in _unread(view, policy):
+    for alarm in (*_unread(view, policy), *_runways(view, policy)):
         found[alarm.key] = alarm
-    halves = apart(view, policy.mode)
-    runway = _runway(halves.live, policy, "") or _runway(halves.paper, policy, " on paper")
-    if runway is not None:
-        found["runway"] = runway
     return tuple(found.values())
 
 
@@ -162,27 +166,19 @@ def _cannot_be_read(endpoint: Endpoint, what: str) -> Alarm:
     return Alarm(key=f"unread:{endpoint.value}", text=text, at_once=True)
 
 
-def _runway(view: View, policy: Policy, where: str) -> Alarm | None:
-    """Return the alarm for the wallet that lasts least long at the bids that run now."""
-    for currency, wallet in view.wallets.items():
-        if wallet.balance is None:
-            continue
-        per_day = sum(
-            (
-                h.order.price.amount
-                for h in view.holdings.values()
-                if h.order.price.currency == currency and h.active is not False
-            ),
-            start=wallet.balance.amount * 0,
-        )
-        if per_day <= 0:
-            continue
-        days = wallet.balance.amount / per_day
-        if days * 86400 < int(policy.rails.min_runway.total_seconds()):
-            hours = float(days) * 24
-            text = f"wallet {currency.short} lasts {hours:.1f} hours at the present bids{where}"
-            return Alarm(key="runway", text=text, at_once=True)
-    return None
+def _runways(view: View, policy: Policy) -> Iterator[Alarm]:
+    """Yield an alarm for each wallet that will soon be empty at the bids that run now."""
+    halves = apart(view, policy.mode)
+    told = set()
+    for half, where in ((halves.live, ""), (halves.paper, " on paper")):
+        spending = runway.spending_per_day(half.holdings.values())
+        lasting = runway.lasting(view.wallets.values(), spending)
+        for currency, lasts in lasting.items():
+            if lasts < policy.rails.min_runway and currency not in told:
+                told.add(currency)
+                hours = f"{lasts / timedelta(hours=1):.1f} hours"
+                text = f"wallet {currency.short} lasts {hours} at the present bids, fees included{where}"
+                yield Alarm(key=f"{_RUNWAY}{currency}", text=text, at_once=True)
 
 
 def watch(
@@ -198,7 +194,7 @@ def watch(
     told = {
         key: last
         for key, last in before.told.items()
-        if key in away or (key.endswith(_FLICKERS) and now - last < REPEAT)
+        if key in away or (_flickers(key) and now - last < REPEAT)
     }
     tell: list[Alarm] = []
     for alarm in causes_now:
@@ -214,6 +210,10 @@ def watch(
         if last is not None:
             told[alarm.key] = last
     return replace(before, since=since, away=away, told=told), tuple(tell)
+
+
+def _flickers(key: str) -> bool:
+    return key.endswith(_FLICKERS) or key.startswith(_RUNWAY)
 
 
 def _interrupted(before: Watch, present: set[str], policy: Policy, now: datetime) -> dict[str, datetime]:

@@ -407,7 +407,7 @@ def _alarms(raised: tuple[Alarm, ...], at: datetime) -> Iterator[Notice]:
             continue  # told by its own notice, with its end
         event, level = Event.BLOCKED, Level.WARNING
         key = alarm.key
-        if key == "runway":
+        if alarm.of_money:
             event = Event.BUDGET
         elif alarm.frozen is not None:
             event, level, key = Event.AMBIGUOUS, Level.URGENT, _frozen_key(*alarm.frozen)

@@ -5,17 +5,14 @@ from decimal import Decimal
 
 from bidder.doctor.case import Case, unread
 from bidder.doctor.findings import Fact, Finding, State, listed, span
-from bidder.domain import exposure
-from bidder.domain.costs import USUAL_FEE_PERCENT
+from bidder.domain import exposure, runway
 from bidder.domain.market import Wallet
-from bidder.domain.money import EXACT, Currency, Money, plain
+from bidder.domain.money import EXACT, Money, plain
 from bidder.domain.view import Holding, View
 from bidder.errors import NoRate
 
 _SHORT = timedelta(days=3)
 _OVER = timedelta(hours=1)
-_LONGEST = timedelta(days=36500)
-_DAY = Decimal(86400)
 
 
 def wallets(case: Case) -> Finding:
@@ -30,10 +27,10 @@ def wallets(case: Case) -> Finding:
             finding="The wallets have not been read yet.",
             remedy="start the daemon with a token; it reads them every ten minutes",
         )
-    spending = _spending(case)
+    spending = runway.spending_per_day(_live(case))
+    lasting = runway.lasting(known, spending)
     details: list[str] = []
     facts: dict[str, Fact] = {}
-    lasting: dict[Currency, timedelta] = {}
     for wallet in known:
         if wallet.balance is None:
             continue
@@ -42,9 +39,8 @@ def wallets(case: Case) -> Finding:
         days: Decimal | None = None
         if per_day > 0:
             days = EXACT.divide(wallet.balance.amount, per_day)
-            left = timedelta(seconds=float(min(days * _DAY, Decimal(_LONGEST.total_seconds()))))
-            lasting[wallet.currency] = left
-            line += f", at {_text(Money(per_day, wallet.currency))} per day with fees: {span(left)}"
+            lasts = span(lasting[wallet.currency])
+            line += f", at {_text(Money(per_day, wallet.currency))} per day with fees: {lasts}"
         details.append(line)
         facts[f"{wallet.currency.short}_balance"] = plain(wallet.balance.amount)
         facts[f"{wallet.currency.short}_per_day"] = plain(round(per_day, 12))
@@ -85,19 +81,6 @@ def _known(case: Case) -> tuple[Wallet, ...] | None:
     if case.readings.wallets is not None:
         return case.readings.wallets
     return None if case.records is None else case.records.wallets
-
-
-def _spending(case: Case) -> dict[Currency, Decimal]:
-    """Return what all orders that may run cost per day, fees included; paper orders, on paper."""
-    found: dict[Currency, Decimal] = {}
-    for holding in _live(case):
-        order = holding.order
-        if holding.active is False:
-            continue
-        percent = USUAL_FEE_PERCENT if order.fee_percent is None else Decimal(str(order.fee_percent))
-        cost = EXACT.multiply(order.price.amount, 1 + percent.scaleb(-2))
-        found[order.price.currency] = found.get(order.price.currency, Decimal(0)) + cost
-    return found
 
 
 def _live(case: Case) -> tuple[Holding, ...]:

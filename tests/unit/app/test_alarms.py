@@ -4,11 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from builders import ORDER, SERVER, at, make_holding, make_policy, make_view
+from builders import (
+    ORDER,
+    SERVER,
+    at,
+    btc,
+    clore,
+    make_holding,
+    make_policy,
+    make_view,
+    outbid_holding,
+)
 
 from bidder.app import alarms
 from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.ids import ServerId
+from bidder.domain.market import Wallet
+from bidder.domain.money import Currency, Money
 from bidder.domain.unread import Endpoint, Subject, Unreads
 from bidder.domain.view import View
 
@@ -114,3 +126,44 @@ def test_the_servers_whose_books_cannot_be_read_are_told_together() -> None:
 def test_no_single_read_is_told_of_in_an_outage() -> None:
     """All of them fail, which is told already."""
     assert told_of_reads(60, WALLETS, book_of(101), alone=False) == []
+
+
+def wallets(**balances: str) -> dict[Currency, Wallet]:
+    """Return wallets by their short names."""
+    found = {}
+    for name, amount in balances.items():
+        currency = Currency.named(name)
+        found[currency] = Wallet(currency=currency, balance=Money.parse(amount, currency))
+    return found
+
+
+def told_of_wallets(view_at: Callable[[int], View], minutes: int) -> list[tuple[int, str]]:
+    """Return what is told, and in which minute, of what is known in each."""
+    watch, found = alarms.Watch(), []
+    for minute in range(minutes):
+        present = alarms.causes(view_at(minute), (), POLICY, unreachable=False)
+        watch, tell = alarms.watch(watch, present, POLICY, at(minute * 60))
+        found += [(minute, alarm.text) for alarm in tell]
+    return found
+
+
+def test_each_wallet_that_is_soon_empty_is_told_by_its_name() -> None:
+    """One that lasts for 20 hours must not hide the one that lasts for an hour; fees count."""
+    held = [make_holding(1, price=btc("0.001")), make_holding(2, price=clore("100"))]
+    view = make_view(POLICY, holdings=held, wallets=wallets(BTC="0.000875", CLORE="4.375"))
+    texts = {alarm.text for alarm in alarms.causes(view, (), POLICY, unreachable=False)}
+    # Without the usual fee of 5 % they would be 21 hours and 1.05.
+    assert texts == {
+        "wallet BTC lasts 20.0 hours at the present bids, fees included",
+        "wallet CLORE lasts 1.0 hours at the present bids, fees included",
+    }
+
+
+def test_a_short_runway_is_told_each_six_hours_however_the_order_changes_hands() -> None:
+    """Every third minute a rival has its server, and nothing is spent."""
+    runs, idle = (
+        make_view(POLICY, holdings=[holding], wallets=wallets(USD="1.75"))
+        for holding in (make_holding(), outbid_holding())
+    )
+    told_in = [minute for minute, _ in told_of_wallets(lambda m: idle if m % 6 < 3 else runs, 400)]
+    assert told_in == [3, 363]

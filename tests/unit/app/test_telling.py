@@ -114,7 +114,7 @@ def test_alarms_are_told_by_what_they_mean() -> None:
         Teller(),
         alarms=(
             Alarm(key="one:frozen:5", text="frozen", frozen=("one", ServerId(5))),
-            Alarm(key="runway", text="lasts 2 hours"),
+            Alarm(key="runway/bitcoin", text="lasts 2 hours"),
             Alarm(key="unreachable", text="no answer"),
             Alarm(key="one:no_candidate", text="nothing fits"),
         ),
