@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bidder.app import held_told
 from bidder.domain import runway
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.apart import apart
 from bidder.domain.ids import ServerId
-from bidder.domain.policy import Policy
+from bidder.domain.policy import DeadlineParams, Policy
 from bidder.domain.unread import Endpoint
 from bidder.domain.view import View
 
@@ -55,21 +56,27 @@ _READ = {
 }
 _MOST_SERVERS = 3
 
+# A bid that waits for a better price is doing its work, until it has waited for long.
+_IDLE, _IDLE_FOR = ":idle", timedelta(hours=1)
+_IN_VAIN = ":in_vain"
+
 # A strategy may fail at one read of a book and answer at the next, and whether an order runs changes by
 # the minute: what rests on that is told no more often.
-_FLICKERS = f":{Reason.STRATEGY_FAILED.value}"
+_FLICKERS = (f":{Reason.STRATEGY_FAILED.value}", _IDLE, _IN_VAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
     """Something that lasts and that the owner should know; ``text`` is shown as it is.
 
-    ``frozen`` names the target and the server that wait for a person.
+    It is told once it has lasted as the owner wishes (``pace.alarm_after``), ``at_least`` as well, or
+    ``at_once``. ``frozen`` names the target and the server that wait for a person.
     """
 
     key: str
     text: str
     at_once: bool = False
+    at_least: timedelta = timedelta(0)
     frozen: tuple[str | None, ServerId | None] | None = None
 
     @property
@@ -98,12 +105,19 @@ def causes(
         # Until a marketplace is read each order may be any target's: whose it looks like is told then.
         if "unexplained_order" in decision.facts and view.marketplace_at is None:
             continue
-        if decision.action is None and decision.reason in _BLOCKED:
-            alarm = _blocked(decision)
-            found.setdefault(alarm.key, alarm)
+        if decision.action is None:
+            alarm = _held(decision, view, policy)
+            if alarm is not None:
+                found.setdefault(alarm.key, alarm)
     for alarm in (*_unread(view, policy), *_runways(view, policy)):
         found[alarm.key] = alarm
     return tuple(found.values())
+
+
+def _held(decision: Decision, view: View, policy: Policy) -> Alarm | None:
+    if decision.reason in _BLOCKED:
+        return _blocked(decision)
+    return _idle(decision, view, policy) if decision.reason in held_told.IDLE else None
 
 
 def _blocked(decision: Decision) -> Alarm:
@@ -113,29 +127,25 @@ def _blocked(decision: Decision) -> Alarm:
     key = f"{decision.target}:{decision.reason.value}"
     if frozen:
         key += f":{decision.server}"  # each of them needs a person
-    where = "" if decision.server is None else f" on server {decision.server}"
-    text = f"target {decision.target}{where}: {decision.reason.value}"
-    if "other_order" in decision.facts:
-        text += f", orders {decision.order} and {decision.facts['other_order']}; cancel one"
-    if "unexplained_order" in decision.facts:
-        text += (
-            f", order {decision.facts['unexplained_order']} looks like one of its own, but"
-            " nothing here explains it; set `adopt: true`, or cancel it"
-        )
-    if frozen and "cancelled_at" in decision.facts:
-        text += (
-            f", order {decision.order} runs on although it was cancelled"
-            f" {decision.facts['times']} times; cancel it by hand"
-        )
-    if failed:
-        text += (
-            f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"
-            " its bids stay as they are until it answers"
-        )
-    if "kept_by" in decision.facts:
-        text += f", and {decision.facts['kept_by']} keeps it from another server"
     waits = (decision.target, decision.server) if frozen else None
-    return Alarm(key=key, text=text, at_once=frozen or failed, frozen=waits)
+    return Alarm(key=key, text=held_told.obstacle(decision), at_once=frozen or failed, frozen=waits)
+
+
+def _idle(decision: Decision, view: View, policy: Policy) -> Alarm | None:
+    """Return what a bid that waits says while its target has fewer servers than it wants.
+
+    One key for all of it: an order may be outbid beyond its worth, then lose its server, and no reason
+    lasts by itself.
+    """
+    target = None if decision.target is None else policy.target(decision.target)
+    # Of a job it is told whether it will be in time.
+    if target is None or isinstance(target.params, DeadlineParams):
+        return None
+    running = sum(holding.runs for holding in view.holdings_of(target.name))
+    if running >= target.want:
+        return None
+    text = held_told.idleness(decision, running=running, want=target.want)
+    return Alarm(key=f"{target.name}{_IDLE}", text=text, at_least=_IDLE_FOR)
 
 
 def _unread(view: View, policy: Policy) -> Iterator[Alarm]:
@@ -203,7 +213,7 @@ def watch(
         started = now if explained else before.since.get(alarm.key, now)
         since[alarm.key] = started
         last = before.told.get(alarm.key)
-        lasted = alarm.at_once or now - started >= policy.pace.alarm_after
+        lasted = alarm.at_once or now - started >= max(policy.pace.alarm_after, alarm.at_least)
         if lasted and (last is None or now - last >= REPEAT):
             tell.append(alarm)
             last = now

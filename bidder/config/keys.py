@@ -77,7 +77,7 @@ def _budget(at: str, whose: str) -> tuple[Key, ...]:
 
 _PACE = (
     Key("pace", "section", NONE, "how often things are read; the exchange takes one request per second, and what presses comes first"),
-    Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time, while a target lacks a server or one is too dear, lost or unavailable; five times as rarely while every target has what it wants"),
+    Key("pace.marketplace_every", "duration", "`60s`", "reading the list of all servers, about 2 MB each time, while a strategy lacks a server or one is too dear, lost or unavailable; five times as rarely while every strategy has what it wants"),
     Key("pace.orders_every", "duration", "`30s`", "reading the own orders"),
     Key("pace.wallets_every", "duration", "`10m`", "reading the balances"),
     Key("pace.book_stale_after", "duration", "`10s`", "age at which a server's bids are read again before acting on them"),

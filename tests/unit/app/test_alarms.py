@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from builders import (
     ORDER,
     SERVER,
+    TARGET,
     at,
     btc,
     clore,
     make_holding,
     make_policy,
+    make_target,
     make_view,
     outbid_holding,
+    usd,
 )
 
 from bidder.app import alarms
@@ -21,6 +25,7 @@ from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money
+from bidder.domain.policy import Ceiling, DeadlineParams
 from bidder.domain.unread import Endpoint, Subject, Unreads
 from bidder.domain.view import View
 
@@ -43,7 +48,7 @@ def told(minutes: float, reason_at: Callable[[int], Reason]) -> list[tuple[int, 
 def test_an_obstacle_that_is_interrupted_for_moments_is_told(between: Reason) -> None:
     """Each half minute a look is awaited or a slot is filled; the rail is in the way all the same."""
     found = told(12, lambda second: between if second % 30 < 5 else Reason.RAIL)
-    assert found == [(605, "target training: rail")]
+    assert found == [(605, "strategy training: rail")]
 
 
 def test_an_obstacle_that_was_away_for_long_begins_anew() -> None:
@@ -54,7 +59,7 @@ def test_an_obstacle_that_was_away_for_long_begins_anew() -> None:
 def test_an_obstacle_that_comes_back_soon_is_not_told_twice() -> None:
     """Told after ten minutes; away for a minute and a half, back for half an hour."""
     found = told(40, lambda second: Reason.WINNING if 660 <= second < 750 else Reason.RAIL)
-    assert found == [(600, "target training: rail")]
+    assert found == [(600, "strategy training: rail")]
 
 
 @pytest.mark.parametrize("reason", [Reason.STALE, Reason.IN_DOUBT])
@@ -167,3 +172,52 @@ def test_a_short_runway_is_told_each_six_hours_however_the_order_changes_hands()
     )
     told_in = [minute for minute, _ in told_of_wallets(lambda m: idle if m % 6 < 3 else runs, 400)]
     assert told_in == [3, 363]
+
+
+JOB = DeadlineParams(gpu_hours=Decimal(9), by=at(36000), on_demand_ceiling=Ceiling(price=usd("4")))
+IDLE = [
+    Reason.SERVER_LOST,
+    Reason.UNAVAILABLE,
+    Reason.ON_DEMAND_CHEAPER,
+    Reason.NOT_WORTH_IT,
+    Reason.WAR_PAUSE,
+]
+
+
+def told_while_idle(minutes: int, reason_at: Callable[[int], Reason], view: View) -> list[int]:
+    """Return in which minutes something is told of an order that is looked at each minute."""
+    watch, found = alarms.Watch(), []
+    for minute in range(minutes):
+        holds = Decision(target=TARGET, reason=reason_at(minute), server=SERVER, order=ORDER)
+        present = alarms.causes(view, [holds], POLICY, unreachable=False)
+        watch, tell = alarms.watch(watch, present, POLICY, at(minute * 60))
+        found += [minute] * len(tell)
+    return found
+
+
+@pytest.mark.parametrize("reason", IDLE)
+def test_an_order_that_is_idle_for_long_is_told(reason: Reason) -> None:
+    """After an hour and each six hours, with what its owner can do; not while it waits for a moment."""
+    view = make_view(POLICY, holdings=[outbid_holding()])
+    assert told_while_idle(600, lambda _: reason, view) == [60, 420]
+    holds = Decision(target=TARGET, reason=reason, server=SERVER, order=ORDER)
+    (alarm,) = alarms.causes(view, [holds], POLICY, unreachable=False)
+    assert alarm.text.startswith(f"strategy render on server 101: {reason.value}, 0 of 1 run; ")
+
+
+def test_an_idle_order_whose_reasons_change_is_told_once() -> None:
+    """The market is too dear, the server goes, a rival answers; and it runs for a while in between."""
+    view = make_view(POLICY, holdings=[outbid_holding()])
+    assert told_while_idle(300, lambda minute: IDLE[minute // 10 % 5], view) == [60]
+    wins = told_while_idle(300, lambda m: Reason.WINNING if m % 80 >= 70 else IDLE[0], view)
+    assert wins == [60], "told in the first spell, and not again in each"
+
+
+def test_an_idle_order_is_no_news_where_as_many_run_as_are_wanted() -> None:
+    """Nor is a job's, which says itself when it will be late."""
+    beside = make_view(POLICY, holdings=[outbid_holding(), make_holding(8, server=102)])
+    assert told_while_idle(120, lambda _: Reason.SERVER_LOST, beside) == []
+    late = make_policy(make_target(params=JOB))
+    holds = Decision(target=TARGET, reason=Reason.SERVER_LOST, server=SERVER, order=ORDER)
+    alone = make_view(late, holdings=[outbid_holding()])
+    assert alarms.causes(alone, [holds], late, unreachable=False) == ()
