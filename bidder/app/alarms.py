@@ -13,13 +13,14 @@ from bidder.app import held_told
 from bidder.domain import runway
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.apart import apart
-from bidder.domain.ids import ServerId
-from bidder.domain.policy import DeadlineParams, Policy
+from bidder.domain.ids import ServerId, on_paper, spelled
+from bidder.domain.policy import DeadlineParams, Mode, Policy
 from bidder.domain.unread import Endpoint
 from bidder.domain.view import View
 
 _UNREACHABLE = "unreachable"
-_RUNWAY = "runway/"  # no name of a strategy has a slash
+# No name of a strategy has a slash.
+_RUNWAY, _LEFT_ALONE = "runway/", "left_alone/"
 # While the same cause lasts it is told no more often.
 REPEAT = timedelta(hours=6)
 
@@ -109,7 +110,7 @@ def causes(
             alarm = _held(decision, view, policy)
             if alarm is not None:
                 found.setdefault(alarm.key, alarm)
-    for alarm in (*_unread(view, policy), *_runways(view, policy)):
+    for alarm in (*_left_alone(view, policy), *_unread(view, policy), *_runways(view, policy)):
         found[alarm.key] = alarm
     return tuple(found.values())
 
@@ -146,6 +147,23 @@ def _idle(decision: Decision, view: View, policy: Policy) -> Alarm | None:
         return None
     text = held_told.idleness(decision, running=running, want=target.want)
     return Alarm(key=f"{target.name}{_IDLE}", text=text, at_least=_IDLE_FOR)
+
+
+def _left_alone(view: View, policy: Policy) -> Iterator[Alarm]:
+    """Yield an alarm for each order of a strategy that is no more in the configuration, or disabled."""
+    for number, holding in view.holdings.items():
+        target = holding.target
+        traded = on_paper(number) is (policy.mode is Mode.PAPER)
+        if target is None or not traded or policy.looks_after(target):
+            continue
+        why, back = "is disabled", "enable it again"
+        if policy.target(target) is None:
+            why, back = "is not in the configuration any more", "bring it back under that name"
+        text = (
+            f"order {spelled(number)} on server {holding.order.server} is left alone: its strategy"
+            f" {target} {why}; end it with `bidder cancel {spelled(number)}`, or {back}"
+        )
+        yield Alarm(key=f"{_LEFT_ALONE}{number}", text=text, at_once=True)
 
 
 def _unread(view: View, policy: Policy) -> Iterator[Alarm]:

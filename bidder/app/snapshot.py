@@ -38,8 +38,8 @@ def take(report: PassReport, view: View, policy: Policy, limiter: Limiter) -> di
         "strangers": [
             order(h)
             for h in view.holdings.values()
-            # Nobody looks after the order of a strategy that is gone, so it is shown here.
-            if h.target is None or policy.target(h.target) is None
+            # Nobody looks after the order of a strategy that is gone or disabled, so it is shown here.
+            if not policy.looks_after(h.target)
         ],
         "open_intents": [
             {
@@ -183,7 +183,7 @@ def _target(
         "want": target.want,
         "enabled": target.enabled,
         "held": sum(1 for h in held if h.runs),
-        "orders": [_position(h, target, view, policy, now) for h in held],
+        "orders": [_position(h, target, view, policy, now) for h in held if target.enabled],
         "candidates": len(view.shortlists.get(target.name, ())),
         "ceiling": {**(money(target.ceiling.price) or {}), "per": target.ceiling.per.value},
         "job": _job(target, view, now),

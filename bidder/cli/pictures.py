@@ -280,8 +280,11 @@ def show_status(document: dict[str, Any]) -> None:
         note=output.PER_DAY,
     )
     for stranger in document["strangers"]:
+        whose, target = "Not ours", stranger["target"]
+        if target is not None:
+            whose = f"Of {output.text(target)}, which is not traded any more"
         output.say(
-            f"Not ours: order {spelled(stranger['order'])} on server {stranger['server']},"
+            f"{whose}: order {spelled(stranger['order'])} on server {stranger['server']},"
             f" {output.amount(stranger['bid'])} per day."
         )
     for total in document["spend"]:

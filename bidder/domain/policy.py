@@ -438,3 +438,7 @@ class Policy:
     def target(self, name: str) -> Target | None:
         """Return the target of this name."""
         return next((target for target in self.targets if target.name == name), None)
+
+    def looks_after(self, name: str | None) -> bool:
+        """Return whether orders of the target of this name are traded; nobody's (None) are not."""
+        return any(target.name == name and target.enabled for target in self.targets)

@@ -17,9 +17,11 @@ from bidder.app.paper import PaperClient
 from bidder.config import Settings, load_settings
 from bidder.demo.virtual import build_virtual
 from bidder.domain.money import Currency, Rates
+from bidder.domain.notices import Event
 from bidder.domain.policy import AdaptiveParams, Mode, Policy
 from bidder.domain.view import View
 from bidder.service import Service, build_service
+from bidder.store.queries import Queries
 from bidder.wiring import App
 
 FILE = """
@@ -155,3 +157,24 @@ def test_a_reload_of_a_file_that_is_the_same_says_so(
 
     assert ("config.unchanged" in capsys.readouterr().err) is (not added)
     assert service._said.endswith(f"{same.path} has not changed") is (not added)
+
+
+@pytest.mark.parametrize("gone", ["renamed", "disabled"])
+def test_orders_that_a_reload_leaves_alone_are_told_and_shown(tmp_path: Path, gone: str) -> None:
+    """They run and are paid, and no decision is taken about them any more."""
+    run = begin_job(job(9, 40), server())
+    run.run(0.2)
+    (order,) = run.live()
+    trader, first = run.app.trader, run.app.trader.policy.targets[0]
+    left = replace(first, enabled=False) if gone == "disabled" else replace(first, name="other")
+
+    take_up(run.app, tmp_path, replace(trader.policy, targets=(left,)))
+    run.run(0.2)
+
+    told = [n.title for n in run.notices if n.event is Event.BLOCKED]
+    assert [order.order_id] == [o.order_id for o in run.live()]
+    assert len([title for title in told if f"order {order.order_id} " in title]) == 1
+    picture = Queries(run.engine, trader.policy.account).snapshot()
+    assert picture is not None
+    assert [each["order"] for each in picture.values["strangers"]] == [order.order_id]
+    assert not any(each["orders"] for each in picture.values["targets"])

@@ -25,7 +25,7 @@ from bidder.domain.actions import Decision, Fact, Reason
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money
-from bidder.domain.policy import Ceiling, DeadlineParams
+from bidder.domain.policy import Ceiling, DeadlineParams, Target
 from bidder.domain.unread import Endpoint, Subject, Unreads
 from bidder.domain.view import View
 
@@ -221,3 +221,29 @@ def test_an_idle_order_is_no_news_where_as_many_run_as_are_wanted() -> None:
     holds = Decision(target=TARGET, reason=Reason.SERVER_LOST, server=SERVER, order=ORDER)
     alone = make_view(late, holdings=[outbid_holding()])
     assert alarms.causes(alone, [holds], late, unreachable=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("targets", "why"),
+    [
+        ((make_target("new"),), "is not in the configuration any more; end it with `bidder cancel 7`"),
+        ((make_target(enabled=False),), "is disabled; end it with `bidder cancel 7`"),
+    ],
+)
+def test_an_order_that_nobody_looks_after_any_more_is_told_at_once(
+    targets: tuple[Target, ...], why: str
+) -> None:
+    """Its strategy was removed, renamed or disabled; a person's order is his own."""
+    after = make_policy(*targets)
+    held = [make_holding(), make_holding(8, server=102, target=None)]
+    view, watch = make_view(after, holdings=held), alarms.Watch()
+    found = []
+    for minute in range(400):
+        present = alarms.causes(view, (), after, unreachable=False)
+        watch, tell = alarms.watch(watch, present, after, at(minute * 60))
+        found += [(minute, alarm.text) for alarm in tell]
+    (first, text), (again, _) = found
+    assert (first, again) == (0, 360)
+    assert text.startswith("order 7 on server 101 is left alone: its strategy render ")
+    assert why in text
+    assert alarms.causes(view, (), POLICY, unreachable=False) == (), "while it is traded"
