@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -28,7 +28,7 @@ from bidder.app.told_before import KIND, ToldBefore
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
-from bidder.domain.notices import Notice
+from bidder.domain.notices import Event, Notice
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import BidderError, ConfigError, InvalidToken, StoreFailed
@@ -38,7 +38,7 @@ from bidder.sd_notify import Notifier
 from bidder.store.commands import note
 from bidder.store.engine import in_memory
 from bidder.store.queries import Queries
-from bidder.telemetry import configure_logging
+from bidder.telemetry import Redactor, configure_logging
 from bidder.wiring import App, build_notifiers
 
 log = structlog.get_logger("bidder")
@@ -172,8 +172,16 @@ class Service:
     def _hand_out(self, notice: Notice) -> None:
         if self.courier is None or self.told_before.is_known(notice):
             return
-        self.courier.tell(notice)
+        self.courier.tell(self._without_secrets(notice))
         self.told_before.told(notice)
+
+    def _without_secrets(self, notice: Notice) -> Notice:
+        # It may quote the exchange, and the exchange what was sent. Only that one: elsewhere a port or a
+        # host that happens to be spelled like a value of `env` is what the owner waits for.
+        if notice.event is not Event.BLOCKED:
+            return notice
+        shown = Redactor(tuple(self.secrets)).text
+        return replace(notice, title=shown(notice.title), text=shown(notice.text))
 
     def _tell(self, summary: Summary, said: str) -> None:
         said = f"{said}; reload refused: {self._refused}" if self._refused else said

@@ -13,13 +13,16 @@ from jobs import NAME, Run, job, server
 from jobs import begin as begin_job
 from virtual import begin
 
+from bidder.app.alarms import Alarm
 from bidder.app.paper import PaperClient
+from bidder.app.report import PassReport
 from bidder.config import Settings, load_settings
 from bidder.demo.virtual import build_virtual
 from bidder.domain.money import Currency, Rates
-from bidder.domain.notices import Event
+from bidder.domain.notices import Event, Level, Notice, Receiver
 from bidder.domain.policy import AdaptiveParams, Mode, Policy
 from bidder.domain.view import View
+from bidder.notify.courier import Courier
 from bidder.service import Service, build_service
 from bidder.store.queries import Queries
 from bidder.wiring import App
@@ -141,6 +144,38 @@ def test_the_secrets_of_every_configuration_so_far_are_blacked_out(
     assert "tried" in said
     assert not [name for name in names if name in said]
     assert len(service.secrets) == len(set(service.secrets)) >= len(names)
+
+
+class Kept:
+    """A receiver that keeps what it gets."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.got: list[Notice] = []
+
+    def send(self, notice: Notice) -> None:
+        """Take a notice."""
+        self.got.append(notice)
+
+    def give_up(self) -> None:
+        """Have nothing to give up."""
+
+
+def test_a_notice_that_quotes_what_was_sent_shows_no_secret(tmp_path: Path) -> None:
+    """The exchange refuses in words of its own, which are told: they may hold a part of the launch."""
+    day = begin(rivals=False, servers=24)
+    first = day.policy.targets[0]
+    secretive = replace(first, launch=replace(first.launch, env=(("KEY", "a-secret-of-old"),)))
+    settings = settings_with(tmp_path, replace(day.policy, targets=(secretive,)))
+    service = build_service(day.app, settings, reread=lambda: settings, reload_wanted=asyncio.Event())
+    receiver = Kept()
+    service.courier = Courier([(Receiver(place="x", line=1, level=Level.INFO), receiver)])
+    alarm = Alarm(key="x:refused", text="strategy x: refused (bad env a-secret-of-old)")
+
+    service.passed(PassReport(pass_id=1, at=day.clock.now(), alarms_raised=(alarm,)))
+    service.courier.close(10)
+
+    assert [notice.title for notice in receiver.got] == ["strategy x: refused (bad env [hidden])"]
 
 
 @pytest.mark.parametrize("added", [b"", b"# another word"])
