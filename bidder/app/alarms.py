@@ -14,7 +14,7 @@ from bidder.domain import runway
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.apart import apart
 from bidder.domain.ids import ServerId, on_paper, spelled
-from bidder.domain.policy import DeadlineParams, Mode, Policy
+from bidder.domain.policy import DeadlineParams, Mode, Policy, Target
 from bidder.domain.unread import Endpoint
 from bidder.domain.view import View
 
@@ -59,7 +59,8 @@ _MOST_SERVERS = 3
 
 # A bid that waits for a better price is doing its work, until it has waited for long.
 _IDLE, _IDLE_FOR = ":idle", timedelta(hours=1)
-_IN_VAIN = ":in_vain"
+# So many creations in a row of which no order comes are no accident any more.
+_IN_VAIN, _MANY = ":in_vain", 5
 
 # A strategy may fail at one read of a book and answer at the next, and whether an order runs changes by
 # the minute: what rests on that is told no more often.
@@ -110,6 +111,10 @@ def causes(
             alarm = _held(decision, view, policy)
             if alarm is not None:
                 found.setdefault(alarm.key, alarm)
+    for target, alarm in _in_vain(view, policy):
+        # It says the same, and more.
+        found.pop(f"{target.name}:{Reason.REFUSED.value}", None)
+        found[alarm.key] = alarm
     for alarm in (*_left_alone(view, policy), *_unread(view, policy), *_runways(view, policy)):
         found[alarm.key] = alarm
     return tuple(found.values())
@@ -147,6 +152,17 @@ def _idle(decision: Decision, view: View, policy: Policy) -> Alarm | None:
         return None
     text = held_told.idleness(decision, running=running, want=target.want)
     return Alarm(key=f"{target.name}{_IDLE}", text=text, at_least=_IDLE_FOR)
+
+
+def _in_vain(view: View, policy: Policy) -> Iterator[tuple[Target, Alarm]]:
+    """Yield an alarm for each target that lacks orders and whose creations come to nothing."""
+    for name, known in view.in_vain.items():
+        target = policy.target(name)
+        if known.count < _MANY or target is None or not target.enabled:
+            continue
+        if len(view.holdings_of(name)) < target.want:
+            text = held_told.in_vain(name, known)
+            yield target, Alarm(key=f"{name}{_IN_VAIN}", text=text, at_once=True)
 
 
 def _left_alone(view: View, policy: Policy) -> Iterator[Alarm]:

@@ -40,6 +40,8 @@ from bidder.store.store import Store
 # A decision rests on books of this minute. Writing it down may wait for a lock, or the machine may be
 # suspended meanwhile.
 _WRITTEN_WITHIN = timedelta(seconds=45)
+# What is told where no order comes of a creation that the exchange said yes to.
+_UNLISTED = "it was accepted, and no order is listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +83,13 @@ class Executor:
             await self._send(action)
         except NotSent as exc:
             self.store.end_intent(intent, IntentState.NOT_SENT, at=self.clock.now(), note=str(exc))
-            return fold.undone(view, intent), _acted(decision, Result.NOT_SENT, intent, exc)
+            view = _without_order(fold.undone(view, intent), intent, exc)
+            return view, _acted(decision, Result.NOT_SENT, intent, exc)
         except Refused as exc:
             now = self.clock.now()
             over_limit = isinstance(exc, RateLimited)
             view = fold.undone(view, intent) if over_limit else fold.closed(view, intent)
-            view = after_refusal(view, action, exc, now)
+            view = after_refusal(_without_order(view, intent, exc), action, exc, now)
             self.store.end_intent(
                 intent,
                 IntentState.REFUSED,
@@ -103,7 +106,10 @@ class Executor:
             now = self.clock.now()
             self.store.answer_intent(intent, accepted=False, at=now)
             doubtful = replace(intent, ended_at=now)
-            return fold.answered(view, doubtful), _acted(decision, Result.IN_DOUBT, doubtful, exc)
+            view = fold.answered(view, doubtful)
+            if intent.creates:
+                view = fold.answered_with(view, intent.target, _said(exc))
+            return view, _acted(decision, Result.IN_DOUBT, doubtful, exc)
         now = self.clock.now()
         return self._accepted(decision, action, intent, view, sent_at=sent_at, now=now)
 
@@ -146,7 +152,8 @@ class Executor:
             # No order id comes back: the intent stays open until our orders show it.
             self.store.answer_intent(intent, accepted=True, at=now)
             waiting = replace(intent, ended_at=now, accepted=True)
-            return fold.answered(view, waiting), _acted(decision, Result.OK, waiting)
+            view = fold.answered_with(fold.answered(view, waiting), intent.target, _UNLISTED)
+            return view, _acted(decision, Result.OK, waiting)
         over: tuple[Over, ...] = ()
         view = fold.closed(view, intent)
         if isinstance(action, Reprice):
@@ -205,6 +212,14 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
         case InvalidEndpoint():
             return fold.set_back(view, _text(refusal), now=now, minutes=10)
     return fold.set_back(view, _text(refusal), now=now, minutes=30, server=action.server)
+
+
+def _without_order(view: View, intent: Intent, exc: Exception) -> View:
+    return fold.came_to_nothing(view, intent.target, _said(exc)) if intent.creates else view
+
+
+def _said(exc: Exception) -> str:
+    return str(exc).removeprefix("create_order: ")
 
 
 def _text(refusal: Refused) -> str:

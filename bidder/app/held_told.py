@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from bidder.domain.actions import Decision, Reason
+from bidder.domain.view import InVain
 
 # What the exchange says may be long; a title is read at a glance.
 _LONGEST = 120
@@ -44,7 +45,7 @@ def obstacle(decision: Decision) -> str:
             " its bids stay as they are until it answers"
         )
     if "refusal" in decision.facts:
-        text += f", the exchange says: {short(str(decision.facts['refusal']))}"
+        text += f" ({_short(str(decision.facts['refusal']))})"
     return text + _kept(decision)
 
 
@@ -54,8 +55,13 @@ def idleness(decision: Decision, *, running: int, want: int) -> str:
     return f"{_subject(decision)}, {running} of {want} run; {advice}{_kept(decision)}"
 
 
-def short(text: str) -> str:
-    """Return words of somebody else's, in one line that ends in time."""
+def in_vain(target: str, known: InVain) -> str:
+    """Return how many creations of a target in a row made no order, and what the exchange said last."""
+    said = f"; the last one: {_short(known.says)}" if known.says else ""
+    return f"strategy {target}: {known.count} creations in a row made no order{said}"
+
+
+def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 

@@ -103,6 +103,7 @@ def read_again(memory: Memory, known: View, policy: Policy, now: datetime) -> Vi
         schools=known.schools,
         outlooks=known.outlooks,
         setbacks=known.setbacks,
+        in_vain=known.in_vain,
         unread=known.unread,
     )
 

@@ -136,6 +136,18 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InVain:
+    """Creations of one target in a row of which no order came, and what was answered to the last one.
+
+    Of ``lost`` ones it was in doubt, or even accepted, and no order was ever listed.
+    """
+
+    count: int = 0
+    lost: int = 0
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
     """How often the exchange has said that one order is cancelled, and when it did so last."""
 
@@ -217,9 +229,10 @@ class View:
     (empty text: a person's) what the other ended ones have cost in this day and month. ``multipliers``
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
     said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
-    of which no order was seen to come. ``cut_off`` are orders that ended before their time, as they were
-    last seen, until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates``
-    that may be wrong. ``unread`` are the reads that fail.
+    of which no order was seen to come, ``in_vain`` is by target how many in a row have come to nothing
+    since this process began. ``cut_off`` are orders that ended before their time, as they were last seen,
+    until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates`` that may be
+    wrong. ``unread`` are the reads that fail.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -263,6 +276,7 @@ class View:
     cancelled: Mapping[OrderId, Cancelled] = field(default_factory=dict)
     lost: tuple[Intent, ...] = ()
     cut_off: Mapping[OrderId, Holding] = field(default_factory=dict)
+    in_vain: Mapping[str, InVain] = field(default_factory=dict)
     unread: Unreads = Unreads()
 
     def stance_of(

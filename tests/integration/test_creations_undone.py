@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -89,3 +89,72 @@ def test_a_target_whose_creations_come_to_nothing_lets_the_others_go_first() -> 
     turns = [deed.action.target for deed in day.deeds if isinstance(deed.action, PlaceBid)]
     assert undoing.undone > 3
     assert all(turns[turn] != turns[0] for turn in (1, 3, 5))
+
+
+class Barren(httpx.AsyncBaseTransport):
+    """Answers each creation with the same words and makes no order of it, until it is over."""
+
+    def __init__(self, day: Day, words: bytes) -> None:
+        """Stand between ``day``'s daemon and its exchange."""
+        self._below = SimTransport(day.exchange, day.clock)
+        self._clock, self._words = day.clock, words
+        self.asked: list[datetime] = []
+        self.over = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass on one request, or answer it."""
+        if self.over or not request.url.path.endswith("create_order"):
+            return await self._below.handle_async_request(request)
+        self.asked.append(self._clock.now())
+        return httpx.Response(200, content=self._words)
+
+
+def barren(words: bytes) -> tuple[Day, Barren]:
+    """Return a day of one target that no creation gives an order."""
+    day = begin(rivals=False, shape=lambda policy: replace(policy, targets=policy.targets[:1]))
+    transport = Barren(day, words)
+    put_between(day, transport)
+    return day, transport
+
+
+def raised_in(day: Day) -> list[str]:
+    """Return what the owner was told so far of what is in the way."""
+    return [alarm.text for report in day.reports for alarm in report.alarms_raised]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (b'{"code":1}', "code 1, HTTP 200"),
+        (b'{"code":0}', "it was accepted, and no order is listed"),
+    ],
+)
+def test_creations_of_which_no_order_ever_comes_are_told_and_grow_rare(words: bytes, said: str) -> None:
+    """Once, with what was answered; and once they do make orders, nothing is left of it."""
+    day, transport = barren(words)
+    name, began = day.policy.targets[0].name, day.clock.now()
+
+    day.run(timedelta(hours=2))
+
+    (told,) = raised_in(day)
+    assert told.startswith(f"strategy {name}: ")
+    assert told.endswith(f" creations in a row made no order; the last one: {said}")
+    late = [each for each in transport.asked if each - began > timedelta(hours=1)]
+    assert len(late) < 15, "by the rails it would be 30"
+
+    transport.over = True
+    day.run(timedelta(minutes=30))
+    assert len(day.live()) == day.policy.targets[0].want
+    assert day.app.trader.view.in_vain == {}
+    assert day.reports[-1].standing == ()
+
+
+def test_creations_that_never_leave_are_told() -> None:
+    """All else is answered, so that no outage is told."""
+    day = begin(rivals=False, shape=lambda policy: replace(policy, targets=policy.targets[:1]))
+    between(day, status=None)
+
+    day.run(timedelta(minutes=30))
+
+    (told,) = raised_in(day)
+    assert "5 creations in a row made no order" in told

@@ -2,10 +2,12 @@
 
 Each function takes a view and returns the next one. ``orders_read`` and ``market_reads`` fold the
 answers that tell how things stand, ``outcomes`` what came of the requests that change something,
-``workloads_probed`` whether what runs on the servers lives, ``calendar`` what setting the clock means.
+``creating`` how many creations in a row have come to nothing, ``workloads_probed`` whether what runs on
+the servers lives, ``calendar`` what setting the clock means.
 """
 
 from bidder.domain.fold.calendar import clocks_put_off
+from bidder.domain.fold.creating import answered_with, came_to_nothing
 from bidder.domain.fold.ends_judged import ends_judged
 from bidder.domain.fold.market_reads import book, marketplace, relist, wallets
 from bidder.domain.fold.orders_read import OrdersFolded, orders
@@ -28,7 +30,9 @@ from bidder.domain.fold.workloads_probed import probed, replaced
 __all__ = [
     "OrdersFolded",
     "answered",
+    "answered_with",
     "book",
+    "came_to_nothing",
     "clocks_put_off",
     "closed",
     "ends_judged",

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from bidder.domain import cut_off, selection
 from bidder.domain.costs import Cost
-from bidder.domain.fold import bills, bygone, settling
+from bidder.domain.fold import bills, bygone, creating, settling
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import LEFT_OUT, STALENESS, OrdersRead, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
@@ -83,6 +83,7 @@ def orders(
             **{h.order.order: h for h in ended if cut_off.unexplained(h, view, now)},
         },
     )
+    folded = creating.settled(folded, verdicts, now)
     folded = folded.having_returned(*settled.returned).having_ended(*ended)
     final = (*(h for h in ended if h.order.expired), *closed.values())
     folded = folded.having_booked(*final, at=now) if final else folded
