@@ -42,6 +42,9 @@ from bidder.store.store import Store
 _WRITTEN_WITHIN = timedelta(seconds=45)
 # What is told where no order comes of a creation that the exchange said yes to.
 _UNLISTED = "it was accepted, and no order is listed"
+# So many servers that refuse with the same words, which we do not know, speak of the account or of what
+# is launched, not of themselves.
+_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +214,16 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
             return fold.set_back(view, _text(refusal), now=now, minutes=10, target=action.target)
         case InvalidEndpoint():
             return fold.set_back(view, _text(refusal), now=now, minutes=10)
-    return fold.set_back(view, _text(refusal), now=now, minutes=30, server=action.server)
+    return _refused_unknown(view, action, _text(refusal), now)
+
+
+def _refused_unknown(view: View, action: Action, says: str, now: datetime) -> View:
+    """Return the view after a refusal in words that we do not know: the server waits, or its target."""
+    view = fold.set_back(view, says, now=now, minutes=30, server=action.server)
+    alike = {s.server for s in view.setbacks if s.server is not None and s.reason == says}
+    if len(alike) < _ALIKE:
+        return view
+    return fold.set_back(view, says, now=now, minutes=10, target=action.target)
 
 
 def _without_order(view: View, intent: Intent, exc: Exception) -> View:

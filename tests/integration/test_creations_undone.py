@@ -149,6 +149,21 @@ def test_creations_of_which_no_order_ever_comes_are_told_and_grow_rare(words: by
     assert day.reports[-1].standing == ()
 
 
+def test_a_refusal_in_unknown_words_by_several_servers_is_the_accounts() -> None:
+    """The fourth server would say the same five seconds later; the owner reads what they said."""
+    day, transport = barren(b'{"code":6,"error":"account_on_hold"}')
+
+    day.run(timedelta(minutes=9))
+    assert len(transport.asked) == 3
+    day.run(timedelta(minutes=5))
+
+    name = day.policy.targets[0].name
+    assert raised_in(day) == [f"strategy {name}: refused (account_on_hold)"]
+    transport.over = True
+    day.run(timedelta(minutes=15))
+    assert len(day.live()) == day.policy.targets[0].want
+
+
 def test_creations_that_never_leave_are_told() -> None:
     """All else is answered, so that no outage is told."""
     day = begin(rivals=False, shape=lambda policy: replace(policy, targets=policy.targets[:1]))
