@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bidder.app.summary import against_on_demand
 from bidder.domain.ids import on_paper
-from bidder.domain.market import OrderKind
 from bidder.domain.notices import Event, Level, Notice
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import View
@@ -19,12 +19,16 @@ _DAY = Decimal(86400)
 
 @dataclass(slots=True)
 class _Tally:
-    """What the summary adds up, in server-seconds and in USD."""
+    """What the summary adds up, in server-seconds and in USD.
+
+    ``compared`` is the part of ``paid`` that stands against ``on_demand``: where such a price is known.
+    """
 
     since: datetime
     held: float = 0.0
     wanted: float = 0.0
     paid: Decimal = Decimal(0)
+    compared: Decimal = Decimal(0)
     on_demand: Decimal = Decimal(0)
 
 
@@ -57,23 +61,25 @@ def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
     tally.wanted += seconds * sum(target.want for target in policy.targets if target.enabled)
     for holding in view.holdings.values():
         price = holding.order.price
-        runs = holding.active or holding.order.kind is OrderKind.ON_DEMAND
         ours = holding.ours and on_paper(holding.order.order) is (policy.mode is Mode.PAPER)
-        if not ours or not runs or not view.rates.knows(price.currency):
+        if not ours or not holding.runs or not view.rates.knows(price.currency):
             continue
         tally.held += seconds
-        paid = view.rates.to_usd(price)
-        tally.paid += paid * share
-        listing = view.marketplace.listings.get(holding.order.server)
-        offered = (
-            None if listing is None else listing.on_demand_usd(view.rates, frozenset(listing.on_demand))
-        )
-        tally.on_demand += (paid if offered is None else view.rates.to_usd(offered)) * share
+        tally.paid += view.rates.to_usd(price) * share
+        compared = against_on_demand(holding, view, policy)
+        if compared is not None:
+            tally.compared += compared[0] * share
+            tally.on_demand += compared[1] * share
+
+
+def _what(tally: _Tally) -> str:
+    part = f"{tally.compared:.2f}"
+    return "it" if part == f"{tally.paid:.2f}" else f"what came to {part} of it"
 
 
 def _summary_notice(tally: _Tally, now: datetime) -> Notice:
     held = tally.held / tally.wanted if tally.wanted else 0.0
-    saved = tally.on_demand - tally.paid
+    saved = tally.on_demand - tally.compared
     share = f" ({saved / tally.on_demand:.0%})" if tally.on_demand > 0 else ""
     return Notice(
         event=Event.SUMMARY,
@@ -81,11 +87,13 @@ def _summary_notice(tally: _Tally, now: datetime) -> Notice:
         at=now,
         title=f"since {tally.since:%Y-%m-%d %H:%M} UTC: {held:.0%} of the servers wanted were held",
         text=f"The bids that ran came to {tally.paid:.2f} USD without fees;"
-        f" on demand it would have been {tally.on_demand:.2f} USD: {saved:.2f}{share} saved.",
+        f" on demand {_what(tally)} would have been {tally.on_demand:.2f} USD:"
+        f" {saved:.2f}{share} saved.",
         key=f"{now:%Y-%m-%d}",
         facts={
             "held_share": round(held, 4),
             "paid_usd": f"{tally.paid:.4f}",
+            "compared_usd": f"{tally.compared:.4f}",
             "on_demand_usd": f"{tally.on_demand:.4f}",
             "saved_usd": f"{saved:.4f}",
         },

@@ -96,19 +96,26 @@ def _usd(holdings: Iterable[Holding], view: View) -> Decimal | None:
     return total
 
 
+def against_on_demand(holding: Holding, view: View, policy: Policy) -> tuple[Decimal, Decimal] | None:
+    """Return what a running order costs, and its server on demand, in USD per day without fees.
+
+    On demand in a currency that its target may pay with, or that of its bid. None where no such price
+    or no rate is known: then it cannot be said what is saved.
+    """
+    listing = view.marketplace.listings.get(holding.order.server)
+    target = None if holding.target is None else policy.target(holding.target)
+    price = holding.order.price
+    if listing is None or target is None or not view.rates.knows(price.currency):
+        return None
+    payable = selection.payable(target, view.wallets) | {price.currency}
+    other = listing.on_demand_usd(view.rates, payable)
+    return None if other is None else (view.rates.to_usd(price), view.rates.to_usd(other))
+
+
 def _against_on_demand(
     running: Iterable[Holding], view: View, policy: Policy
 ) -> tuple[Decimal, Decimal]:
-    paid = on_demand = Decimal(0)
-    for holding in running:
-        listing = view.marketplace.listings.get(holding.order.server)
-        target = None if holding.target is None else policy.target(holding.target)
-        price = holding.order.price
-        if listing is None or target is None or not view.rates.knows(price.currency):
-            continue
-        payable = selection.payable(target, view.wallets) | {price.currency}
-        other = listing.on_demand_usd(view.rates, payable)
-        if other is not None:
-            paid += view.rates.to_usd(price)
-            on_demand += view.rates.to_usd(other)
-    return paid, on_demand
+    found = [against_on_demand(holding, view, policy) for holding in running]
+    known = [each for each in found if each is not None]
+    zero = Decimal(0)
+    return sum((paid for paid, _ in known), zero), sum((other for _, other in known), zero)

@@ -230,9 +230,9 @@ class View:
     are those of the budgets, by ``budgets.Limit.key``. ``cancelled`` are the orders that the exchange
     said to be cancelled and that may yet turn out to run on. ``lost`` are the creations of the last day
     of which no order was seen to come, ``in_vain`` is by target how many in a row have come to nothing
-    since this process began. ``cut_off`` are orders that ended before their time, as they were last seen,
-    until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates`` that may be
-    wrong. ``unread`` are the reads that fail.
+    since this process began. ``cut_off`` are orders that ended before their time, as they were last
+    seen, until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates`` that
+    may be wrong. ``unread`` are the reads that fail.
     """
 
     marketplace: Marketplace = Marketplace(listings={})

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from builders import NOW, make_policy, make_view
+from builders import NOW, clore, make_holding, make_listing, make_policy, make_view, usd
 
 from bidder.app.day_told import DayTold
+from bidder.app.summary import summarise
 
 
 def test_a_clock_that_was_set_back_costs_no_summaries() -> None:
@@ -16,3 +17,21 @@ def test_a_clock_that_was_set_back_costs_no_summaries() -> None:
     (notice,) = (each for now in moments for each in told.notices(now, view, policy))
     assert notice.at.date() == NOW.date() + timedelta(days=1)
     assert notice.title.startswith(f"since {NOW:%Y-%m-%d %H:%M}")
+
+
+def test_what_is_saved_is_what_the_status_says() -> None:
+    """Against a price that can be paid; a server with none that is known saves nothing."""
+    policy = make_policy()
+    dear = make_listing(on_demand=[usd("10"), clore("50")])  # 1 USD in CLORE, which is not payable
+    held = [make_holding(1), make_holding(2, server=102, price=usd("3"))]
+    view = make_view(policy, dear, holdings=held)
+    told = DayTold()
+    # From noon on, so that half of each daily rate has run up by midnight.
+    moments = [NOW + timedelta(minutes=5 * n) for n in range(12 * 12 + 1)]
+    (notice,) = (each for now in moments for each in told.notices(now, view, policy))
+    summary = summarise(view, policy)
+    assert notice.facts["saved_usd"] == f"{summary.saving_usd / 2:.4f}" == "4.0000"
+    assert notice.facts["paid_usd"] == "2.5000"
+    assert notice.text.endswith(
+        "on demand what came to 1.00 of it would have been 5.00 USD: 4.00 (80%) saved."
+    )
