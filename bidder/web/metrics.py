@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 from bidder.app.report import PassReport
 from bidder.domain.actions import Decision, Reason, Reprice
 from bidder.domain.ids import OrderId
+from bidder.domain.intents import kind_of
 from bidder.web.figures import figures, prefix
 from bidder.web.source import Source
 
@@ -103,7 +104,7 @@ class Metrics:
         if report.acted is not None:
             acted = report.acted
             self._actions.labels(
-                type(acted.action).__name__, acted.decision.reason.value, acted.result.value
+                kind_of(acted.action).value, acted.decision.reason.value, acted.result.value
             ).inc()
         self._alarms.inc(len(report.alarms))
         for lag in self._lowerings.passed(report):

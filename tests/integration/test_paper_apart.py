@@ -19,6 +19,7 @@ from bidder.app.telling import Teller
 from bidder.demo.transport import SimTransport
 from bidder.demo.virtual import run_for
 from bidder.domain.ids import on_paper
+from bidder.domain.intents import IntentKind
 from bidder.domain.notices import Event, Notice
 from bidder.domain.policy import Mode
 from bidder.store.engine import open_engine
@@ -100,6 +101,13 @@ def usd_of(desk: Desk, *, paper: bool) -> Decimal:
     bids = [h.order.price for n, h in view.holdings.items() if on_paper(n) is paper]
     assert bids
     return sum((view.rates.to_usd(bid) for bid in bids), Decimal(0))
+
+
+def test_actions_are_counted_by_the_words_of_the_database(desk: Desk) -> None:
+    """Who asks both must not have to translate."""
+    counted = {labels.split()[0] for labels in desk.samples["bidder_actions_total"]}
+    assert IntentKind.PLACE.value in counted
+    assert counted <= set(IntentKind)
 
 
 def test_status_tells_both_apart(desk: Desk) -> None:
