@@ -167,6 +167,8 @@ def _in_vain(view: View, policy: Policy) -> Iterator[tuple[Target, Alarm]]:
 
 def _left_alone(view: View, policy: Policy) -> Iterator[Alarm]:
     """Yield an alarm for each order of a strategy that is no more in the configuration, or disabled."""
+    if view.orders_at is None:
+        return  # what stood there before a start may be over
     for number, holding in view.holdings.items():
         target = holding.target
         traded = on_paper(number) is (policy.mode is Mode.PAPER)

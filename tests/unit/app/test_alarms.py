@@ -247,3 +247,5 @@ def test_an_order_that_nobody_looks_after_any_more_is_told_at_once(
     assert text.startswith("order 7 on server 101 is left alone: its strategy render ")
     assert why in text
     assert alarms.causes(view, (), POLICY, unreachable=False) == (), "while it is traded"
+    unread = replace(view, orders_at=None)
+    assert alarms.causes(unread, (), after, unreachable=False) == (), "before it is seen to live"
