@@ -19,7 +19,7 @@ from bidder.app.refusals import Refusals
 from bidder.app.relearning import with_lessons
 from bidder.app.report import Acted, Observed, PassReport, Result
 from bidder.clock import Clock
-from bidder.domain import agenda, budgets, fold, planning, workloads
+from bidder.domain import agenda, budgets, fold, planning, turns, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.agenda import ReadBook
 from bidder.domain.policy import Policy
@@ -302,6 +302,9 @@ class Trader:
         if observed.result is not Result.OK and isinstance(read, ReadBook):
             # A candidate whose book cannot be read must not be asked for again and again.
             self.view = replace(self.view, candidate_read_at=self.clock.now())
+        if isinstance(read, ReadBook) and read.target is not None:
+            had = turns.taken(self.view.turns, read.target, self.clock.now())
+            self.view = replace(self.view, turns=had)
         if observed.verdicts or observed.changed or observed.ended or observed.booked:
             try:
                 recording.settle(self.store, observed, at=self.clock.now())

@@ -12,11 +12,11 @@ then goes behind those that are answered, or one endpoint that is broken would h
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from bidder.domain import price_rules
+from bidder.domain import price_rules, turns
 from bidder.domain.actions import Decision, Reason
 from bidder.domain.ids import ServerId
 from bidder.domain.intents import Intent, IntentState
@@ -31,8 +31,6 @@ _BEFORE_LOWERING = timedelta(seconds=1.3)
 _FRESH_FOR_LOWERING = timedelta(seconds=3)
 # A book that cannot be read then is tried again for so long, and must not keep others from their turn.
 _MISSED_FOR = timedelta(seconds=15)
-# Candidates share the budget with the books of running orders; without this they would starve.
-_CANDIDATE_EVERY = timedelta(seconds=2)
 # Soon once more, and then at leisure: it takes a minute and more to be sure that an order is gone.
 _MISSING_AGAIN, _MISSING_EVERY = timedelta(seconds=2), timedelta(seconds=10)
 _BOOKING_EVERY = timedelta(seconds=60)
@@ -54,9 +52,10 @@ class ReadOrders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBook:
-    """Read one server's spot market."""
+    """Read one server's spot market; ``target`` is whose search for a server asks for it, if any."""
 
     server: ServerId
+    target: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +88,15 @@ def subject(read: Read) -> Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A read, the moment from which it is worth a request, and its rank (higher first)."""
+    """A read, the moment from which it is worth a request, and its rank (higher first).
+
+    ``waits_since`` decides between wishes that are alike: whose turn was longest ago goes first.
+    """
 
     read: Read
     at: datetime
     rank: float
+    waits_since: datetime = _EPOCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def _first(due: list[Wish], view: View, now: datetime) -> Wish:
     if behind and (len(behind) == len(due) or unread.retry_is_due(now)):
         return min(behind, key=lambda wish: (unread.failed_at(subject(wish.read)), -wish.rank))
     others = [wish for wish in due if wish not in behind] if behind else due
-    return max(others, key=lambda wish: (wish.rank, now - wish.at))
+    return max(others, key=lambda wish: (wish.rank, now - wish.at, now - wish.waits_since))
 
 
 def _put_off(wish: Wish, view: View) -> Wish:
@@ -192,8 +195,10 @@ def _wishes(
             yield Wish(read=ReadBook(server=server), at=at, rank=90)
         elif server not in held:
             last = view.candidate_read_at or _EPOCH
-            at = last + _CANDIDATE_EVERY if held else _EPOCH
-            yield Wish(read=ReadBook(server=server), at=at, rank=75)
+            at = last + turns.CANDIDATE_EVERY if held else _EPOCH
+            read = ReadBook(server=server, target=decision.target)
+            waits_since = turns.waits_since(view.turns, decision.target, now)
+            yield Wish(read=read, at=at, rank=75, waits_since=waits_since)
     yield from _held_books(view.holdings.values(), view, policy, now)
 
 

@@ -18,7 +18,7 @@ from bidder.domain.market import Listing, OrderKind
 from bidder.domain.money import Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
-from bidder.domain.selection import Found, NeedsBook
+from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
 from bidder.domain.unexplained import unexplained
@@ -265,6 +265,8 @@ def _looking_for_spot(
     """Return the decision that keeps an on-demand server, and names the book that may end that."""
     found = moving.search(target, view, policy, now)
     wants = found.server if isinstance(found, NeedsBook) else None
+    if isinstance(found, NothingFits):
+        wants = found.oldest
     return Decision(target=target.name, reason=Reason.DEADLINE, wants_book=wants, facts=course.facts())
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from bidder.domain import answers, churn, guard, selection, strategies, workloads
+from bidder.domain import answers, churn, guard, selection, strategies, turns, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Price
@@ -99,7 +99,7 @@ def _left(verdict: Decision, here: Position, view: View, policy: Policy, now: da
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
     if not isinstance(result, Found):
-        return verdict
+        return looking_on(verdict, result)
     if not could_place(result, here, view, policy, now):
         return _kept(verdict, result, here, view, policy, now)
     if isinstance(verdict.action, Reprice):
@@ -134,6 +134,13 @@ def _looking(verdict: Decision, here: Position, server: ServerId, view: View, no
     return replace(
         verdict, reason=Reason.WAR_PAUSE, action=None, urgency=0, wants_book=server, facts=facts
     )
+
+
+def looking_on(verdict: Decision, result: NothingFits) -> Decision:
+    """Return the verdict of an order that stays for want of another server, and looks on for one."""
+    if verdict.action is not None or verdict.wants_book is not None:
+        return verdict
+    return replace(verdict, wants_book=result.oldest)
 
 
 def move(verdict: Decision, here: Position, found: Found) -> Decision:
@@ -269,6 +276,7 @@ def search(
         above_on_demand=policy.rails.allow_above_on_demand,
         below=below,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
+        sharing=turns.sharing(view.turns, now),
     )
     found = search_with(purse=view.purse(policy.rails, now))
     return search_with() if isinstance(found, NothingFits) and found.unpaid else found

@@ -345,8 +345,9 @@ def _fill(
     match result:
         case NeedsBook(server=server):
             return replace(base, reason=Reason.STALE, server=server, wants_book=server)
-        case NothingFits(considered=considered, cheapest=cheapest):
+        case NothingFits(considered=considered, cheapest=cheapest, oldest=oldest):
             facts["considered"] = considered
+            base = replace(base, wants_book=oldest)
             if cheapest is None:
                 return _without_candidate(base, target, view, now)
             facts["cheapest"] = str(cheapest.needed)
@@ -407,7 +408,7 @@ def _without_candidate(base: Decision, target: Target, view: View, now: datetime
         return base
     seen = view.books.get(probe)
     recently = seen is not None and now - seen.at < _PROBE_EVERY
-    wants = None if recently else probe
+    wants = base.wants_book if recently else probe
     return replace(base, reason=Reason.NO_RATE, server=probe, wants_book=wants)
 
 

@@ -20,7 +20,7 @@ from bidder.domain.actions import Asked, Decision, Fact, PlaceBid, Reason
 from bidder.domain.costs import share_of_day
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import Position, position
-from bidder.domain.selection import Found, NeedsBook
+from bidder.domain.selection import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 
@@ -44,6 +44,8 @@ def kept_or_moved(
         return replace(
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
+    if isinstance(result, NothingFits):
+        return moving.looking_on(verdict, result)
     if not isinstance(result, Found) or _tried(result, here, view, now):
         return verdict
     found = churn.change(here, result, view, now, purse=view.purse(policy.rails, now))

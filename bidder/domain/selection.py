@@ -4,14 +4,21 @@ A server's floor is a lower bound of what it costs to win it, so the search for 
 lazy: servers are walked by floor, and a book is read only while its server could still beat the best
 one known. Rejected: reading every candidate's book first, which at one request per second is out of
 date before it ends.
+
+A search comes to its end: after one walk through the n servers that could be the best, each of which
+takes a turn of ``turns.CANDIDATE_EVERY`` for each target that searches, all of them count as known, and
+the best is chosen. Its own book is read once more where it is not fresh, so that no bid is decided on an
+old one; each server that turns out to be worse by now costs one more turn. So 300 servers take ten
+minutes, and where all prices have changed meanwhile twenty; two targets at once take twice as long.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
+from bidder.domain import turns
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import Book, Listing, Marketplace, OwnOrder, Wallet
 from bidder.domain.money import Currency, Rates
@@ -254,23 +261,22 @@ class NeedsBook:
 class NothingFits:
     """No server can be won below the ceiling; ``cheapest`` is the nearest miss, if any.
 
-    ``unpaid`` tells that some were passed over because no wallet carries them.
+    ``unpaid`` tells that some were passed over because no wallet carries them; ``oldest`` is the server
+    whose book is worth reading again meanwhile, because others may bid less there by now.
     """
 
     considered: int
     cheapest: Quote | None = None
     unpaid: bool = False
+    oldest: ServerId | None = None
     no_rate: bool = False
 
 
 SearchResult = Found | NeedsBook | NothingFits
 
-# A book older than this says nothing about its server's price any more.
-_REMEMBERED = timedelta(minutes=5)
-
 
 def best_server(
-    candidates: Iterable[Candidate],
+    candidates: Sequence[Candidate],
     books: Mapping[ServerId, BookSeen],
     target: Target,
     rates: Rates,
@@ -284,19 +290,23 @@ def best_server(
     surcharge: Mapping[ServerId, Decimal] | None = None,
     purse: Purse | None = None,
     below: Decimal | None = None,
+    sharing: int = 1,
 ) -> SearchResult:
     """Return the best server to bid on, or the one whose book must be read to know.
 
     ``unfit`` servers are passed over; a book is fresh when its read started after ``fresh_after``.
     ``surcharge`` is what some servers cost beyond their price, never less than nothing, per GPU-day.
     With a ``purse``, what no wallet carries is passed over; with ``below``, what costs no less than
-    this, in weighted USD per GPU-day. The ``candidates`` are sorted by their scores.
+    this, in weighted USD per GPU-day. The ``candidates`` are sorted by their scores. ``sharing`` is how
+    many targets search at present: the more there is to be read, the older a book may be to count.
     """
     extra = surcharge or {}
     best: tuple[Decimal, Candidate, Quote] | None = None
     nearest: Quote | None = None
     unpaid = False
     considered = 0
+    looked_at: list[BookSeen] = []
+    longest = turns.remembered(len(candidates), sharing)
     fit = (candidate for candidate in candidates if candidate.listing.server not in unfit)
     for carried, candidate in _cheapest_carried_first(fit, currencies, rates, purse):
         least = candidate.score if carried is None else carried
@@ -308,8 +318,9 @@ def best_server(
             continue
         server = candidate.listing.server
         known = books.get(server)
-        if known is None or now - known.at > _REMEMBERED:
+        if known is None or now - known.at > longest:
             return NeedsBook(server=server)
+        looked_at.append(known)
         quoted = _quote_if_open(candidate.listing, known.book, target, rates, currencies, own, purse)
         if quoted is None or not quoted.carried:
             unpaid = unpaid or quoted is not None
@@ -323,12 +334,27 @@ def best_server(
         score = weigh(quoted.usd, candidate.listing) + extra.get(server, 0)
         if best is None or score < best[0]:
             best = (score, candidate, quoted)
+    outdated = _outdated(looked_at, now - turns.remembered(len(looked_at), sharing))
+    if outdated is not None:
+        return NeedsBook(server=outdated)
     if best is None:
-        return NothingFits(considered=considered, cheapest=nearest, unpaid=unpaid)
+        oldest = _oldest(looked_at, now - turns.remembered(0, sharing))
+        return NothingFits(considered=considered, cheapest=nearest, unpaid=unpaid, oldest=oldest)
     score, chosen, quoted = best
     if books[chosen.listing.server].at < fresh_after:
         return NeedsBook(server=chosen.listing.server)
     return Found(listing=chosen.listing, quote=quoted, score=score)
+
+
+def _outdated(looked_at: Iterable[BookSeen], since: datetime) -> ServerId | None:
+    """Return the first of these servers whose book is from before ``since``."""
+    return next((seen.book.server for seen in looked_at if seen.at < since), None)
+
+
+def _oldest(looked_at: Iterable[BookSeen], since: datetime) -> ServerId | None:
+    """Return the server whose book is the oldest, where that is from before ``since``."""
+    oldest = min(looked_at, key=lambda seen: seen.at, default=None)
+    return None if oldest is None or oldest.at >= since else oldest.book.server
 
 
 def _cheapest_carried_first(

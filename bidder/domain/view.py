@@ -21,6 +21,7 @@ from bidder.domain.price_rules import ClockEvent, ClockRules, LoweringClock, Ste
 from bidder.domain.probe import Pulse, Replaced
 from bidder.domain.purse import Purse
 from bidder.domain.stances import USUAL, School, Stance
+from bidder.domain.turns import Turn
 from bidder.domain.unread import Unreads
 from bidder.domain.work import Work
 
@@ -232,7 +233,8 @@ class View:
     of which no order was seen to come, ``in_vain`` is by target how many in a row have come to nothing
     since this process began. ``cut_off`` are orders that ended before their time, as they were last
     seen, until it is known whose doing that was; it is not stored. ``doubted`` are the ``rates`` that
-    may be wrong. ``unread`` are the reads that fail.
+    may be wrong. ``unread`` are the reads that fail. ``turns`` are, by target, the reads of books for
+    its search.
     """
 
     marketplace: Marketplace = Marketplace(listings={})
@@ -278,6 +280,7 @@ class View:
     cut_off: Mapping[OrderId, Holding] = field(default_factory=dict)
     in_vain: Mapping[str, InVain] = field(default_factory=dict)
     unread: Unreads = Unreads()
+    turns: Mapping[str, Turn] = field(default_factory=dict)
 
     def stance_of(
         self, target: Target, server: ServerId, now: datetime, *, standing: bool = False
