@@ -1,8 +1,11 @@
 """What would be done now: the market is read once, and nothing is sent that changes anything.
 
-Each bid that would be placed is then taken for placed, so that the next empty slot is planned too.
+Each bid that would be placed is then taken for placed, so that the next empty slot is planned too. The
+targets take turns in having books read: one with a long list leaves the others undecided no more than
+itself.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -133,7 +136,8 @@ class _Looking:
     decide: Plan
     requests: int = 0
     most_requests: int = _MOST_BOOKS
-    reads: dict[ServerId, int] = field(default_factory=dict)
+    reads: Counter[ServerId] = field(default_factory=Counter)
+    turns: Counter[str | None] = field(default_factory=Counter)
 
     async def read(self, read: Read) -> None:
         observed = await self._observe(read)
@@ -174,18 +178,21 @@ class _Looking:
             wanted = self._wanted(seen)
             if wanted is None or self.requests >= self.most_requests:
                 return seen
-            self.reads[wanted] = self.reads.get(wanted, 0) + 1
-            await self.book(wanted)
+            target, server = wanted
+            self.turns[target] += 1
+            self.reads[server] += 1
+            await self.book(server)
             seen = self._foreseen(seen.actions)
 
     def _foreseen(self, planned: Sequence[Decision]) -> Foresight:
         now = self.clock.now()
         return foresight.foresee(self.view, self.policy, now, planned, decide=self.decide)
 
-    def _wanted(self, seen: Foresight) -> ServerId | None:
-        """Return the next server whose book would decide something."""
-        for decision in seen.undecided:
-            server = decision.wants_book
-            if server is not None and self.reads.get(server, 0) < _READS_OF_A_BOOK:
-                return server
-        return None
+    def _wanted(self, seen: Foresight) -> tuple[str | None, ServerId] | None:
+        """Return the next server whose book would decide something, and for which target."""
+        found = [
+            (decision.target, decision.wants_book)
+            for decision in seen.undecided
+            if decision.wants_book is not None and self.reads[decision.wants_book] < _READS_OF_A_BOOK
+        ]
+        return min(found, key=lambda wanted: self.turns[wanted[0]], default=None)

@@ -1,11 +1,13 @@
 """Many servers that rivals hold: the whole daemon still gets what is to be had, in virtual time."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from virtual import Day, begin, listing_of
 
+from bidder.app.preview import preview
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Listing
 from bidder.domain.money import Currency, Price
@@ -79,3 +81,12 @@ def test_one_of_many_taken_servers_is_outbid() -> None:
     day = begun(below="0.0002")
     day.run(10 * MINUTES)
     assert filled(day) == {"first", "many", "second"}
+
+
+def test_a_plan_reads_books_for_each_target() -> None:
+    """What a long list takes is not read for a plan; the free servers are found all the same."""
+    day = begun(below="0.00002")
+    trader = day.app.trader
+    plan = asyncio.run(preview(trader.view, day.policy, client=trader.client, clock=day.clock))
+    assert {decision.target for decision in plan.actions} == {"first", "second"}
+    assert plan.requests <= 120
