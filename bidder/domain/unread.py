@@ -14,8 +14,8 @@ from enum import StrEnum
 from bidder.domain.ids import ServerId
 
 LONGEST_PAUSE = timedelta(seconds=60)
-# A candidate's server is left alone for so long, and the next best one taken.
-_PASSED_OVER = timedelta(minutes=3)
+# A candidate's server is left alone for so long at least and at most, and the next best one taken.
+_PASSED_OVER, _LONGEST_PASSED_OVER = timedelta(minutes=3), timedelta(minutes=30)
 # So often what has failed again and again goes before others, or it would never be tried where there
 # is always something else to read.
 _RETRY_EVERY = timedelta(seconds=10)
@@ -157,17 +157,27 @@ class Unreads:
             if not self._answered_since(unread.at)
         )
 
-    def unreadable(self, since: datetime = _NEVER) -> frozenset[ServerId]:
-        """Return the servers whose books cannot be read, and were last asked for after ``since``."""
+    def unreadable(self) -> frozenset[ServerId]:
+        """Return the servers whose books cannot be read."""
         return frozenset(
             subject.server
             for subject, unread in self.reads.items()
-            if subject.server is not None and unread.alone_since is not None and unread.at > since
+            if subject.server is not None and unread.alone_since is not None
         )
 
     def passed_over(self, now: datetime) -> frozenset[ServerId]:
-        """Return the servers on which nothing is bid for now: their books cannot be read."""
-        return self.unreadable(now - _PASSED_OVER) if self.reads else frozenset()
+        """Return the servers on which nothing is bid for now: their books cannot be read.
+
+        Each is tried again, after as long as it has failed so far: a search waits for what it tries, and
+        many such servers in a long list would keep it from its end.
+        """
+        return frozenset(
+            subject.server
+            for subject, unread in self.reads.items()
+            if subject.server is not None
+            and unread.alone_for is not None
+            and now - unread.at < min(max(unread.alone_for, _PASSED_OVER), _LONGEST_PASSED_OVER)
+        )
 
     def _silent_books(self) -> list[Unread]:
         since = self.book_answered_at

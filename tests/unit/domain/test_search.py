@@ -63,6 +63,7 @@ class Hunt:
     view: View
     now: datetime = NOW
     bids: Mapping[int, Price] = field(default_factory=dict)
+    mute: frozenset[ServerId] = frozenset()
     reads: Counter[int] = field(default_factory=Counter)
     reads_for: Counter[str | None] = field(default_factory=Counter)
 
@@ -80,7 +81,15 @@ class Hunt:
         sent = self.now
         self.now += SECOND
         view = self.view
+        if read is None:
+            return
+        about = agenda.subject(read)
+        unread = view.unread.failed if about.server in self.mute else view.unread.answered
+        view = replace(view, unread=unread(about, self.now))
         match read:
+            case ReadBook(server=server, target=str(target)) if server in self.mute:
+                had = turns.taken(view.turns, target, self.now)
+                view = replace(view, candidate_read_at=self.now, turns=had)
             case ReadBook(server=server, target=target):
                 self.reads[server] += 1
                 self.reads_for[target] += 1
@@ -184,6 +193,13 @@ def test_a_server_that_has_become_dearer_is_not_bid_on() -> None:
     decisions = planning.plan(search.view, search.policy, search.now)
     assert [d.server for d in decisions if isinstance(d.action, PlaceBid)] == [second]
     assert search.reads[first] == 2
+
+
+def test_servers_whose_books_cannot_be_read_do_not_keep_a_search_from_its_end() -> None:
+    """Each eleventh one of a long list: they are tried again now and then, but ever more seldom."""
+    search = hunt(hunting("hunt", CONTESTED))
+    search.mute = server_ids(*CONTESTED[10:110:5])
+    assert search.until(bids("hunt"), 3 * WALK) < 2.2 * WALK
 
 
 def test_what_becomes_free_in_a_long_list_is_noticed_within_a_walk() -> None:

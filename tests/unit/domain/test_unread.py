@@ -226,6 +226,15 @@ def test_a_candidate_whose_book_cannot_be_read_is_passed_over_for_minutes() -> N
     assert unfilled(again.answered(HEAD, at(4)), now=5) == 201
 
 
+def test_a_candidate_that_fails_for_long_is_tried_ever_more_seldom() -> None:
+    """After as long again as it has failed by itself, half an hour at most."""
+    unread = Unreads().failed(HEAD, at(0)).answered(ORDERS, at(1)).failed(HEAD, at(2))
+    for failed_at, tried_at in ((302, 302 + 300), (902, 902 + 900), (3902, 3902 + 1800)):
+        unread = unread.answered(ORDERS, at(failed_at - 1)).failed(HEAD, at(failed_at))
+        assert unfilled(unread, now=tried_at - 1) == 202
+        assert unfilled(unread, now=tried_at + 1) == 201
+
+
 def test_an_outage_is_no_reason_to_pass_over_the_best_candidate() -> None:
     """It failed like all the rest, or was not even looked at: nothing is wrong with it."""
     silent = Unreads().answered(ORDERS, at(-1)).failed(HEAD, at(0))
