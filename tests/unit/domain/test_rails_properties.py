@@ -29,9 +29,10 @@ def ceiling_of(
     if isinstance(action, RentOnDemand):
         assert isinstance(target.params, DeadlineParams)
         ceiling = target.params.on_demand_ceiling
-    return ceiling.for_server(
-        1 if listing is None else listing.specs.gpu_count, price.currency, view.rates
-    )
+    # Where no listing says it, each order there says what the server has; all have the same one.
+    known = [h.work.gpus for h in view.holdings.values() if h.order.server == server]
+    gpus = max(known, default=1) if listing is None else listing.specs.gpu_count
+    return ceiling.for_server(gpus, price.currency, view.rates)
 
 
 def check_creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy) -> None:
