@@ -269,7 +269,6 @@ class NothingFits:
     cheapest: Quote | None = None
     unpaid: bool = False
     oldest: ServerId | None = None
-    no_rate: bool = False
 
 
 SearchResult = Found | NeedsBook | NothingFits
