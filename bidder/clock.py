@@ -1,6 +1,8 @@
-"""The only place that reads time or sleeps.
+"""Where trading reads time and sleeps.
 
-Everything else gets ``now`` as an argument or a ``Clock`` at construction. Two kinds of time are
+What decides gets ``now`` as an argument, what acts a ``Clock`` at construction; the machine's own clock
+is read elsewhere only by commands, for what they ask of the database at this moment, and by what serves
+real time (the simulator's server, notices). Two kinds of time are
 kept apart: ``now`` is what calendars and the database understand and may jump when the machine's
 clock is set; ``monotonic`` counts seconds that only go forward, and request spacing rests on it.
 """

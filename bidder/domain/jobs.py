@@ -29,8 +29,8 @@ class Standing:
     ``running`` is what runs now and ``starting`` how much of its start is still ahead: nothing is
     computed meanwhile. ``restart`` is how long any new start takes. ``look`` is how long a choice
     made now stands before the next one can be made. ``ratio`` is the on-demand price over the spot
-    price. ``work`` and ``time`` are the whole
-    job's.
+    price. ``work`` and ``time`` are the whole job's in a backtest, where Uniform Progress goes by them;
+    of a job that is under way they are what is left.
     """
 
     work: float

@@ -391,7 +391,10 @@ class Rails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often things are read, and when idleness becomes loud; what comes first: ``domain.agenda``."""
+    """How often things are read, and when idleness becomes loud; what comes first: ``domain.agenda``.
+
+    ``book_every`` is no key of the configuration: the request budget sets it.
+    """
 
     marketplace_every: timedelta = timedelta(seconds=60)
     book_every: timedelta = timedelta(seconds=1)

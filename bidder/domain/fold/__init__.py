@@ -1,9 +1,11 @@
 """How what we learn changes what we know: reads and outcomes folded into the view.
 
 Each function takes a view and returns the next one. ``orders_read`` and ``market_reads`` fold the
-answers that tell how things stand, ``outcomes`` what came of the requests that change something,
-``creating`` how many creations in a row have come to nothing, ``workloads_probed`` whether what runs on
-the servers lives, ``calendar`` what setting the clock means.
+answers that tell how things stand; to the former belong ``settling`` (whose outcome was open),
+``bygone`` (what has ended), ``bills`` (what was paid) and ``ends_judged`` (whose doing an early end
+was), to the latter ``schooling``. ``outcomes`` folds what came of the requests that change something,
+``creating`` how many creations in a row have come to nothing, ``workloads_probed`` whether what runs
+on the servers lives, ``calendar`` what setting the clock means, ``owner`` what a new configuration does.
 """
 
 from bidder.domain.fold.calendar import clocks_put_off

@@ -1,8 +1,8 @@
-"""Strategies: what a standing bid should be. One file each, all of the same shape.
+"""Strategies: what a standing bid should be. One file each.
 
-``decide(position, policy, now)`` returns one decision for one standing bid, and
-``opening_bid(quote, target, rates)`` the price for a new one. Neither may assume that its word is final:
-``guard`` applies the owner's rails afterwards.
+``decide(position, policy, now)`` returns one decision for one standing bid, and ``opening_bid`` the
+price for a new one, from the quote and what else the strategy goes by. Neither may assume that its
+word is final: ``guard`` applies the owner's rails afterwards.
 """
 
 from datetime import datetime
