@@ -13,10 +13,11 @@ from bidder.app.alarms import Alarm
 from bidder.app.budgets_told import BudgetsTold
 from bidder.app.database_told import DatabaseTold
 from bidder.app.day_told import DayTold
+from bidder.app.ends_told import EndsTold, order_facts
 from bidder.app.jobs_told import JobsTold
 from bidder.app.report import PassReport, Result
-from bidder.domain import cut_off, guard
-from bidder.domain.actions import Decision, Fact, Reason, Withdraw
+from bidder.domain import guard
+from bidder.domain.actions import Decision, Reason, Withdraw
 from bidder.domain.ids import OrderId, ServerId, spelled
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
@@ -38,7 +39,6 @@ class Teller:
 
     _running: dict[OrderId, bool | None] | None = None
     _won: dict[OrderId, datetime] = field(default_factory=dict)
-    _ended_early: dict[OrderId, Holding] = field(default_factory=dict)
     _holdings: object = None
     _over_budget: bool = False
     _unreachable_since: datetime | None = None
@@ -47,6 +47,7 @@ class Teller:
     _day: DayTold = field(default_factory=DayTold)
     _jobs: JobsTold = field(default_factory=JobsTold)
     _budgets: BudgetsTold = field(default_factory=BudgetsTold)
+    _ends: EndsTold = field(default_factory=EndsTold)
 
     def notices(
         self, report: PassReport, view: View, policy: Policy, *, unreachable: bool
@@ -55,10 +56,12 @@ class Teller:
         if self._running is None:
             # What we held before is known; what it does now is read first.
             self._running = dict.fromkeys(view.holdings)
+        for holding in () if report.observed is None else report.observed.ended:
+            self._running.pop(holding.order.order, None)
         found = [
             *_settled(report),
             *_moved(report),
-            *self._ended(report, view, policy),
+            *self._ends.notices(report, view, policy),
             *self._positions(report.at, view),
             *self._budget(report.at, view, policy),
             *self._budgets.notices(report.at, view, policy, _decided(report)),
@@ -108,23 +111,6 @@ class Teller:
         elif not runs and before:
             self._won.pop(order, None)
             yield _lost(holding, now, view)
-
-    def _ended(self, report: PassReport, view: View, policy: Policy) -> Iterator[Notice]:
-        if report.observed is not None:
-            for holding in report.observed.ended:
-                assert self._running is not None
-                self._running.pop(holding.order.order, None)
-                if not holding.ours:
-                    continue
-                if holding.order.expired and cut_off.early(holding, view, report.at):
-                    self._ended_early[holding.order.order] = holding
-                else:
-                    yield _over(holding, report.at)
-        # Whose doing an early end was may be known some reads later.
-        for order in [o for o in self._ended_early if o not in view.cut_off]:
-            holding = self._ended_early.pop(order)
-            if order not in view.holdings:
-                yield _over_early(holding, view, policy, report.at)
 
     def _budget(self, now: datetime, view: View, policy: Policy) -> Iterator[Notice]:
         limit = policy.rails.max_usd_per_day
@@ -244,7 +230,7 @@ def _won(holding: Holding, now: datetime, view: View) -> Notice:
     listing = view.marketplace.listings.get(order.server)
     gpu = "" if listing is None or not listing.specs.gpu else f" ({listing.specs.gpu})"
     facts = {
-        **_order_facts(order, holding.target),
+        **order_facts(order, holding.target),
         "host": host,
         "hosts": " ".join(access.pub_cluster),
         "tcp_ports": " ".join(access.tcp_ports),
@@ -265,7 +251,7 @@ def _lost(holding: Holding, now: datetime, view: View) -> Notice:
     order = holding.order
     seen = view.books.get(order.server)
     running = None if seen is None else seen.book.active()
-    facts = _order_facts(order, holding.target)
+    facts = order_facts(order, holding.target)
     if running is not None and not running.mine:
         return Notice(
             event=Event.OUTBID,
@@ -285,51 +271,6 @@ def _lost(holding: Holding, now: datetime, view: View) -> Notice:
         key=str(order.order),
         facts=facts,
     )
-
-
-def _over(holding: Holding, now: datetime) -> Notice:
-    expired = holding.order.expired
-    cause = "its time is over" if expired else "the exchange lists it no more"
-    return _end(holding, cause, now, level=Level.INFO if expired else Level.WARNING)
-
-
-def _over_early(holding: Holding, view: View, policy: Policy, now: datetime) -> Notice:
-    server = holding.order.server
-    left = next((s for s in view.setbacks if s.server == server and s.reason == cut_off.REASON), None)
-    if left is None or now >= left.until:
-        cause = "it is over before its time: outbid, displaced or given up"
-        return _end(holding, cause, now, level=Level.INFO)
-    target = policy.target(holding.target or "")
-    sought = target is not None and target.enabled and not view.paused
-    cause = (
-        "it ended before its time, and not by the daemon: somebody cancelled it, or the exchange did."
-        f" Until {left.until:%H:%M} UTC nothing is ordered on that server;"
-        f" {'another one is sought' if sought else 'no other one is sought'}"
-    )
-    return _end(holding, cause, now, level=Level.WARNING)
-
-
-def _end(holding: Holding, cause: str, now: datetime, *, level: Level) -> Notice:
-    order, target = holding.order, holding.target
-    return Notice(
-        event=Event.ENDED,
-        level=level,
-        at=now,
-        title=f"order {spelled(order.order)} on server {order.server} has ended",
-        text=f"{target}: {cause}; it cost {order.spend} without fees",
-        key=str(order.order),
-        facts=_order_facts(order, target),
-    )
-
-
-def _order_facts(order: OwnOrder, target: str | None) -> dict[str, Fact]:
-    return {
-        "order": order.order,
-        "server": order.server,
-        "target": target,
-        "bid": str(order.price),
-        "spend": str(order.spend),
-    }
 
 
 def _settled(report: PassReport) -> Iterator[Notice]:

@@ -23,6 +23,7 @@ from bidder.domain.money import Currency, Price, to_places
 from bidder.domain.policy import Target
 from bidder.domain.positions import Position
 from bidder.domain.purse import Purse
+from bidder.domain.searching import Found
 from bidder.domain.stances import walk_cost
 from bidder.domain.view import View
 from bidder.errors import NoRate
@@ -72,9 +73,7 @@ class Change:
         }
 
 
-def change(
-    here: Position, found: selection.Found, view: View, now: datetime, *, purse: Purse
-) -> Change | None:
+def change(here: Position, found: Found, view: View, now: datetime, *, purse: Purse) -> Change | None:
     """Return what leaving this server for another would come to; None where it cannot be valued.
 
     Nothing is saved from when on the wallet that would pay there is empty.

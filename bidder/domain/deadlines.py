@@ -18,7 +18,7 @@ from bidder.domain.market import Listing, OrderKind
 from bidder.domain.money import Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
-from bidder.domain.selection import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
 from bidder.domain.unexplained import unexplained

@@ -18,7 +18,7 @@ from bidder.domain.ids import ServerId
 from bidder.domain.money import Price
 from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
-from bidder.domain.selection import Found, NeedsBook, NothingFits, SearchResult
+from bidder.domain.searching import Found, NeedsBook, NothingFits, SearchResult, best_server
 from bidder.domain.strategies import common, track
 from bidder.domain.view import Setback, View
 from bidder.errors import StrategyFailed
@@ -263,7 +263,7 @@ def search(
     wallet carries any, the rails are to tell so of the best one.
     """
     search_with = partial(
-        selection.best_server,
+        best_server,
         view.shortlists.get(target.name, ()),
         view.books,
         target,

@@ -30,7 +30,7 @@ from bidder.domain.money import Price, to_places
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.quotes import Quote
-from bidder.domain.selection import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, own
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Cancelled, Holding, View

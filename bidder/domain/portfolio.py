@@ -20,7 +20,7 @@ from bidder.domain.actions import Asked, Decision, Fact, PlaceBid, Reason
 from bidder.domain.costs import share_of_day
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import Position, position
-from bidder.domain.selection import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 

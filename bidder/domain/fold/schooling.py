@@ -50,8 +50,7 @@ def _learnt(
     if floor is None:
         return school
     least = max(rates.to_usd(floor), Decimal(0) if rival is None else rates.to_usd(rival.price))
-    listing = view.marketplace.listings.get(book.server)
-    gpus = view.gpus_at(book.server) if listing is None else listing.specs.gpu_count
+    gpus = view.gpus_at(book.server)
     currency = floor.currency
     try:
         worth = rates.to_usd(target.worth.for_server(gpus, currency, rates))

@@ -36,7 +36,7 @@ from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import Moving, Policy, Rails, TrackParams
 from bidder.domain.purse import Purse
-from bidder.domain.selection import Found, NeedsBook
+from bidder.domain.searching import Found, NeedsBook
 from bidder.domain.view import BookSeen, Holding, View
 
 COINS = (Currency.BTC, Currency.CLORE)
