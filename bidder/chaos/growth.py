@@ -84,13 +84,12 @@ class Growth:
 
     def _past(self, stored: Stored) -> Iterator[tuple[str, int]]:
         """Yield how many rows of each table housekeeping should have deleted by now."""
-        now = self._day.clock.now().timestamp() * 1e6
-        ended = self._before(timedelta(0))
+        last_tidied = self._before(timedelta(0))
         # What has just ended was still spared when housekeeping last came.
         live = {
             row["order_id"]
             for row in stored["orders"]
-            if row["ended_at"] is None or row["ended_at"] > ended
+            if row["ended_at"] is None or row["ended_at"] > last_tidied
         }
         withdrawals = [row for row in stored["intents"] if row["kind"] == IntentKind.WITHDRAW]
         others = [row for row in stored["intents"] if row["kind"] != IntentKind.WITHDRAW]
@@ -105,7 +104,7 @@ class Growth:
         for table, (subject, moment) in _REPLACED.items():
             old = _older(stored[table], moment, min(self._before(RETENTION.raw), self._unfinished_day()))
             # What a calendar that was set ahead has dated goes once that moment has come.
-            old = [row for row in old if row["at"] <= now]
+            old = [row for row in old if row["at"] <= last_tidied]
             yield table, len(old) - len({row[subject] for row in old})
         assert RETENTION.hourly is not None
         for table in _SUMMARIES:
