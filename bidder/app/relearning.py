@@ -58,7 +58,7 @@ def relearnt(view: View, policy: Policy, queries: Queries, now: datetime) -> Vie
         for target in plain.targets
         if isinstance(target.params, DeadlineParams)
     }
-    return replace(view, schools=_taught(past, view, plain).schools, outlooks=outlooks)
+    return replace(view, schools=_taught(past, view, plain, now).schools, outlooks=outlooks)
 
 
 def new_lessons(view: View, policy: Policy, queries: Queries, now: datetime) -> View:
@@ -101,7 +101,7 @@ def _by_gpus(target: Target) -> Target:
     return replace(target, requirements=target.requirements.by_gpus())
 
 
-def _taught(past: _Past, view: View, policy: Policy) -> View:
+def _taught(past: _Past, view: View, policy: Policy, now: datetime) -> View:
     """Return a view that has read every recorded book."""
     listings = {server: record.listing() for server, record in past.servers.items()}
     known = View(
@@ -110,14 +110,23 @@ def _taught(past: _Past, view: View, policy: Policy) -> View:
         creation_fee_usd=view.creation_fee_usd,
     )
     seen: dict[ServerId, datetime] = {}
-    for record in past.records:
+    for at, record in _reads(past.records, now):
         before = seen.get(record.server)
-        if before is not None and record.at - before > _SHADOWS_LAST:
+        if before is not None and at - before > _SHADOWS_LAST:
             known = _forgotten(known, record.server)
-        book = _book(record, past.rates_at(record.at))
-        known = schooling.after_book(known, book, policy, at=record.at)
+        known = schooling.after_book(known, _book(record, past.rates_at(at)), policy, at=at)
         seen[record.server] = record.until or record.at
     return known
+
+
+def _reads(records: Iterable[BookRecord], now: datetime) -> list[tuple[datetime, BookRecord]]:
+    """Return the first and the last read of each record, in order of time."""
+    lasts = [(min(each.until, now), each) for each in records if each.until is not None]
+    firsts = [(each.at, each) for each in records]
+    # The last of one is at the moment of the next one's first, and comes before it.
+    return sorted(
+        [*((at, each) for at, each in lasts if at > each.at), *firsts], key=lambda read: read[0]
+    )
 
 
 def _forgotten(view: View, server: ServerId) -> View:

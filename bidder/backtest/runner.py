@@ -43,6 +43,8 @@ _HOURS = Decimal(24)
 _FLOOR = Price(quantum(TRACE), TRACE)
 # At one moment a strategy may cancel, create and reprice; more than this would be a loop.
 _MOST_AT_ONCE = 8
+# A daemon reads on while a price stands still, and learns from that.
+_READ_EVERY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +175,12 @@ class _Play:
         return summed(self.name, self.auction, self.start)
 
     def _events(self) -> list[tuple[datetime, Decimal]]:
-        found = []
+        """Return when the book is read: at each change, and now and then while nothing does."""
+        found: list[tuple[datetime, Decimal]] = []
         for number, point in enumerate(self.points):
-            if number == 0 or point != self.points[number - 1]:
-                found.append((self.start + number * self.terms.grid, point))
+            at = self.start + number * self.terms.grid
+            if not found or point != found[-1][1] or at - found[-1][0] >= _READ_EVERY:
+                found.append((at, point))
         return found
 
     def _settle(self, now: datetime) -> datetime | None:

@@ -173,11 +173,16 @@ def learn(
     *,
     half_life: timedelta,
 ) -> School:
-    """Return the school after the rival's price on a server was read; unchanged prices cost nothing."""
+    """Return the school after the rival's price on a server was read.
+
+    One that stands still is reckoned with every 600 s: what a rule earns by it must show before it ends.
+    """
     seconds = now.timestamp()
     before = school.servers.get(server)
-    if before is not None and (rival == before.rival or seconds < before.at):
-        return school
+    if before is not None:
+        again = rival == before.rival and seconds - before.at < _PAUSE
+        if again or seconds < before.at:
+            return school
     dip = _dip(before, rival, seconds, stakes)
     shadows = (_NO_OFFER,) * len(STANCES) if before is None else before.shadows
     gains = [0.0] * len(STANCES)

@@ -77,6 +77,29 @@ def test_adaptive_learns_from_what_came_before() -> None:
     assert learnt.utility > tracked.utility
 
 
+@pytest.mark.parametrize("seed", [5, 6, 8])
+def test_adaptive_ends_its_absence_when_a_wild_market_has_come_to_rest(seed: int) -> None:
+    """Two days of dips, few long enough for a start, then a low price that never moves again."""
+    chance, dips = Random(seed), list[Decimal]()
+    while len(dips) < 2880:
+        minutes = 1 + int(chance.expovariate(1 / 6))
+        dips += [Decimal("0.03")] * minutes + [Decimal("1.3")] * 10
+    params = lineup.named(("adaptive",))["adaptive"]
+    terms = replace(TERMS, value=Decimal("0.13"))
+    calm = runner.play("adaptive", params, [Decimal("0.05")] * 1440, START, terms, past=dips)
+    assert calm.held_share > 0.9
+
+
+def test_adaptive_does_not_walk_down_from_a_height_for_days() -> None:
+    """The rival falls to a tenth and stays there: an offer at the bottom is worth its start."""
+    points = [Decimal("0.12")] * 240 + [Decimal("0.012")] * 2880
+    params = lineup.named(("adaptive", "track_recreate"))
+    terms = replace(TERMS, value=Decimal("0.13"), step=Decimal("0.00012"), tick=Decimal("0.000012"))
+    ours = runner.play("adaptive", params["adaptive"], points, START, terms)
+    theirs = runner.play("track_recreate", params["track_recreate"], points, START, terms)
+    assert ours.utility > 0.95 * theirs.utility
+
+
 @pytest.mark.parametrize("name", sorted(lineup.LINEUP))
 def test_no_strategy_knows_a_price_that_is_still_to_come(name: str) -> None:
     """Two markets that part only in their last hour are bid on alike until then."""

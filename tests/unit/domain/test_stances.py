@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import pairwise
 from math import inf
+from random import Random
 
 import pytest
 from builders import NOW, SERVER
@@ -101,6 +103,40 @@ def test_an_offer_that_would_run_again_on_bad_terms_is_given_up() -> None:
     assert earned(stayer, watched(prices)) == pytest.approx(
         earned(stayer, watched(prices[:3])), abs=1e-6
     )
+
+
+def test_who_stays_out_is_followed_no_longer_once_a_low_price_stands_still() -> None:
+    """Dips of any length taught it that; what others earn by the calm counts before the calm is over."""
+    chance, seconds = Random(1), 0.0
+    dips = []
+    while seconds < 48 * HOUR:
+        dips += [(seconds, 0.3), (begin := seconds + chance.expovariate(1 / 400), 9.0)]
+        seconds = begin + 600
+    head_start = timedelta(minutes=20)
+    assert watched(dips).best(head_start=head_start) == Stance(0.0, 0.0, 1.0)
+    calm = [(seconds + minute * 60, 0.3) for minute in range(24 * 60)]
+    assert watched([*dips, *calm]).best(head_start=head_start) != Stance(0.0, 0.0, 1.0)
+
+
+def test_a_walk_down_costs_a_rule_what_it_pays_meanwhile_though_the_price_stands_still() -> None:
+    """Who creates anew pays at once, who walks pays for hours: that shows before the price moves on."""
+    stakes = Stakes(value=1.0, step=0.01, tick=0.001, fee=0.08 / 24, restart=0.1 / 24)
+    fall = [(0, 0.9), (4 * HOUR, 0.1), *((4 * HOUR + n * 60, 0.1) for n in range(1, 61))]
+    walking, anew = Stance(1.0, 1.0, 1e9), Stance(1.0, 1.0, 1.0)
+    first, later = watched(fall[:2], stakes), watched(fall, stakes)
+    assert earned(walking, first) > earned(anew, first)
+    assert earned(walking, later) < earned(anew, later)
+
+
+def test_how_often_a_price_is_read_that_stands_still_changes_nothing_that_was_earned() -> None:
+    """Reckoned with in between or at its end, it comes to the same."""
+    changes = [(0, 0.9), (3 * HOUR, 0.2), (7 * HOUR, 0.95), (20 * HOUR, 0.4), (30 * HOUR, 5.0)]
+    often = [
+        (moment, price)
+        for (begin, price), (end, _) in pairwise(changes)
+        for moment in range(int(begin), int(end), 60)
+    ]
+    assert watched([*often, changes[-1]]).earned == pytest.approx(watched(changes).earned, abs=1e-4)
 
 
 def test_rules_that_wait_stay_up_to_their_value() -> None:
