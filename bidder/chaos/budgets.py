@@ -212,7 +212,9 @@ class BudgetJudge(Watcher):
     def _rate(self, account: _Account) -> Decimal:
         rates, running = self._market.rates, Decimal(0)
         for order in self._market.live.values():
-            if order.active and self._counts(account, order):
+            # Whether a person's order runs is not read: the daemon has to take it for one that does.
+            runs = order.active or order.order_id in self._day.person.by_hand
+            if runs and self._counts(account, order):
                 running += order.price * rates[order.currency] * (100 + order.fee_percent) / 100
         return running
 
