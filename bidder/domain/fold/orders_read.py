@@ -130,7 +130,8 @@ def _take_listed(
                 so_far.touched.add(order_id)
             continue
         updated = _updated(known, _recognised(known.order, order, images), read)
-        cost = bills.cost_of(known, updated.order, view, now)
+        charged_at = _over_at(known, order, now) if order.expired else now
+        cost = bills.cost_of(known, updated.order, view, charged_at)
         updated = replace(updated, work=bills.more_work(known, updated, view), cost=cost)
         if policy.adopt and updated.target is None and not order.expired:
             # When it was seen first its server may not have been known yet.
@@ -144,6 +145,15 @@ def _take_listed(
             if updated != known:
                 so_far.touched.add(order_id)
             held[order_id] = updated
+
+
+def _over_at(known: Holding, order: OwnOrder, now: datetime) -> datetime:
+    """Return when the last of an ended order's bill can have been run up: while it was billed or listed.
+
+    Found ended a day later, it has cost that day nothing.
+    """
+    lived = max(known.last_seen_at, known.cost.at or known.last_seen_at)
+    return min(now, max(order.ends_at, lived))
 
 
 def _take_missing(

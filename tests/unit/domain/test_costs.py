@@ -1,11 +1,23 @@
 """What an order has cost, and in which day and month: never too little of it counts as today's."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from builders import NOW, ORDER, RATES, make_order, make_policy, make_view, read_orders, usd
+from builders import (
+    NOW,
+    ORDER,
+    RATES,
+    TARGET,
+    make_holding,
+    make_order,
+    make_policy,
+    make_view,
+    read_orders,
+    usd,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,3 +157,35 @@ def test_a_cancelled_order_counts_with_its_final_bill() -> None:
         Decimal(0),
         Decimal("1.3"),
     )
+
+
+def final_spent(*, hours_before_midnight: float, mrl: timedelta) -> Spent:
+    """Return what is spent once an order is found ended, twenty hours into the next day.
+
+    It was seen last 22 hours before midnight, and cost a dollar an hour.
+    """
+    begun, last = MIDNIGHT - 48 * HOUR, MIDNIGHT - 22 * HOUR
+    order = bill("26", created_at=begun, mrl=mrl)
+    cost = counted(Cost(), order, since=begun, at=last)
+    held = make_holding(order=order, first_seen_at=begun, last_seen_at=last, cost=cost)
+    policy, back = make_policy(), MIDNIGHT + 20 * HOUR
+    final = replace(
+        order, expired=True, spend=Money.parse(str(48 - hours_before_midnight), Currency.USD)
+    )
+    read = read_orders(final, started=(back - NOW).total_seconds())
+    view = make_view(policy, holdings=[held], orders_at=last, completed_at=last)
+    return fold.orders(view, read, (), policy, back).view.spent[TARGET]
+
+
+def test_an_order_whose_time_ran_out_yesterday_costs_nothing_today() -> None:
+    """A daemon that was down finds it ended a day later; what it cost then is of the day of its end."""
+    spent = final_spent(hours_before_midnight=1, mrl=47 * HOUR)
+
+    assert spent.within(DAY, MIDNIGHT + 21 * HOUR) == 0
+
+
+def test_an_order_that_ended_before_its_time_may_have_cost_today() -> None:
+    """Nobody knows when it went: what it can have cost today is counted."""
+    spent = final_spent(hours_before_midnight=-5, mrl=96 * HOUR)
+
+    assert spent.within(DAY, MIDNIGHT + 21 * HOUR) == pytest.approx(Decimal(20) + Decimal(1) / 60)
