@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from bidder.domain.ids import AccountName, OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.market import OrderKind
-from bidder.domain.money import Currency
+from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Mode
 from bidder.domain.view import Holding
 from bidder.store.queries import Queries
@@ -55,9 +55,12 @@ class Diary:
         """Return what may be asked of the account."""
         return Queries(self.engine, self.account)
 
-    def bid(self, order: int, server: int, price: str, *, target: str = "render") -> None:
-        """Place an order now."""
-        made = make_order(order, server=server, price=usd(price), created_at=self.now)
+    def bid(
+        self, order: int, server: int, price: str, *, target: str = "render", spend: str = "0"
+    ) -> None:
+        """Place an order now; ``spend`` is what it will have cost whenever it is looked at."""
+        bill = Money.parse(spend, Currency.USD)
+        made = make_order(order, server=server, price=usd(price), created_at=self.now, spend=bill)
         self._orders[order] = make_holding(
             order, order=made, first_seen_at=self.now, last_seen_at=self.now, target=target
         )

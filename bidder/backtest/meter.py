@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from bidder.backtest.blame import Blame, latest
 from bidder.backtest.fleet import NOTHING, Fleet, State
 from bidder.backtest.lanes import Costs, Placed, Way, lanes, way_of
+from bidder.backtest.left_out import GONE, JOB
 from bidder.backtest.optimum import Ladder
 from bidder.backtest.recorded import fits
 from bidder.backtest.rungs import Rungs, level_of
@@ -67,7 +68,7 @@ def measure(queries: Queries, policy: Policy, begin: datetime, end: datetime) ->
         span = _Span(queries=queries, policy=policy, grid=grid, mode=mode, orders=orders)
         for target in policy.targets:
             if target.rents:
-                unmeasured[target.name] = "work with a deadline is judged by its job, not by its bids"
+                unmeasured[target.name] = JOB
                 continue
             if not target.enabled and target.name not in span.placed:
                 continue
@@ -81,7 +82,7 @@ def measure(queries: Queries, policy: Policy, begin: datetime, end: datetime) ->
             else:
                 regrets.append(found)
         for name in span.placed.keys() - {target.name for target in policy.targets}:
-            unmeasured[name] = "it is not in the configuration any more"
+            unmeasured[name] = GONE
     return Measured(regrets=tuple(regrets), unmeasured=unmeasured)
 
 

@@ -72,6 +72,7 @@ class Found:
 def look(queries: "Queries", policy: "Policy", days: int, now: datetime) -> Found:
     """Return what the last ``days`` days with a record came to; those not kept yet are reckoned."""
     from bidder.backtest import meter
+    from bidder.backtest.left_out import left_out
 
     span = queries.market.read_span()
     newest = queries.latest_regrets()
@@ -88,7 +89,8 @@ def look(queries: "Queries", policy: "Policy", days: int, now: datetime) -> Foun
     begin = last - (days - 1) * _DAY
     regrets = list(queries.regrets(begin, end))
     kept = {regret.begin for regret in regrets}
-    unmeasured: dict[str, str] = {}
+    looked = set(kept)
+    whys: dict[str, str] = {}
     empty = 0
     for number in range(days):
         day = begin + number * _DAY
@@ -99,10 +101,11 @@ def look(queries: "Queries", policy: "Policy", days: int, now: datetime) -> Foun
             continue
         measured = meter.measure(queries, policy, day, min(day + _DAY, _whole_minute(end)))
         regrets += measured.regrets
-        unmeasured.update(measured.unmeasured)
+        whys.update(measured.unmeasured)
         empty += not measured.regrets
-    named = {regret.target for regret in regrets}
-    unmeasured = {target: why for target, why in unmeasured.items() if target not in named}
+        if measured.regrets or measured.unmeasured:
+            looked.add(day)
+    unmeasured = left_out(queries.orders_between(begin, end), regrets, policy, whys, looked)
     return Found(
         begin=begin,
         end=end,

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import make_policy, make_target
 from diaries import DAY, HOUR, START, Diary, steady
 from documented import disagreements
 
+from bidder.backtest.meter import measure
 from bidder.cli.main import main
 from bidder.domain.policy import Mode
 from bidder.wiring import open_database
@@ -116,3 +118,30 @@ def test_a_strategy_with_a_deadline_is_not_measured(
     found = asked(config, capsys)
     assert found["targets"] == []
     assert "render is not measured: work with a deadline" in found["shown"]
+
+
+def test_a_strategy_that_was_removed_is_named_though_its_day_was_measured_without_it(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it paid is in no sum; where other days know it, those that do not are named."""
+    engine = open_database(f"sqlite:///{config.parent / 'bidder.db'}")
+    for number in range(2):
+        day = START + number * DAY
+        diary = Diary(engine=engine, start=day, passes=number * 200)
+        diary.bid(10 + number, 1, "3", spend="0.25")
+        diary.bid(20 + number, 2, "3", target="old", spend="0.25")
+        diary.watch(2 * HOUR, {1: steady("2"), 2: steady("2")})
+        diary.end(10 + number)
+        diary.end(20 + number)
+        render, old = make_target("render"), make_target("old")
+        policy = make_policy(render, old) if number == 0 else make_policy(render)
+        diary.store().save_regrets(day, measure(diary.queries(), policy, day, day + DAY).regrets)
+    engine.dispose()
+
+    (one,) = asked(config, capsys, "--days", "1")["unmeasured"]
+    both = asked(config, capsys, "--days", "2")
+
+    assert one == {"target": "old", "why": "it is not in the configuration any more"}
+    assert {each["target"] for each in both["targets"]} == {"render", "old"}
+    why = "it is not in the configuration any more; its orders of 2026-03-03 are left out"
+    assert f"old is not measured: {why}." in both["shown"]
