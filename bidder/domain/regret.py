@@ -68,7 +68,8 @@ class Regret:
 
     ``wanted`` is the time of all wanted servers in which anything was watched, ``unwatched`` the rest
     of the span, of which nothing is known. ``coins`` is what was paid by currency. ``costly`` are the
-    decisions that cost most, worst first.
+    decisions that cost most, worst first. ``compared`` is, of a sum, what was paid and what the same
+    time would have cost at the optimum's mean price of its own strategy and day.
     """
 
     begin: datetime
@@ -81,6 +82,7 @@ class Regret:
     best: Tally = Tally()
     coins: Mapping[Currency, Decimal] = field(default_factory=dict)
     costly: tuple[Costly, ...] = ()
+    compared: tuple[Decimal, Decimal] | None = None
 
     @property
     def usd(self) -> Decimal:
@@ -89,9 +91,13 @@ class Regret:
 
     @property
     def paid_ratio(self) -> float | None:
-        """Return how many times the best price per server and day was paid; None where none ran."""
-        ours, best = self.ours.per_day, self.best.per_day
-        return None if ours is None or not best else float(ours / best)
+        """Return how many times the best price per server and day was paid; None where none ran.
+
+        Of a sum each strategy's day is compared with its own best price, over those that have both: mean
+        prices of a cheap and a dear strategy, held for different shares of the time, say nothing.
+        """
+        paid, best = _compared(self)
+        return float(paid / best) if best else None
 
     @property
     def held_share(self) -> float | None:
@@ -113,6 +119,7 @@ class Regret:
         coins = dict(self.coins)
         for currency, amount in other.coins.items():
             coins[currency] = EXACT.add(coins.get(currency, Decimal(0)), amount)
+        (paid, best), (other_paid, other_best) = _compared(self), _compared(other)
         costly = sorted((*self.costly, *other.costly), key=lambda each: (-each.usd, each.at))
         return replace(
             self,
@@ -124,6 +131,7 @@ class Regret:
             best=self.best.plus(other.best),
             coins=coins,
             costly=tuple(costly[:TOLD]),
+            compared=(EXACT.add(paid, other_paid), EXACT.add(best, other_best)),
         )
 
 
@@ -157,3 +165,12 @@ def _lost(usd: Decimal) -> str:
 def _share(part: timedelta, whole: timedelta) -> float | None:
     # What is renewed stands twice for a moment: more than all is not held.
     return min(part / whole, 1.0) if whole > timedelta(0) else None
+
+
+def _compared(regret: Regret) -> tuple[Decimal, Decimal]:
+    if regret.compared is not None:
+        return regret.compared
+    best = regret.best.per_day
+    if regret.ours.per_day is None or not best:
+        return Decimal(0), Decimal(0)
+    return regret.ours.paid, best * Decimal(repr(regret.ours.held / _DAY))

@@ -1,5 +1,6 @@
 """Regrets add up, and say what they are."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -93,3 +94,16 @@ def test_each_outcome_has_its_sentence(found: Regret, said: str) -> None:
     """Also where there is no ratio."""
     lost = ": 1.0000 USD of worth were lost" if found.wanted else ""
     assert headline(found) == said + lost
+
+
+def test_a_sum_compares_each_strategy_with_its_own_best_price() -> None:
+    """Two that paid exactly the optimum's prices did so together, however much of each was held."""
+    dear = regret(Tally(held=DAY / 2, paid=Decimal(5)), Tally(held=DAY, paid=Decimal(10)))
+    cheap = regret(Tally(held=DAY, paid=Decimal(1)), Tally(held=DAY, paid=Decimal(1)))
+    twice = replace(cheap, ours=Tally(held=DAY, paid=Decimal(2)))
+    idle = regret(Tally(), Tally(held=DAY, paid=Decimal(4)))
+
+    assert [each.paid_ratio for each in together((dear, cheap), target="all")] == [1.0]
+    (whole,) = together((idle, dear, twice, idle), target="all")
+    assert whole.paid_ratio == pytest.approx(7 / 6)
+    assert together((idle, idle), target="all")[0].paid_ratio is None
