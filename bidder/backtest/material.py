@@ -18,13 +18,16 @@ from bidder.store.records import BookRecord, ServerRecord
 
 # A longer time in which nobody looked stays a gap.
 _BRIDGE = timedelta(hours=1)
+# What was seen longer before the end of the record says nothing of the present.
+_NOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """One server as it was recorded; prices in USD per GPU and day, its latest ones where known.
+    """One server as it was recorded; prices in USD per GPU and day.
 
-    ``server`` None: the market of a trace. ``takes`` is what a bid must exceed; None: it cannot be won.
+    ``server`` None: the market of a trace. ``takes`` is what a bid must exceed at the end of the record,
+    ``on_demand`` what it cost then. None: it cannot be won, or nobody looked in the last hour.
     """
 
     server: ServerId | None
@@ -78,7 +81,7 @@ def of_history(queries: Queries, gpu: str, days: int, keep: timedelta, static: R
             continue
         bridge = min(keep / 10, _BRIDGE)
         readings = readings_of(books, over_time, gpus=record.gpus, end=end, bridge=bridge)
-        known = _known(record, readings, books, rates)
+        known = _known(record, readings, books, rates, end)
         by_kind.setdefault(record.gpu_model, []).append(known)
     if named not in by_kind:
         raise BadInput(f"--gpu {gpu}: no book of such a server was read in the last {days} days")
@@ -106,10 +109,15 @@ def of_trace(trace: Trace) -> Material:
 
 
 def _known(
-    record: ServerRecord, readings: Sequence[Reading], books: Sequence[BookRecord], rates: Rates
+    record: ServerRecord,
+    readings: Sequence[Reading],
+    books: Sequence[BookRecord],
+    rates: Rates,
+    end: datetime,
 ) -> Known:
-    latest = readings[-1] if readings else None
-    asked = [book.on_demand for book in books if book.on_demand is not None]
+    latest = readings[-1] if readings and end - readings[-1].end <= _NOW else None
+    fresh = (book for book in books if end - (book.until or book.at) <= _NOW)
+    asked = [book.on_demand for book in fresh if book.on_demand is not None]
     return Known(
         server=record.server,
         gpu=record.gpu_model,

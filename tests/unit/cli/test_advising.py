@@ -126,6 +126,25 @@ def test_time_rented_on_demand_by_others_is_no_start(
     assert found["on_demand"] is None
 
 
+def test_a_price_at_which_nobody_looked_lately_is_no_offer(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server seen last two hours before the end of the record teaches odds, and offers nothing now."""
+    engine = open_database(f"sqlite:///{config.parent / 'bidder.db'}")
+    diary = Diary(engine=engine, gpus=1)
+    diary.watch(DAY, {1: steady("1"), 2: steady("2")}, on_demand="4", every=10 * MINUTE)
+    diary.watch(2 * HOUR, {2: steady("2")}, on_demand="9", every=10 * MINUTE)
+    engine.dispose()
+    found = asked(capsys, "-c", str(config), "--gpu", "3090", "--keep", "1h", "--probability", "0.5")
+    by_server = {each["server"]: each for each in found["servers"]}
+
+    assert found["on_demand"]["server"] == 2
+    assert found["on_demand"]["usd_per_gpu_day"] == "9"
+    now = ("takes_usd_per_gpu_day", "on_demand_usd_per_gpu_day")
+    assert [by_server[1][key] for key in now] == [None, None]
+    assert [by_server[2][key] for key in now] == ["2", "9"]
+
+
 def test_a_trace_will_do_instead_of_a_history(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
