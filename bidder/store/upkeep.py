@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Table, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from bidder.errors import BadInput, LeaseHeld, StoreFailed
 from bidder.store import tables
-from bidder.store.engine import place, sqlite_file, transaction
+from bidder.store.engine import failure, place, sqlite_file, transaction
 from bidder.store.lease import Holder, held_until
 from bidder.store.schema import HEAD
 from bidder.store.types import Amount, Duration, Json, Moment
@@ -78,10 +79,11 @@ def vacuum(engine: Engine, now: datetime) -> None:
 
     Raises:
         LeaseHeld: a daemon uses the SQLite file, which nobody else can write meanwhile.
+        StoreBusy: on a server somebody kept a table locked.
+        StoreFailed: the database failed.
     """
     if engine.dialect.name != "sqlite":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM")
+        _vacuum_server(engine)
         return
     _require_idle(engine, now)
     raw = engine.raw_connection()
@@ -95,6 +97,17 @@ def vacuum(engine: Engine, now: datetime) -> None:
         raise StoreFailed(f"{place(engine)}: {exc}; is the disk full? it needs as much again") from exc
     finally:
         raw.close()
+
+
+def _vacuum_server(engine: Engine) -> None:
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # What holds for a pass of the daemon does not for this: a large database takes minutes.
+            connection.exec_driver_sql("SET statement_timeout = 0")
+            connection.detach()
+            connection.exec_driver_sql("VACUUM")
+    except SQLAlchemyError as exc:
+        raise failure(exc, engine) from exc
 
 
 def _require_idle(engine: Engine, now: datetime) -> None:

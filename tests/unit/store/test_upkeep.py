@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from store_values import ACCOUNT, NOW, at, make_book, make_decision, make_holding, make_pass, place
 
 from bidder.domain.policy import Retention
-from bidder.errors import BadInput, LeaseHeld
+from bidder.errors import BadInput, LeaseHeld, StoreBusy
 from bidder.store import upkeep
-from bidder.store.engine import open_engine
+from bidder.store.engine import open_engine, transaction
 from bidder.store.lease import Lease
 from bidder.store.schema import require_current, upgrade
 from bidder.store.store import Store
@@ -83,6 +83,30 @@ def test_vacuum_leaves_a_daemon_alone(file_engine: Engine) -> None:
 def test_vacuum_on_a_server_needs_nobody_to_stop(migrated_postgres: Engine) -> None:
     """PostgreSQL is vacuumed beside its writers."""
     upkeep.vacuum(migrated_postgres, NOW)
+
+
+@pytest.mark.postgres
+def test_vacuum_on_a_server_takes_the_time_that_it_needs(migrated_postgres: Engine) -> None:
+    """The limit for a statement of the daemon, here a hundredth of a second, is none for it."""
+    address = migrated_postgres.url.render_as_string(hide_password=False)
+    impatient = open_engine(address, busy_timeout=0.002)
+    upkeep.vacuum(impatient, NOW)
+
+    with transaction(impatient, writing=False) as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "12ms"
+    impatient.dispose()
+
+
+@pytest.mark.postgres
+def test_vacuum_on_a_server_tells_of_a_lock(migrated_postgres: Engine) -> None:
+    """Who keeps a table locked is waited for as by everything else, and told of as one of our errors."""
+    address = migrated_postgres.url.render_as_string(hide_password=False)
+    impatient = open_engine(address, busy_timeout=0.2)
+    with transaction(migrated_postgres, writing=True) as other:
+        other.exec_driver_sql("LOCK TABLE books IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreBusy, match="lock timeout"):
+            upkeep.vacuum(impatient, NOW)
+    impatient.dispose()
 
 
 def test_backup_is_whole_while_others_write(file_engine: Engine, tmp_path: Path) -> None:
