@@ -13,7 +13,7 @@ from bidder.domain.money import Rates
 from bidder.domain.policy import Requirements
 from bidder.errors import BadInput
 from bidder.store.records import BookRecord, ServerRecord
-from bidder.store.summaries import RatesOverTime
+from bidder.store.valuing import RatesOverTime
 
 _HOURS = Decimal(24)
 

@@ -9,7 +9,7 @@ from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.money import Price, Rates
 from bidder.domain.policy import Mode
 from bidder.store.records import BookRecord
-from bidder.store.summaries import RatesOverTime
+from bidder.store.valuing import RatesOverTime, valued, watched_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A time in which a book stayed as it was; USD per day.
+    """A time in which a book stayed as it was, or a part of it; USD per day.
 
     ``price``: what a bid must exceed to run. ``order`` is ours, of the one mode asked about, and
     ``held`` while it runs; ``coin`` is its bid as it was made.
@@ -100,21 +100,19 @@ def _pieces(
     records: Sequence[BookRecord], rates: RatesOverTime, grid: Grid, mode: Mode
 ) -> Iterator[Piece]:
     for record in records:
-        begin, end = max(record.at, grid.begin), min(record.until or record.at, grid.end)
-        if begin >= end:
-            continue
-        known = rates.at(begin)
         ours = record.our_order is not None and on_paper(record.our_order) is (mode is Mode.PAPER)
         bid = record.our_price if ours else None
-        yield Piece(
-            begin=begin,
-            end=end,
-            price=_price(record, known),
-            order=record.our_order if ours else None,
-            held=ours and record.active_order == record.our_order,
-            bid=None if bid is None or not known.knows(bid.currency) else float(known.to_usd(bid)),
-            coin=bid,
-        )
+        time = watched_in(record, grid.begin, grid.end)
+        for begin, end, known in valued(rates, *time, ours=record.our_order is not None):
+            yield Piece(
+                begin=begin,
+                end=end,
+                price=_price(record, known),
+                order=record.our_order if ours else None,
+                held=ours and record.active_order == record.our_order,
+                bid=None if bid is None or not known.knows(bid.currency) else float(known.to_usd(bid)),
+                coin=bid,
+            )
 
 
 def _price(record: BookRecord, rates: Rates) -> float:

@@ -11,7 +11,7 @@ from bidder.domain.price_rules import StepSample
 from bidder.store import rows, tables
 from bidder.store.engine import read_rows, transaction
 from bidder.store.records import BookRecord, ServerPeriod, ServerRecord
-from bidder.store.summaries import RatesOverTime
+from bidder.store.valuing import RatesOverTime
 
 _STEPS = 200
 

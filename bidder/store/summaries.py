@@ -5,21 +5,19 @@ together, so that a crash between two slices repeats nothing and leaves nothing 
 only when what was seen in it can no longer change.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
 from bidder.domain.digest import Held, Span, Stretch, cost, held_by_order, seen_in, summarise
 from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.market import OrderKind
-from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import Mode
 from bidder.store import rows, tables
 from bidder.store.recording import GAP
 from bidder.store.records import BookRecord
+from bidder.store.valuing import RatesOverTime, in_usd, stretches, valued
 
 _SERVERS_PER_SLICE = 10
 # What is held on paper is never added to what is held.
@@ -62,78 +60,6 @@ def done_until(connection: Connection, account: str) -> datetime | None:
     table = tables.summary_progress
     found = connection.execute(select(table.c.at).where(table.c.account == account)).scalars().all()
     return min(found) if len(found) == len(Span) else None
-
-
-class RatesOverTime:
-    """What each currency was worth, as far as it was noted, over one period."""
-
-    def __init__(self, connection: Connection, account: str, begin: datetime, end: datetime) -> None:
-        """Read every change within the period, and what held at its beginning."""
-        table = tables.rates
-        mine = table.c.account == account
-        self._changes: dict[Currency, list[tuple[datetime, Any]]] = {}
-        named = select(table.c.currency).where(mine).distinct()
-        for name in connection.execute(named).scalars():
-            this = mine & (table.c.currency == name)
-            first = connection.execute(
-                select(table.c.at, table.c.usd_per_unit)
-                .where(this, table.c.at <= begin)
-                .order_by(table.c.at.desc(), table.c.id.desc())
-                .limit(1)
-            ).all()
-            within = connection.execute(
-                select(table.c.at, table.c.usd_per_unit)
-                .where(this, table.c.at > begin, table.c.at < end)
-                .order_by(table.c.at, table.c.id)
-            ).all()
-            self._changes[Currency(name)] = [(row.at, row.usd_per_unit) for row in (*first, *within)]
-
-    def at(self, moment: datetime) -> Rates:
-        """Return the rates of a moment; before a currency's first one, that first one."""
-        found = {}
-        for currency, changes in self._changes.items():
-            if not changes:
-                continue
-            rate = changes[max(0, bisect_right(changes, moment, key=_since) - 1)][1]
-            if rate is not None:
-                found[currency] = rate
-        return Rates(found)
-
-
-def _since(change: tuple[datetime, Any]) -> datetime:
-    return change[0]
-
-
-def stretches(
-    books: Iterable[BookRecord], rates: RatesOverTime, begin: datetime, end: datetime
-) -> Iterator[Stretch]:
-    """Yield what the books come to within a period, each valued by the rates of its beginning."""
-    for book in books:
-        since, until = max(book.at, begin), min(book.until or book.at, end)
-        if since >= until:
-            continue
-        known = rates.at(since)
-        runs = book.active_order is not None
-        # Behind an order on paper that runs there, a rival runs in truth.
-        paper = book.active_order is not None and on_paper(book.active_order)
-        taken = book.rivals > 0 if paper else runs
-        floors = [known.to_usd(price) for price in book.floor.values() if known.knows(price.currency)]
-        yield Stretch(
-            begin=since,
-            end=until,
-            online=book.exists and book.online,
-            rented=taken or bool(book.rented),
-            held=runs and book.active_order == book.our_order,
-            order=book.our_order,
-            rival=_usd(book.best_rival, known),
-            floor=min(floors, default=None),
-            bid=_usd(book.our_price, known),
-            on_demand=_usd(book.on_demand, known),
-        )
-
-
-def _usd(price: Price | None, rates: Rates) -> Any:
-    return rates.to_usd(price) if price is not None and rates.knows(price.currency) else None
 
 
 def _summarise_server(
@@ -219,11 +145,13 @@ def _begin_period(
         assert rates is not None
         since = max(row.created_at, begin)
         until = min(row.ended_at or row.last_seen_at, end)
-        usd = _usd(rows.price_of(row.price, row.currency), rates.at(since))
-        if since >= until or usd is None:
+        price = rows.price_of(row.price, row.currency)
+        parts = [
+            (in_usd(price, known), to - at) for at, to, known in valued(rates, since, until, ours=True)
+        ]
+        if all(usd is None for usd, _ in parts):
             continue
-        length = (until - since) // timedelta(microseconds=1)
-        spend = cost([(usd, length)])
+        spend = cost((usd, span // timedelta(microseconds=1)) for usd, span in parts)
         held = Held(
             spend=spend,
             held=until - since,

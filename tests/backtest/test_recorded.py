@@ -16,7 +16,7 @@ from bidder.errors import BadInput
 from bidder.store.engine import open_engine
 from bidder.store.records import BookRecord
 from bidder.store.schema import upgrade
-from bidder.store.summaries import RatesOverTime
+from bidder.store.valuing import RatesOverTime
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SERVER = ServerId(7)

@@ -278,3 +278,37 @@ def test_raw_history_that_no_summary_has_outlives_a_clock_that_was_ahead(
     assert rows_in(engine, "books") > 0
     clean(store, at(begin) + timedelta(days=3))
     assert ServerId(108) in {day.server for day in queries.market.server_periods(Span.DAY)}
+
+
+def falling(hours: float) -> Rates:
+    """Return the rates of a coin that falls from 0.10 to 0.06 within a day."""
+    return Rates({Currency.CLORE: Decimal("0.10") - Decimal("0.04") * Decimal(str(hours)) / 24})
+
+
+@pytest.mark.parametrize("kind", OrderKind)
+def test_a_day_is_the_sum_of_its_hours_whatever_the_rates_do(
+    store: Store, queries: Queries, kind: OrderKind
+) -> None:
+    """A hundred coins a day for an unchanged book, or on demand, while the coin falls: 8 USD in all."""
+    price, begun = Price.parse("100", Currency.CLORE), NOW.replace(hour=0)
+    held = make_holding(7, server=107, price=price, first_seen_at=begun)
+    order = replace(held.order, kind=kind, created_at=begun)
+    held = replace(held, order=order, last_seen_at=begun + 24 * HOUR)
+    store.save_holdings([held], at=begun)
+    spot: dict[str, Any] = {"our_price": price} if kind is OrderKind.SPOT else {"our_order": None}
+    for number in range(24 * 15 + 1):
+        read_at = begun + number * timedelta(minutes=4)
+        book = make_book(107, at=read_at, best_rival=price, **spot)
+        seconds = (read_at - NOW).total_seconds()
+        store.record_pass(make_pass(number, seconds, books=(book,), rates=falling(number / 15)))
+    clean(store, begun + 25 * HOUR)
+
+    hours, (day,) = queries.target_periods(Span.HOUR), queries.target_periods(Span.DAY)
+    today = [hour.held for hour in hours if hour.at < begun + 24 * HOUR]
+    assert len(today) == 24
+    assert sum(hour.spend for hour in today) == pytest.approx(day.held.spend, abs=Decimal("1e-9"))
+    assert day.held.spend == pytest.approx(Decimal(8), rel=Decimal("0.002"))
+    assert day.held.restarts == 1
+    by_server = queries.market.server_periods(Span.DAY)[0].summary.rival
+    assert by_server is not None
+    assert by_server.high - by_server.low > 3
