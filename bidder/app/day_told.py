@@ -1,4 +1,7 @@
-"""The daily summary: what was held and paid since the last one, counted from pass to pass."""
+"""The daily summary: what was held and paid since the last one, counted from pass to pass.
+
+What was counted goes with the process, so a summary says since when it counted, and how much of the day.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +18,9 @@ _COUNT_EVERY = timedelta(seconds=60)
 # A longer gap than this between two countings was no trading.
 _LONGEST_GAP = timedelta(minutes=10)
 _DAY = Decimal(86400)
+_HOUR = timedelta(hours=1)
+# A start and its first reads are no reason to doubt a day's figures.
+_ALL_BUT = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
@@ -25,6 +31,7 @@ class _Tally:
     """
 
     since: datetime
+    counted: timedelta = timedelta(0)
     held: float = 0.0
     wanted: float = 0.0
     paid: Decimal = Decimal(0)
@@ -50,6 +57,7 @@ class DayTold:
             return
         self._counted_at = now
         if now - last <= _LONGEST_GAP:
+            tally.counted += now - last
             _count(tally, view, policy, (now - last).total_seconds())
         if now.date() > last.date():
             yield _summary_notice(tally, now)
@@ -77,20 +85,33 @@ def _what(tally: _Tally) -> str:
     return "it" if part == f"{tally.paid:.2f}" else f"what came to {part} of it"
 
 
+def _uncounted(counted: timedelta, whole: timedelta) -> str:
+    if whole - counted <= _ALL_BUT:
+        return ""
+    return (
+        f"Counted {counted / _HOUR:.1f} of {whole / _HOUR:.0f} hours: what ran in the others, or before"
+        " the last start of the daemon, is not in these figures. "
+    )
+
+
 def _summary_notice(tally: _Tally, now: datetime) -> Notice:
     held = tally.held / tally.wanted if tally.wanted else 0.0
     saved = tally.on_demand - tally.compared
+    whole = _midnight(now) - _midnight(tally.since)
     share = f" ({saved / tally.on_demand:.0%})" if tally.on_demand > 0 else ""
     return Notice(
         event=Event.SUMMARY,
         level=Level.INFO,
         at=now,
         title=f"since {tally.since:%Y-%m-%d %H:%M} UTC: {held:.0%} of the servers wanted were held",
-        text=f"The bids that ran came to {tally.paid:.2f} USD without fees;"
+        text=f"{_uncounted(tally.counted, whole)}"
+        f"The bids that ran came to {tally.paid:.2f} USD without fees;"
         f" on demand {_what(tally)} would have been {tally.on_demand:.2f} USD:"
         f" {saved:.2f}{share} saved.",
         key=f"{now:%Y-%m-%d}",
         facts={
+            "since": tally.since.isoformat(),
+            "counted_hours": f"{tally.counted / _HOUR:.2f}",
             "held_share": round(held, 4),
             "paid_usd": f"{tally.paid:.4f}",
             "compared_usd": f"{tally.compared:.4f}",
@@ -98,3 +119,7 @@ def _summary_notice(tally: _Tally, now: datetime) -> Notice:
             "saved_usd": f"{saved:.4f}",
         },
     )
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -35,3 +35,18 @@ def test_what_is_saved_is_what_the_status_says() -> None:
     assert notice.text.endswith(
         "on demand what came to 1.00 of it would have been 5.00 USD: 4.00 (80%) saved."
     )
+
+
+def test_a_summary_says_how_much_of_the_day_it_counted() -> None:
+    """A process that was started at eleven at night tells of one hour, and does not call it a day."""
+    policy, told = make_policy(), DayTold()
+    view = make_view(policy, make_listing(), holdings=[make_holding(1)])
+    eleven = NOW + timedelta(hours=11)
+    moments = [eleven + timedelta(minutes=5 * n) for n in range(13)]
+    moments += [eleven + timedelta(hours=1, minutes=5 * n) for n in range(1, 12 * 24 + 1)]
+    late, whole = (each for now in moments for each in told.notices(now, view, policy))
+
+    assert late.text.startswith("Counted 1.0 of 24 hours: ")
+    assert (late.facts["since"], late.facts["counted_hours"]) == ("2026-03-01T23:00:00+00:00", "1.00")
+    assert whole.text.startswith("The bids that ran came to 2.00 USD")
+    assert whole.facts["counted_hours"] == "24.00"
