@@ -14,8 +14,9 @@ from store_values import ACCOUNT, NOW, at, btc, make_book, make_holding, make_pa
 from bidder.domain.digest import Span, Spread
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.market import OrderKind
-from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Mode, Retention
+from bidder.domain.view import Holding
 from bidder.store import tables
 from bidder.store.engine import open_engine, transaction
 from bidder.store.queries import Queries
@@ -312,3 +313,39 @@ def test_a_day_is_the_sum_of_its_hours_whatever_the_rates_do(
     by_server = queries.market.server_periods(Span.DAY)[0].summary.rival
     assert by_server is not None
     assert by_server.high - by_server.low > 3
+
+
+def rented_on_demand(**changes: Any) -> Holding:
+    """Return an order on demand of 24 USD a day, begun at NOW."""
+    held = make_holding(7, price=usd("24"), spend=Money.parse("0.1", Currency.USD))
+    return replace(held, order=replace(held.order, kind=OrderKind.ON_DEMAND), **changes)
+
+
+def test_an_order_on_demand_that_ended_unseen_counts_for_as_long_as_it_was_billed(
+    store: Store, queries: Queries
+) -> None:
+    """It went after six minutes; ten hours later the daemon came back and found it ended."""
+    store.save_holdings([rented_on_demand()], at=NOW)
+    store.settle((), (), at=at(36000), over=[Over(order=OrderId(7), at=at(36000), cause="expired")])
+    clean(store, NOW + timedelta(days=1))
+
+    (hour,), (day,) = queries.target_periods(Span.HOUR), queries.target_periods(Span.DAY)
+    assert hour.held == day.held
+    assert (day.held.spend, day.held.held) == (Decimal("0.1"), timedelta(minutes=6))
+
+
+def test_an_hour_waits_for_orders_that_cannot_be_read(store: Store, queries: Queries) -> None:
+    """Written without what ran in it, it would stay so; after a day nobody waits any more."""
+    held = rented_on_demand(last_seen_at=at(300))
+    store.save_holdings([held], at=at(300))
+    clean(store, NOW + 3 * HOUR)
+    assert queries.target_periods(Span.HOUR) == ()
+    again = replace(held, last_seen_at=NOW + 3 * HOUR)
+    store.save_holdings([again], at=again.last_seen_at)
+    clean(store, NOW + 3.5 * HOUR)
+    assert [hour.held.held for hour in queries.target_periods(Span.HOUR)] == 3 * [HOUR]
+
+    clean(store, NOW + 26 * HOUR)
+    assert len(queries.target_periods(Span.HOUR)) == 3
+    clean(store, NOW + 28 * HOUR)
+    assert [day.held.held for day in queries.target_periods(Span.DAY)] == [3 * HOUR]
