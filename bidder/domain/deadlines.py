@@ -18,7 +18,7 @@ from bidder.domain.market import Listing, OrderKind
 from bidder.domain.money import Price
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
-from bidder.domain.searching import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
 from bidder.domain.unexplained import unexplained
@@ -265,7 +265,7 @@ def _looking_for_spot(
     """Return the decision that keeps an on-demand server, and names the book that may end that."""
     found = moving.search(target, view, policy, now)
     wants = found.server if isinstance(found, NeedsBook) else None
-    if isinstance(found, NothingFits):
+    if isinstance(found, NothingFits | Declined):
         wants = found.oldest
     return Decision(target=target.name, reason=Reason.DEADLINE, wants_book=wants, facts=course.facts())
 
@@ -297,16 +297,9 @@ def _spot(
     result = moving.search(target, view, policy, now)
     if isinstance(result, NeedsBook):
         return None, None
-    if not isinstance(result, Found):
+    if isinstance(result, NothingFits):
         return False, None
-    bid = strategies.opening_bid(
-        result.quote,
-        target,
-        view.rates,
-        stance=view.stance_of(target, result.listing.server, now),
-        gpus=result.listing.specs.gpu_count,
-    )
-    return bid is not None, result.score
+    return isinstance(result, Found), result.score
 
 
 def _placing(target: Target, view: View) -> bool:

@@ -15,10 +15,12 @@ from functools import partial
 from bidder.domain import answers, churn, guard, selection, strategies, turns, workloads
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, Reprice
 from bidder.domain.ids import ServerId
+from bidder.domain.market import Listing
 from bidder.domain.money import Price
 from bidder.domain.policy import AdaptiveParams, DeadlineParams, Policy, Target, TrackParams
 from bidder.domain.positions import Position
-from bidder.domain.searching import Found, NeedsBook, NothingFits, SearchResult, best_server
+from bidder.domain.quotes import Quote
+from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits, SearchResult, best_server
 from bidder.domain.strategies import common, track
 from bidder.domain.view import Setback, View
 from bidder.errors import StrategyFailed
@@ -136,7 +138,7 @@ def _looking(verdict: Decision, here: Position, server: ServerId, view: View, no
     )
 
 
-def looking_on(verdict: Decision, result: NothingFits) -> Decision:
+def looking_on(verdict: Decision, result: NothingFits | Declined) -> Decision:
     """Return the verdict of an order that stays for want of another server, and looks on for one."""
     if verdict.action is not None or verdict.wants_book is not None:
         return verdict
@@ -228,10 +230,15 @@ def _kept(
 
 def opening(found: Found, target: Target, view: View, now: datetime) -> Price | None:
     """Return what a target's strategy would bid on a server that was found; None for no bid."""
-    gpus = found.listing.specs.gpu_count
-    stance = view.stance_of(target, found.listing.server, now)
+    return _first_bid(found.listing, found.quote, target, view, now)
+
+
+def _first_bid(
+    listing: Listing, quoted: Quote, target: Target, view: View, now: datetime
+) -> Price | None:
+    stance, gpus = view.stance_of(target, listing.server, now), listing.specs.gpu_count
     try:
-        return strategies.opening_bid(found.quote, target, view.rates, stance=stance, gpus=gpus)
+        return strategies.opening_bid(quoted, target, view.rates, stance=stance, gpus=gpus)
     except StrategyFailed:
         return None
 
@@ -259,9 +266,14 @@ def search(
     """Return the best server for a target now, or whose book must be read to know.
 
     One whose book cannot be read is passed over for a while: the next best one is better than none.
-    With ``below``, only servers that may cost less than this, in weighted USD per GPU-day. Where no
-    wallet carries any, the rails are to tell so of the best one.
+    So is one on which the strategy would not bid. With ``below``, only servers that may cost less than
+    this, in weighted USD per GPU-day. Where no wallet carries any, the rails are to tell so of the best
+    one.
     """
+
+    def opens(listing: Listing, quoted: Quote) -> bool:
+        return _first_bid(listing, quoted, target, view, now) is not None
+
     search_with = partial(
         best_server,
         view.shortlists.get(target.name, ()),
@@ -277,6 +289,7 @@ def search(
         below=below,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
         sharing=turns.sharing(view.turns, now),
+        opens=opens,
     )
     found = search_with(purse=view.purse(policy.rails, now))
     return search_with() if isinstance(found, NothingFits) and found.unpaid else found

@@ -30,7 +30,7 @@ from bidder.domain.money import Price, to_places
 from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.positions import position
 from bidder.domain.quotes import Quote
-from bidder.domain.searching import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, own
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Cancelled, Holding, View
@@ -353,15 +353,18 @@ def _fill(
             facts["cheapest"] = str(cheapest.needed)
             facts["ceiling"] = str(cheapest.ceiling)
             return replace(base, reason=Reason.TOO_EXPENSIVE)
-        case Found(listing=listing, quote=quoted):
+        case Found(listing=listing, quote=quoted) | Declined(listing=listing, quote=quoted):
             facts.update(_quote_facts(result))
+            if isinstance(result, Declined):
+                base = replace(base, wants_book=result.oldest)
             asked = _asked_to_open(quoted, target, view, listing, now)
             base, price = replace(base, asked=asked), asked.answer
             if isinstance(price, str):
                 facts.update(own.failure(target.params, price))
                 return replace(base, reason=Reason.STRATEGY_FAILED, server=listing.server)
             if price is None:
-                due = asked.stance.ripe_at
+                # A read that was put off until then would be one too few.
+                due = None if base.wants_book is not None else asked.stance.ripe_at
                 return replace(base, reason=Reason.TOO_EXPENSIVE, server=listing.server, due=due)
             action = PlaceBid(
                 server=listing.server, price=price, target=target.name, launch=target.launch
@@ -371,6 +374,7 @@ def _fill(
                 reason=Reason.RENEW if renewing else Reason.EMPTY_SLOT,
                 server=listing.server,
                 action=action,
+                wants_book=None,
                 urgency=common.URGENT_PLACE,
             )
 
@@ -412,7 +416,7 @@ def _without_candidate(base: Decision, target: Target, view: View, now: datetime
     return replace(base, reason=Reason.NO_RATE, server=probe, wants_book=wants)
 
 
-def _quote_facts(found: Found) -> dict[str, Fact]:
+def _quote_facts(found: Found | Declined) -> dict[str, Fact]:
     quoted = found.quote
     facts: dict[str, Fact] = {
         "needed": str(quoted.needed),
@@ -422,4 +426,6 @@ def _quote_facts(found: Found) -> dict[str, Fact]:
     }
     if quoted.rival is not None:
         facts["rival"] = str(quoted.rival.price)
+    if isinstance(found, Found) and found.declined:
+        facts["cheaper_declined"] = found.declined
     return facts

@@ -20,7 +20,7 @@ from bidder.domain.actions import Asked, Decision, Fact, PlaceBid, Reason
 from bidder.domain.costs import share_of_day
 from bidder.domain.policy import Policy, Target
 from bidder.domain.positions import Position, position
-from bidder.domain.searching import Found, NeedsBook, NothingFits
+from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common
 from bidder.domain.view import Holding, View
 
@@ -44,7 +44,7 @@ def kept_or_moved(
         return replace(
             verdict, wants_book=result.server, facts={**verdict.facts, "looking_at": result.server}
         )
-    if isinstance(result, NothingFits):
+    if isinstance(result, NothingFits | Declined):
         return moving.looking_on(verdict, result)
     if not isinstance(result, Found) or _tried(result, here, view, now):
         return verdict

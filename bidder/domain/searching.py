@@ -10,10 +10,14 @@ takes a turn of ``turns.CANDIDATE_EVERY`` for each target that searches, all of 
 the best is chosen. Its own book is read once more where it is not fresh, so that no bid is decided on an
 old one; each server that turns out to be worse by now costs one more turn. So 300 servers take ten
 minutes, and where all prices have changed meanwhile twenty; two targets at once take twice as long.
+
+A server on which the strategy would not bid is set aside, by its book as it was read last, like one that
+is above the ceiling; the strategy is asked about each server at most once in a search. Where that leaves
+none, the best of those that were set aside is looked at as closely as one to bid on: it may be had soon.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -31,11 +35,28 @@ from bidder.domain.view import BookSeen, Candidate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The best server known now, with a book fresh enough to act on."""
+    """The best server known now, with a book fresh enough to act on.
+
+    ``declined`` is on how many cheaper ones the strategy would not bid.
+    """
 
     listing: Listing
     quote: Quote
     score: Decimal
+    declined: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The strategy would bid on none of the servers within the ceiling; this one is the best of them.
+
+    Its book is fresh; ``oldest`` as in ``NothingFits``.
+    """
+
+    listing: Listing
+    quote: Quote
+    score: Decimal
+    oldest: ServerId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +80,10 @@ class NothingFits:
     oldest: ServerId | None = None
 
 
-SearchResult = Found | NeedsBook | NothingFits
+SearchResult = Found | Declined | NeedsBook | NothingFits
+
+# Whether the strategy would bid on a server for what it takes there.
+Opens = Callable[[Listing, Quote], bool]
 
 
 def best_server(
@@ -78,6 +102,7 @@ def best_server(
     purse: Purse | None = None,
     below: Decimal | None = None,
     sharing: int = 1,
+    opens: Opens = lambda *_: True,
 ) -> SearchResult:
     """Return the best server to bid on, or the one whose book must be read to know.
 
@@ -86,10 +111,12 @@ def best_server(
     With a ``purse``, what no wallet carries is passed over; with ``below``, what costs no less than
     this, in weighted USD per GPU-day. The ``candidates`` are sorted by their scores. ``sharing`` is how
     many targets search at present: the more there is to be read, the older a book may be to count.
+    Servers on which the strategy would not bid are set aside: ``opens`` tells.
     """
     extra = surcharge or {}
-    best: tuple[Decimal, Candidate, Quote] | None = None
-    nearest: Quote | None = None
+    best: Decimal | None = None
+    within: list[_Within] = []
+    missed: list[Quote] = []
     unpaid = False
     considered = 0
     looked_at: list[BookSeen] = []
@@ -97,7 +124,7 @@ def best_server(
     fit = (candidate for candidate in candidates if candidate.listing.server not in unfit)
     for carried, candidate in _cheapest_carried_first(fit, currencies, rates, purse):
         least = candidate.score if carried is None else carried
-        if (best is not None and least >= best[0]) or (below is not None and least >= below):
+        if (best is not None and least >= best) or (below is not None and least >= below):
             break
         considered += 1
         if carried is None:
@@ -116,21 +143,44 @@ def best_server(
             cap = on_demand_cap(candidate.listing, quoted.ceiling, rates, currencies)
             quoted = replace(quoted, cap=cap)
         if quoted.needed > quoted.cap:
-            nearest = quoted if nearest is None or quoted.usd < nearest.usd else nearest
+            missed.append(quoted)
             continue
         score = weigh(quoted.usd, candidate.listing) + extra.get(server, 0)
-        if best is None or score < best[0]:
-            best = (score, candidate, quoted)
+        if best is None or score < best:
+            bids = opens(candidate.listing, quoted)
+            found = _Within(score=score, listing=candidate.listing, quote=quoted, opens=bids)
+            within.append(found)
+            best = score if bids else best
     outdated = _outdated(looked_at, now - turns.remembered(len(looked_at), sharing))
     if outdated is not None:
         return NeedsBook(server=outdated)
-    if best is None:
-        oldest = _oldest(looked_at, now - turns.remembered(0, sharing))
+    oldest = _oldest(looked_at, now - turns.remembered(0, sharing))
+    if not within:
+        nearest = min(missed, key=lambda each: each.usd, default=None)
         return NothingFits(considered=considered, cheapest=nearest, unpaid=unpaid, oldest=oldest)
-    score, chosen, quoted = best
+    chosen = _chosen(within, oldest)
     if books[chosen.listing.server].at < fresh_after:
         return NeedsBook(server=chosen.listing.server)
-    return Found(listing=chosen.listing, quote=quoted, score=score)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Within:
+    """A server within the ceiling; ``opens``: the strategy would bid there."""
+
+    score: Decimal
+    listing: Listing
+    quote: Quote
+    opens: bool
+
+
+def _chosen(within: Sequence[_Within], oldest: ServerId | None) -> Found | Declined:
+    """Return the best server to bid on; where the strategy would bid on none, the best of them all."""
+    best = min(within, key=lambda each: (not each.opens, each.score))
+    if not best.opens:
+        return Declined(listing=best.listing, quote=best.quote, score=best.score, oldest=oldest)
+    cheaper = sum(each.score < best.score for each in within)
+    return Found(listing=best.listing, quote=best.quote, score=best.score, declined=cheaper)
 
 
 def _outdated(looked_at: Iterable[BookSeen], since: datetime) -> ServerId | None:

@@ -174,6 +174,25 @@ def test_a_fixed_bid_stays_where_its_price_would_not_win_elsewhere_either() -> N
     assert leaving.reason is Reason.MOVE
 
 
+def test_a_fixed_bid_moves_past_a_server_that_its_price_would_not_win() -> None:
+    """Per GPU the large one is cheaper, but its two GPUs cost more than the three dollars."""
+    target = make_target(params=FixedParams(price=usd("3")))
+    policy = make_policy(target)
+    listings = (
+        make_listing(),
+        make_listing(OTHER, gpus=2, floor=usd("3.5")),
+        make_listing(303, floor=usd("2.9")),
+    )
+    books = [
+        seen(make_book(mine(usd("3")), rival(usd("4"), active=True)), outbid_reads=2),
+        seen(make_book(server=OTHER, floor=usd("3.5"))),
+        seen(make_book(server=303, floor=usd("2.9"))),
+    ]
+    view = make_view(policy, *listings, holdings=[outbid_holding(price=usd("3"))], books=books)
+    leaving = decided(view, policy)
+    assert (leaving.reason, leaving.facts["to_server"]) == (Reason.MOVE, 303)
+
+
 def test_after_leaving_the_new_server_is_bid_for() -> None:
     """And with the least that suffices there."""
     view, policy = between(outbid_holding(), mine(usd("2")), rival(usd("6"), active=True))

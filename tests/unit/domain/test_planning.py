@@ -1,5 +1,6 @@
 """From targets to decisions: empty slots, surplus, renewal, and one answer for every order."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -36,14 +37,18 @@ from bidder.domain.intents import IntentKind, IntentState
 from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.policy import (
+    AdaptiveParams,
     Budget,
     Ceiling,
     DeadlineParams,
     FixedParams,
+    OwnParams,
     Policy,
+    Rails,
     StrategyParams,
     TrackParams,
 )
+from bidder.domain.quotes import Quote
 from bidder.domain.view import Cancelled, Holding, RateDoubt, View
 
 
@@ -71,6 +76,78 @@ def creations(decisions: tuple[Decision, ...]) -> list[Decision]:
 
 
 # --- empty slots
+
+
+def own(opening_bid: Callable[[Quote, object], Price | None]) -> OwnParams:
+    """Return the parameters of an owner's strategy with this rule for first bids."""
+    return OwnParams(function="mine:decide", decide=lambda *_: None, opening_bid=opening_bid)
+
+
+def small_only(quote: Quote, _: object) -> Price | None:
+    """Stay away from what takes more than 3 USD."""
+    return quote.needed if quote.needed <= usd("3") else None
+
+
+def fails_on_large(quote: Quote, _: object) -> Price | None:
+    """Fail where it takes more than 3 USD."""
+    assert quote.needed <= usd("3")
+    return quote.needed
+
+
+DECLINING = [
+    FixedParams(price=usd("2")),
+    AdaptiveParams(),
+    own(small_only),
+    own(fails_on_large),
+]
+
+
+def large_and_small(params: StrategyParams, *, small: str) -> Decision:
+    """Return the decision about a slot: a server of 8 GPUs for 4.9 USD, and one of one GPU."""
+    policy = make_policy(make_target(params=params))
+    large, other = make_listing(101, gpus=8, floor=usd("4.9")), make_listing(202, floor=usd(small))
+    books = [seen(make_book(server=s, floor=usd(p))) for s, p in ((101, "4.9"), (202, small))]
+    (decision,) = planning.plan(make_view(policy, large, other, books=books), policy, NOW)
+    return decision
+
+
+@pytest.mark.parametrize("params", DECLINING, ids=lambda each: type(each).__name__)
+def test_where_a_strategy_would_not_bid_the_next_best_server_is_taken(params: StrategyParams) -> None:
+    """Eight GPUs for 4.9 USD are cheaper per GPU, but not what the strategy bids on."""
+    decision = large_and_small(params, small="2")
+
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.server == 202
+    assert decision.facts["cheaper_declined"] == 1
+
+
+@pytest.mark.parametrize("params", DECLINING, ids=lambda each: type(each).__name__)
+def test_where_a_strategy_would_bid_nowhere_the_best_server_says_why(params: StrategyParams) -> None:
+    """As if it were the only one; and what is known of it is kept as fresh as that of one to bid on."""
+    decision = large_and_small(params, small="4.8")
+
+    assert (decision.action, decision.server) == (None, 101)
+    failed = params is DECLINING[-1]
+    assert decision.reason is (Reason.STRATEGY_FAILED if failed else Reason.TOO_EXPENSIVE)
+
+
+def test_the_best_server_that_a_strategy_declines_is_read_again() -> None:
+    """It may come within reach; the others count as known for minutes."""
+    policy = make_policy(make_target(params=FixedParams(price=usd("2"))))
+    listings = [make_listing(server, floor=usd("3")) for server in (101, 202)]
+    books = [seen(make_book(server=server, floor=usd("3")), when=at(-60)) for server in (101, 202)]
+    (decision,) = planning.plan(make_view(policy, *listings, books=books), policy, NOW)
+    assert (decision.reason, decision.wants_book) == (Reason.STALE, 101)
+
+
+@pytest.mark.parametrize("rail", [Rails(max_usd_per_day=Decimal(2)), Rails(max_orders=0)])
+def test_a_shut_rail_sends_nobody_through_the_market(rail: Rails) -> None:
+    """The dearer one of the two is no way around it."""
+    policy = make_policy(rails=rail)
+    listings = [make_listing(101, floor=usd("3")), make_listing(202, floor=usd("4"))]
+    books = [seen(make_book(server=101, floor=usd("3")))]
+    (decision,) = planning.plan(make_view(policy, *listings, books=books), policy, NOW)
+    assert (decision.reason, decision.server, decision.wants_book) == (Reason.RAIL, 101, None)
 
 
 def test_an_empty_slot_is_filled_one_at_a_time() -> None:

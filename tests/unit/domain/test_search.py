@@ -34,7 +34,7 @@ from bidder.domain.agenda import ReadBook, ReadMarketplace, ReadOrders, ReadWall
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Book
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy, Requirements, Target
+from bidder.domain.policy import FixedParams, Policy, Requirements, Target
 from bidder.domain.view import Holding, View
 
 LONG = 220  # what a marketplace lists for a usual target
@@ -157,6 +157,15 @@ def test_a_bid_is_placed_on_the_best_server_of_a_long_list() -> None:
 def test_a_free_server_behind_many_contested_ones_is_reached() -> None:
     """It is the only one below the ceiling, and the dearest by its floor."""
     search = hunt(hunting("hunt", [*CONTESTED, FREE], below="2"))
+    assert search.until(bids("hunt"), 2 * WALK) < 1.1 * WALK
+    decisions = planning.plan(search.view, search.policy, search.now)
+    assert [d.server for d in decisions if isinstance(d.action, PlaceBid)] == [FREE]
+
+
+def test_a_server_behind_many_that_a_strategy_declines_is_reached() -> None:
+    """All of them are below the ceiling; the strategy's own price wins only the free one."""
+    target = replace(hunting("hunt", [*CONTESTED, FREE]), params=FixedParams(price=usd("2")))
+    search = hunt(target)
     assert search.until(bids("hunt"), 2 * WALK) < 1.1 * WALK
     decisions = planning.plan(search.view, search.policy, search.now)
     assert [d.server for d in decisions if isinstance(d.action, PlaceBid)] == [FREE]
