@@ -4,13 +4,14 @@
 demand to spot by a bid that is placed first: the on-demand order goes only once the spot order runs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bidder.domain import guard, moving, selection, strategies
+from bidder.domain import guard, moving, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, Reason, RentOnDemand, Reprice
+from bidder.domain.costs import share_of_day
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.jobs import Choice, Outlook
@@ -22,7 +23,7 @@ from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits
 from bidder.domain.strategies import common, deadline
 from bidder.domain.strategies.deadline import Course
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import Holding, View
+from bidder.domain.view import Candidate, Holding, View
 
 # The book of an order this new need not have been read yet.
 _NEW = timedelta(minutes=2)
@@ -35,11 +36,17 @@ _COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.HANDOVER, R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rental:
-    """A server to be had on demand; ``score`` is its weighted price, in USD per GPU-day."""
+    """A server to be had on demand; ``score`` is its weighted price, in USD per GPU-day.
+
+    ``times`` is how often it would have to be rented for the work that is left, None where that never
+    suffices; ``rank`` sorts the better one first.
+    """
 
     server: ServerId
     price: Price
     score: Decimal
+    times: int | None
+    rank: tuple[int, Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,18 +233,48 @@ def _holds(server: int, slots: _Slots) -> bool:
 
 
 def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> _Rental | None:
-    """Return the cheapest free server, at its price in a currency that the wallets carry.
+    """Return the free server on which the rest costs least, at its price in a currency that is carried.
 
-    Where they carry none, the cheapest all the same: the rails tell why it is not to be had.
+    Where the wallets carry none, the cheapest all the same: the rails tell why it is not to be had. One
+    on which the workload died lately is the last resort.
     """
     if moving.kept_from_creating(target, view, now) is not None:
         return None
-    taken, purse = moving.taken(view, policy, now), view.purse(policy.rails, now)
-    payable, limit = selection.payable(target, view.wallets), target.limit(on_demand=True)
+    taken = moving.taken(view, policy, now)
+    deadly = workloads.left_alone(target.name, view, now)
     free = [each for each in view.rentals.get(target.name, ()) if each.listing.server not in taken]
+    others = [each for each in free if each.listing.server not in deadly]
+    work = _work(target, view)
+    best = _best(others, target, work, view, policy, now)
+    if best is None and len(others) < len(free):
+        best = _best(free, target, work, view, policy, now)
+    if best is not None or not free:
+        return best
+    listing = (others or free)[0].listing
+    price = listing.on_demand_usd(view.rates, selection.payable(target, view.wallets))
+    return None if price is None else _rental(listing, price, target, work, view, now)
+
+
+def _work(target: Target, view: View) -> timedelta:
+    """Return how long a slot has to compute until the job is done."""
+    assert isinstance(target.params, DeadlineParams)
+    return max(deadline.alone(target, target.params, view), timedelta(0))
+
+
+def _best(
+    free: Sequence[Candidate],
+    target: Target,
+    work: timedelta,
+    view: View,
+    policy: Policy,
+    now: datetime,
+) -> _Rental | None:
+    """Return the best of these servers that the wallets carry; they come by what they cost at least."""
+    purse = view.purse(policy.rails, now)
+    payable, limit = selection.payable(target, view.wallets), target.limit(on_demand=True)
     best: _Rental | None = None
     for candidate in free:
-        if best is not None and candidate.score >= best.score:
+        if best is not None and best.times == 1 and candidate.score >= best.score:
             break  # no wallet at all would pay less for any that follows
         listing = candidate.listing
         carried = payable - {c for c, price in listing.on_demand.items() if not purse.carries(price)}
@@ -246,17 +283,28 @@ def _cheapest(target: Target, view: View, policy: Policy, now: datetime) -> _Ren
             continue
         if price > limit.for_server(listing.specs.gpu_count, price.currency, view.rates):
             continue
-        rental = _rental(listing, price, view)
-        best = rental if best is None or rental.score < best.score else best
-    if best is not None or not free:
-        return best
-    price = free[0].listing.on_demand_usd(view.rates, payable)
-    return None if price is None else _rental(free[0].listing, price, view)
+        rental = _rental(listing, price, target, work, view, now)
+        best = rental if best is None or rental.rank < best.rank else best
+    return best
 
 
-def _rental(listing: Listing, price: Price, view: View) -> _Rental:
+def _rental(
+    listing: Listing, price: Price, target: Target, work: timedelta, view: View, now: datetime
+) -> _Rental:
+    """Return a server and its rank: by what all the rentals cost that the work takes.
+
+    Where there is no time for them it comes after the others, by their number: it is the least late.
+    """
+    params = target.params
+    assert isinstance(params, DeadlineParams)
     score = selection.weigh(view.rates.to_usd(price), listing)
-    return _Rental(server=listing.server, price=price, score=score)
+    times = deadline.rentals_needed(work, target.restart, listing.mrl)
+    rank = (2, Decimal(0), score)
+    if times is not None:
+        billed = work + times * target.restart
+        in_time = now + billed + (times - 1) * deadline.BETWEEN <= params.by - params.margin
+        rank = (0, score * share_of_day(billed), score) if in_time else (1, Decimal(times), score)
+    return _Rental(server=listing.server, price=price, score=score, times=times, rank=rank)
 
 
 def _looking_for_spot(

@@ -55,6 +55,17 @@ def test_where_spot_is_always_too_dear_the_job_waits_and_then_rents() -> None:
     assert not run.live()
 
 
+def test_servers_that_can_be_rented_for_an_hour_only_make_no_job_late() -> None:
+    """Three starts on the cheaper ones would be one too many: it rents the one that lasts."""
+    short = [replace(server(number, floor=DEAR), mrl_hours=1) for number in (1, 3, 4)]
+    run = begin(job(2, 2.38), *short, server(2, floor=DEAR, on_demand="3.1"))
+
+    run.run(2.38)
+
+    assert in_time(run, 2, 2.38)
+    assert [order.server_id for order in run.orders(spot=False)] == [2]
+
+
 def test_back_on_spot_only_once_a_spot_order_runs() -> None:
     """A rival takes every spot server for an hour; the on-demand one bridges it and then goes."""
     run = begin(job(1, 2), server(1), server(2))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from builders import (
     LAUNCH,
     NOW,
@@ -30,10 +31,12 @@ from hypothesis import strategies as st
 
 from bidder.domain import deadlines, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.jobs import Outlook, Spells
 from bidder.domain.market import OrderKind
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Rails, Requirements, Target
+from bidder.domain.probe import Replaced
 from bidder.domain.strategies import deadline
 from bidder.domain.view import Holding, View
 from bidder.domain.work import Work
@@ -70,6 +73,23 @@ def world(
     listings = (make_listing(101), make_listing(202))
     view = make_view(policy, *listings, holdings=held, books=books, **changes)
     return deadlines.looked(view, policy, NOW), policy
+
+
+def offered(target: Target, *terms: tuple[str, float], **changes: Any) -> tuple[View, Policy]:
+    """Return a market of servers 101, 102 ...: what each costs on demand, and for how many hours."""
+    policy = make_policy(target, rails=changes.pop("rails", Rails()))
+    listings = [
+        make_listing(number, on_demand=usd(price), mrl=hours * HOURS, floor=usd("6"))
+        for number, (price, hours) in enumerate(terms, 101)
+    ]
+    view = make_view(policy, *listings, **changes)
+    return deadlines.looked(view, policy, NOW), policy
+
+
+def rents_on(view: View, policy: Policy) -> list[int]:
+    """Return the servers that would be rented."""
+    found = [d.action for d in plan(view, policy) if isinstance(d.action, RentOnDemand)]
+    return [action.server for action in found]
 
 
 def rented(**changes: Any) -> Holding:
@@ -235,3 +255,65 @@ def test_the_net_is_drawn_in_time(minutes: int, computed: int, starting: int, wa
     rents = any(isinstance(d.action, RentOnDemand) for d in plan(view, policy))
     in_time = course.slack - target.params.margin - 1 * MINUTES >= target.restart
     assert course.finished or rents or in_time
+
+
+def test_without_time_for_a_second_start_it_rents_for_as_long_as_the_work_takes() -> None:
+    """The cheaper server goes after an hour, and each further start takes six minutes."""
+    assert rents_on(*offered(job(SCARCE), ("10", 1), ("11", 3), ("11.5", 96))) == [102]
+    assert rents_on(*offered(job(SCARCE), ("10", 2.1), ("11", 96))) == [101]
+
+
+def test_with_time_for_further_starts_it_rents_where_all_of_them_cost_least() -> None:
+    """Three starts instead of one are 12 minutes more of two hours' rent, a tenth."""
+    hardly_on_spot = Spells(ups=100, up_time=100, downs=100, down_time=100 * 900)
+    never_on_spot = Outlook(looked_at=NOW, spells=hardly_on_spot)
+    patient = job(3.5)
+    for dearer, server in (("10.5", 102), ("11.5", 101)):
+        view, policy = offered(patient, ("10", 1), (dearer, 96))
+        assert rents_on(replace(view, outlooks={TARGET: never_on_spot}), policy) == [server]
+
+
+def test_where_none_lasts_it_rents_what_has_to_be_rented_least_often() -> None:
+    """It will be late, but no later than it must."""
+    assert rents_on(*offered(job(2.2), ("9", 0.1), ("10", 1), ("11", 1.5))) == [103]
+
+
+def test_the_net_counts_a_start_for_each_rental() -> None:
+    """Where all may be rented for an hour at most, two hours of work take three of them."""
+    target = job(2.35)
+    assert isinstance(target.params, DeadlineParams)
+    for hours, late in ((1, True), (96, False)):
+        view, _ = offered(target, ("10", hours))
+        assert deadline.is_late(deadline.course(target, target.params, view, NOW)) is late
+
+
+def test_a_rental_that_ends_before_the_work_does_leaves_a_start_ahead() -> None:
+    """Of the three hours left to the deadline it takes what the next server needs to begin."""
+    target = job(3, gpu_hours="3")
+    assert isinstance(target.params, DeadlineParams)
+    slacks = []
+    for hours in (1.5, 96):
+        order = make_order(kind=OrderKind.ON_DEMAND, price=usd("10"), mrl=hours * HOURS)
+        held = make_holding(order=order, active=None, work=Work(computed=1 * HOURS))
+        view, _ = offered(target, ("10", 96), ("10", 96), holdings=[held])
+        slacks.append(deadline.course(target, target.params, view, NOW).slack)
+    assert slacks == [1 * HOURS - target.restart - deadline.BETWEEN, 1 * HOURS]
+
+
+def test_the_net_of_two_slots_needs_two_servers_that_last() -> None:
+    """One of them is not enough: the other slot is what the job waits for."""
+    target = job(1.35, want=2)
+    assert isinstance(target.params, DeadlineParams)
+    for other, late in ((0.5, True), (96, False)):
+        view, _ = offered(target, ("10", 96), ("10", other))
+        assert deadline.is_late(deadline.course(target, target.params, view, NOW)) is late
+
+
+@pytest.mark.parametrize(("free", "server"), [((101, 102), 102), ((101,), 101)])
+def test_where_its_workload_has_died_it_rents_only_as_a_last_resort(
+    free: tuple[int, ...], server: int
+) -> None:
+    """Another server goes first, though it is dearer; where there is none, that one is better."""
+    view, policy = offered(job(SCARCE), *((str(number - 91), 96) for number in free))
+    died = Replaced(target=TARGET, server=ServerId(101), order=OrderId(5), at=at(-600))
+    assert rents_on(replace(view, replaced=(died,)), policy) == [server]
