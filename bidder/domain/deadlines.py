@@ -175,12 +175,17 @@ def _finished(target: Target, params: DeadlineParams, view: View) -> Steps:
 
 
 def _one_too_many(slots: _Slots, course: Course, excess: int, view: View) -> Mapping[OrderId, Reason]:
-    """Return which of two servers that compute the same slot goes."""
+    """Return which servers that compute go: of two in one slot one, and those wanted no more."""
     if course.on_demand is Choice.ON_DEMAND and slots.running:
-        latest = sorted(slots.running, key=lambda h: h.work.starting, reverse=True)
-        return {h.order.order: Reason.DEADLINE for h in latest[:excess]}
-    dearest = sorted(slots.rented, key=lambda h: _usd(h, view), reverse=True)
-    return {h.order.order: Reason.SPOT_AGAIN for h in dearest[:excess]}
+        going = sorted(slots.running, key=lambda h: h.work.starting, reverse=True)
+        reason, rest = Reason.DEADLINE, slots.rented
+    else:
+        going = sorted(slots.rented, key=lambda h: _usd(h, view), reverse=True)
+        reason = Reason.SPOT_AGAIN if slots.running else Reason.SURPLUS
+        rest = slots.running
+    dearest = sorted(rest, key=lambda h: _usd(h, view) / max(1, h.work.gpus), reverse=True)
+    gone = {h.order.order: reason for h in going[:excess]}
+    return gone | {h.order.order: Reason.SURPLUS for h in dearest[: excess - len(gone)]}
 
 
 def _usd(holding: Holding, view: View) -> Decimal:

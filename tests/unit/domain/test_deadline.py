@@ -199,6 +199,30 @@ def test_of_two_that_run_the_one_on_demand_goes() -> None:
     assert acts(plan(view, policy)) == [(Withdraw, Reason.SPOT_AGAIN)]
 
 
+def test_of_spot_servers_that_are_wanted_no_more_the_dearest_go() -> None:
+    """``want`` was lowered by a reload: what is one too many is not paid for until the job is done."""
+    held = [
+        make_holding(number, server=server, price=usd(price))
+        for number, server, price in ((7, 101, "2"), (8, 202, "3"), (9, 303, "1"))
+    ]
+    view, policy = world(job(ENOUGH, want=1), *held)
+
+    gone = {d.order: d.reason for d in plan(view, policy) if isinstance(d.action, Withdraw)}
+
+    assert gone == {7: Reason.SURPLUS, 8: Reason.SURPLUS}
+
+
+def test_of_rentals_that_are_wanted_no_more_the_dearest_goes() -> None:
+    """No spot server has taken over from it."""
+    cheap = make_order(8, server=202, kind=OrderKind.ON_DEMAND, price=usd("9"))
+    held = (rented(), make_holding(8, order=cheap, active=None))
+    view, policy = world(job(SCARCE, want=1), *held)
+
+    gone = {d.order: d.reason for d in plan(view, policy) if isinstance(d.action, Withdraw)}
+
+    assert gone == {ORDER: Reason.SURPLUS}
+
+
 def test_a_job_that_is_done_gives_up_everything_and_bids_no_more() -> None:
     """Also what its ended orders computed counts."""
     view, policy = world(job(ENOUGH), make_holding(work=Work(computed=1 * HOURS)))
