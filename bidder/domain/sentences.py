@@ -11,7 +11,12 @@ _ROOM = "{room} above what is needed, because bids here were answered within the
 _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.EMPTY_SLOT: (
         "A server was missing and this one was the cheapest that fits",
-        ("{floor} is the least it takes", "the best rival bids {rival}", "the ceiling is {ceiling}"),
+        (
+            "{floor} is the least it takes",
+            "the best rival bids {rival}",
+            "the ceiling is {ceiling}",
+            "on {cheaper_declined} cheaper ones the strategy would not bid",
+        ),
     ),
     Reason.OUTBID: (
         "A rival had the server and a higher bid wins it back",

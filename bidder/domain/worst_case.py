@@ -88,18 +88,22 @@ def _total(targets: tuple[TargetsWorst, ...]) -> Decimal | None:
 
 
 def _of(target: Target, rates: Rates) -> TargetsWorst:
+    """Return a target's part; a job's orders may all be on demand, or all on spot."""
     orders = _most_orders(target)
-    currency = target.ceiling.price.currency
-    if orders and not rates.knows(currency):
+    if not orders:
+        return TargetsWorst(target=target.name, orders=0, each=Decimal(0))
+    limits = {target.ceiling, target.limit(on_demand=True)}
+    unknown = sorted({c.price.currency.short for c in limits if not rates.knows(c.price.currency)})
+    if unknown:
         return TargetsWorst(
             target=target.name,
             orders=orders,
             each=None,
-            problem=f"not known: no rate to USD is known for {currency.short}; the exchange tells one,"
-            " or set it under `rates`",
+            problem=f"not known: no rate to USD is known for {', '.join(unknown)}; the exchange tells"
+            " one, or set it under `rates`",
         )
-    gpus = 1 if target.ceiling.per is Per.SERVER else target.requirements.max_gpus
-    if orders and gpus is None:
+    gpus = target.requirements.max_gpus
+    if gpus is None and any(limit.per is Per.GPU for limit in limits):
         return TargetsWorst(
             target=target.name,
             orders=orders,
@@ -107,13 +111,16 @@ def _of(target: Target, rates: Rates) -> TargetsWorst:
             problem="unbounded: the ceiling is per GPU and nothing bounds the GPUs of a server; set"
             " `servers.gpus.max` or `rails.max_usd_per_day`",
         )
-    each = rates.to_usd(target.ceiling.price) * (gpus or 0) if orders else Decimal(0)
-    return TargetsWorst(target=target.name, orders=orders, each=each)
+    most = [rates.to_usd(c.price) * ((gpus or 0) if c.per is Per.GPU else 1) for c in limits]
+    return TargetsWorst(target=target.name, orders=orders, each=max(most))
 
 
 def _most_orders(target: Target) -> int:
-    """Return how many orders may live at once: a successor that overlaps is one more for a while."""
-    overlaps = target.renewal.overlap or target.overlaps
+    """Return how many orders may live at once: a successor that overlaps is one more for a while.
+
+    So is the order with which a job changes between spot and on demand.
+    """
+    overlaps = target.renewal.overlap or target.overlaps or target.rents
     most = target.want + (1 if overlaps and target.want else 0)
     wanted = target.requirements
     if wanted.servers is None:

@@ -1,6 +1,7 @@
 """The most that a configuration allows: ceilings times what is wanted, within the rails."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from builders import NOW, RATES, btc, make_policy, make_target, make_view, server_ids, usd
@@ -11,7 +12,15 @@ from unit.domain.worlds import policies, views
 from bidder.domain import planning
 from bidder.domain.actions import PlaceBid
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import Budget, Per, Rails, Renewal, Requirements
+from bidder.domain.policy import (
+    Budget,
+    Ceiling,
+    DeadlineParams,
+    Per,
+    Rails,
+    Renewal,
+    Requirements,
+)
 from bidder.domain.worst_case import BUDGET, CEILINGS, MAX_ORDERS, MAX_USD_PER_DAY, worst_case
 
 
@@ -63,6 +72,26 @@ def test_an_overlapping_renewal_is_one_order_more() -> None:
     """For a while both are paid."""
     policy = make_policy(make_target(renewal=Renewal(overlap=True)))
     assert worst_case(policy, RATES).usd == Decimal(10)
+
+
+def test_a_job_may_rent_on_demand_and_for_a_while_beside_a_bid() -> None:
+    """Its dearer ceiling counts, whichever that is, and one order more than it wants."""
+    by = NOW + timedelta(days=1)
+    for spot, on_demand in (("5", "12"), ("12", "5")):
+        params = DeadlineParams(
+            gpu_hours=Decimal(2), by=by, on_demand_ceiling=Ceiling(price=usd(on_demand))
+        )
+        (worst,) = worst_case(make_policy(make_target(params=params, ceiling=usd(spot))), RATES).targets
+        assert (worst.orders, worst.each) == (2, Decimal(12))
+
+
+def test_what_a_job_rents_is_unbounded_where_its_ceiling_per_gpu_is() -> None:
+    """A bound of its bids is none of what it rents."""
+    on_demand = Ceiling(price=usd("12"), per=Per.GPU)
+    params = DeadlineParams(gpu_hours=Decimal(2), by=NOW, on_demand_ceiling=on_demand)
+    for most, usd_each in ((None, None), (4, Decimal(48))):
+        target = make_target(params=params, requirements=Requirements(max_gpus=most))
+        assert worst_case(make_policy(target), RATES).targets[0].each == usd_each
 
 
 def test_there_are_no_more_orders_than_servers() -> None:
