@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "aws_g2.2xlarge_useast1_2
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1e")
 VALUES = ("0.13", "0.325", "0.65")
 STEPS = ("0.01", "0.05")
-FIRST, LAST = datetime(2015, 6, 13), datetime(2015, 8, 25)  # noqa: DTZ001 - read as UTC
+FIRST, LAST = datetime(2015, 6, 13, tzinfo=UTC), datetime(2015, 8, 25, tzinfo=UTC)
 OURS = "adaptive"
 SEES = "foresight"
 

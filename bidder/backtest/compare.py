@@ -28,7 +28,7 @@ _MOST_POINTS = 1_100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What to compare; amounts per hour in the trace's currency.
+    """What to compare; amounts per hour in the trace's currency, ``start`` and ``end`` aware.
 
     ``step`` is an amount, or a share of the cut's median price where its second part says so.
     ``strategies`` None means all; ``configured`` are targets whose owner's strategies may be named,
@@ -186,7 +186,7 @@ def cut_of(question: Question) -> Cut:
 
 def cut_on(whole: Trace, question: Question) -> Cut:
     """Return the part of a trace that is asked for; raises BadInput."""
-    trace = whole.cut(_aware(question.start), _aware(question.end))
+    trace = whole.cut(question.start, question.end)
     grid = timedelta(seconds=question.grid_seconds)
     if question.pause_seconds % question.grid_seconds:
         raise BadInput(
@@ -253,10 +253,6 @@ def _past(whole: Trace, cut: Trace, grid: timedelta) -> tuple[Decimal, ...]:
         return ()
     before = whole.cut(max(whole.start, cut.start - _PAST), cut.start)
     return before.sampled(grid)
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)
 
 
 def _moment(at: datetime) -> str:

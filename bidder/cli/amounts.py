@@ -1,7 +1,7 @@
-"""Numbers, shares and durations in the options of backtests, and which of them go together."""
+"""Numbers, shares, durations and times in options, and which options of backtests go together."""
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 import typer
@@ -37,6 +37,17 @@ def read_number(option: str, text: str, *, least: Decimal = Decimal(0)) -> Decim
             f" {_MOST:f}, such as 0.13"
         )
     return number
+
+
+def read_moment(option: str, text: str) -> datetime:
+    """Return an option's time, in UTC where it names no zone; raises BadInput."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadInput(
+            f"{option} is no time (got {text!r}); write one such as 2024-01-31, or 2024-01-31T08:30Z"
+        ) from None
 
 
 def read_share(option: str, text: str, *, least: str, most: str) -> float:

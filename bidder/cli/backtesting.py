@@ -1,6 +1,5 @@
 """``bidder backtest``: what strategies would have paid on a recorded market, and the best."""
 
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,17 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bidder.cli import generating, output
-from bidder.cli.amounts import read_foresight, read_number, read_step, refuse, refuse_others
+from bidder.cli.amounts import (
+    read_foresight,
+    read_moment,
+    read_number,
+    read_step,
+    refuse,
+    refuse_others,
+)
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 from bidder.errors import BadInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bidder.backtest.compare import Comparison
     from bidder.backtest.traces import Trace
     from bidder.domain.policy import Target
 
-TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 _MOST_DAYS, _MOST_HOURS = 3660, 100_000
 
 # Which options each kind of market takes, and which it has no use for: to ignore one would mislead.
@@ -87,10 +94,10 @@ def backtest(
         typer.Option(metavar="10m,..", help="Also play a bidder who sees so far ahead; 0m: nothing."),
     ] = None,
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
+        str | None, typer.Option("--from", metavar="TIME", help="Where the cut starts, UTC.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
+        str | None, typer.Option("--to", metavar="TIME", help="Where the cut ends, UTC.")
     ] = None,
     restart_hours: Annotated[
         str | None,
@@ -156,8 +163,8 @@ def backtest(
         market=market,
         value=read_number("--value", value, least=Decimal("1e-9")),
         step=read_step(step),
-        start=first,
-        end=last,
+        start=None if first is None else read_moment("--from", first),
+        end=None if last is None else read_moment("--to", last),
         restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
         creation_fee=read_number("--creation-fee", creation_fee),
         tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
@@ -259,7 +266,7 @@ def _job(
 
 def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one watched longest where none is named."""
-    from datetime import UTC, timedelta
+    from datetime import UTC, datetime, timedelta
 
     from bidder.backtest import fortnight, recorded
     from bidder.cli.opening import read_settings
@@ -279,7 +286,7 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)
 
 
-def _unrecorded(span: "tuple[datetime, datetime] | None", now: datetime, days: int) -> str:
+def _unrecorded(span: "tuple[datetime, datetime] | None", now: "datetime", days: int) -> str:
     """Return what to say where no book was recorded of late."""
     if span is None:
         return "--from-history: no book is recorded yet; run the daemon first"

@@ -1,10 +1,11 @@
 """``bidder sim``: the simulated exchange alone."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from bidder.cli.amounts import read_moment
 
 sim = typer.Typer(
     help="The simulated exchange, for any client.", no_args_is_help=True, rich_markup_mode=None
@@ -34,10 +35,8 @@ def serve(
     token: Annotated[str, typer.Option(help="The API token that is accepted.")] = "sim-token",  # noqa: S107 - the simulator's own
     no_rivals: Annotated[bool, typer.Option("--no-rivals", help="Nobody else bids.")] = False,
     start: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%SZ"], help="Where its calendar starts, in UTC; default: now."
-        ),
+        str | None,
+        typer.Option(metavar="TIME", help="Where its calendar starts, in UTC; default: now."),
     ] = None,
     workload: Annotated[
         str | None,
@@ -67,5 +66,5 @@ def serve(
         servers=servers,
         faults_file=faults,
         workload=workload,
-        start=None if start is None else start.replace(tzinfo=UTC),
+        start=None if start is None else read_moment("--start", start),
     )

@@ -1,7 +1,6 @@
 """``bidder tune``: search a strategy's settings by backtests."""
 
 import os
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bidder.cli import output
-from bidder.cli.amounts import read_number, read_step
-from bidder.cli.backtesting import TIME_FORMATS
+from bidder.cli.amounts import read_moment, read_number, read_step
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import AsJson
 
@@ -28,10 +26,10 @@ def tune(
         str, typer.Option(help="How far one lowering may go, per hour, or a share of the median.")
     ] = "1%",
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=TIME_FORMATS, help="Where the cut starts, UTC.")
+        str | None, typer.Option("--from", metavar="TIME", help="Where the cut starts, UTC.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=TIME_FORMATS, help="Where the cut ends, UTC.")
+        str | None, typer.Option("--to", metavar="TIME", help="Where the cut ends, UTC.")
     ] = None,
     restart_hours: Annotated[str, typer.Option(help="Hours that a start costs.")] = "0.1",
     creation_fee: Annotated[str, typer.Option(help="What a creation costs.")] = "0.01",
@@ -65,8 +63,8 @@ def tune(
         market=market,
         value=read_number("--value", value, least=Decimal("1e-9")),
         step=read_step(step),
-        start=first,
-        end=last,
+        start=None if first is None else read_moment("--from", first),
+        end=None if last is None else read_moment("--to", last),
         restart_hours=read_number("--restart-hours", restart_hours),
         creation_fee=read_number("--creation-fee", creation_fee),
         tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
