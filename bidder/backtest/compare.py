@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bidder.backtest import foresight, lineup, optimum, runner
-from bidder.backtest.doubts import doubts
+from bidder.backtest.doubts import doubts, unread
 from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
@@ -170,11 +170,16 @@ class Cut:
     trace: Trace
     points: tuple[Decimal, ...]
     past: tuple[Decimal, ...]
+    grid: timedelta
+    pause: timedelta
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what makes the scored part doubtful, as sentences."""
-        return doubts(self.trace, "leave that time out with --from or --to")
+        return (
+            *doubts(self.trace, "leave that time out with --from or --to"),
+            *unread(self.trace, self.grid, self.pause),
+        )
 
 
 def cut_of(question: Question) -> Cut:
@@ -203,7 +208,13 @@ def cut_on(whole: Trace, question: Question) -> Cut:
         )
     if points < 1:
         raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
-    return Cut(trace=trace, points=trace.sampled(grid), past=_past(whole, trace, grid))
+    return Cut(
+        trace=trace,
+        points=trace.sampled(grid),
+        past=_past(whole, trace, grid),
+        grid=grid,
+        pause=timedelta(seconds=question.pause_seconds),
+    )
 
 
 def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:

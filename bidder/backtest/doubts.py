@@ -4,7 +4,7 @@ Rejected: to refuse such a file. A price often stays for hours, and nothing in a
 that was quiet from one that nobody watched.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
 
@@ -42,6 +42,49 @@ def doubts(trace: Trace, remedy: str) -> tuple[str, ...]:
             " each counts; remove the others"
         )
     return tuple(found)
+
+
+def unread(trace: Trace, grid: timedelta, pause: timedelta) -> tuple[str, ...]:
+    """Return a sentence where prices begin and end between two moments of the grid, which reads none.
+
+    The grid that it names divides ``pause``, the time between two lowerings, as every grid must.
+    """
+    spans = _spans(trace)
+    # The first moment of the grid at or after a price's beginning comes too late for it.
+    missed = [
+        (at, until) for at, until in spans if trace.start - (trace.start - at) // grid * grid >= until
+    ]
+    if not missed:
+        return ()
+    where = trace.market if trace.file is None else f"{trace.file}: {trace.market}"
+    # Of all, as another grid may fall between the ends of what this one happens to read.
+    remedy = _finer(min(until - at for at, until in spans), grid, pause)
+    told = (
+        f"{where} has {len(missed)} of {len(spans)} prices, the first at {missed[0][0].isoformat()},"
+        f" between two moments of the grid, {spelled(grid)} apart, and they never count; {remedy}"
+    )
+    return (told,)
+
+
+def _spans(trace: Trace) -> list[tuple[datetime, datetime]]:
+    """Return from when until when each price holds; two rows of the same price are one."""
+    starts = [
+        at
+        for number, (at, price) in enumerate(zip(trace.moments, trace.prices, strict=True))
+        if number == 0 or price != trace.prices[number - 1]
+    ]
+    # A file's last row only says until when the one before it held.
+    return [(at, until) for at, until in pairwise((*starts, trace.end)) if until > at]
+
+
+def _finer(shortest: timedelta, grid: timedelta, pause: timedelta) -> str:
+    """Return what to do about prices that hold as briefly as this."""
+    if grid <= _SECOND:
+        return "no grid is finer, so leave out what holds for less than a second"
+    sizes = [size for size in range(1, grid // _SECOND) if not pause % (size * _SECOND)]
+    size = max((size for size in sizes if size * _SECOND <= shortest), default=1)
+    reads = "all" if size * _SECOND <= shortest else "more"
+    return f"a backtest with --grid-seconds {size} reads {reads} of them"
 
 
 def _told(span: timedelta) -> str:

@@ -2,15 +2,20 @@
 
 import gzip
 import json
+import re
 from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from backtest_traces import START
 from documented import disagreements
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bidder.backtest.doubts import doubts
-from bidder.backtest.traces import read_trace
+from bidder.backtest.doubts import doubts, unread
+from bidder.backtest.traces import Trace, read_trace
 from bidder.cli.main import main
 from bidder.errors import BadInput
 
@@ -153,3 +158,71 @@ def test_the_commands_warn_of_a_doubtful_file(
     assert disagreements(document, command) == []
     assert shown.err == f"warning: {document['warnings'][0]}\n"
     assert "different prices" in shown.err
+
+
+def holding(*seconds: float) -> Trace:
+    """Return a trace whose two prices hold for so long each, in turn."""
+    ends = [sum(seconds[:number]) for number in range(len(seconds) + 1)]
+    moments = [START + timedelta(seconds=after) for after in ends]
+    return Trace(
+        market="a",
+        moments=tuple(moments[:-1]),
+        prices=tuple(Decimal("0.2" if number % 2 else "0.05") for number in range(len(seconds))),
+        end=moments[-1],
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "grid", "told"),
+    [
+        ([30] * 6, 60, "3 of 6 prices, the first at 2026-01-01T00:00:30+00:00"),
+        ([30] * 6, 60, "1m apart, and they never count; a backtest"),
+        ([30] * 6, 60, "--grid-seconds 30 reads all of them"),
+        ([100, 7, 93], 60, "--grid-seconds 6 reads all of them"),
+        ([60.2, 0.4, 60], 60, "--grid-seconds 1 reads more of them"),
+        ([1.2, 0.4, 60], 1, "no grid is finer"),
+    ],
+)
+def test_prices_that_no_moment_of_the_grid_reads_are_told(
+    seconds: list[float], grid: int, told: str
+) -> None:
+    """How many, the first of them, and a grid that reads them."""
+    (found,) = unread(holding(*seconds), timedelta(seconds=grid), timedelta(minutes=10))
+    assert told in found
+
+
+@pytest.mark.parametrize("seconds", [[60] * 9, [90, 31, 60], [150, 61, 60]])
+def test_prices_that_a_moment_of_the_grid_reads_are_not_told(seconds: list[float]) -> None:
+    """However short, if it is at the right time."""
+    assert unread(holding(*seconds), timedelta(minutes=1), timedelta(minutes=10)) == ()
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=30))
+def test_what_is_told_as_read_is_read(seconds: list[int]) -> None:
+    """On the grid that is named every price is among those played; where none is named they all were."""
+    trace, minute, pause = holding(*seconds), timedelta(minutes=1), timedelta(minutes=10)
+    changes = sum(before != after for before, after in pairwise(trace.sampled(minute)))
+    found = unread(trace, minute, pause)
+    assert bool(found) == (changes + 1 < len(seconds))
+    if found:
+        named = re.search(r"--grid-seconds (\d+) reads all", found[0])
+        assert named is not None
+        finer = trace.sampled(timedelta(seconds=int(named[1])))
+        assert sum(before != after for before, after in pairwise(finer)) + 1 == len(seconds)
+
+
+def test_a_world_that_flickers_is_told_of_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error and in the document, beside the figures that rest on it."""
+    rows = [
+        f"{(START + n * timedelta(seconds=30)).isoformat()},a,{'0.2' if n % 2 else '0.05'},s"
+        for n in range(21)
+    ]
+    command = ["backtest", "--trace", str(trace_file(tmp_path, rows)), "--value", "0.13", "--json"]
+    assert main([*command, "--strategies", "fixed"]) == 0
+    told = capsys.readouterr()
+    assert "trace.csv: a has 10 of 20 prices" in told.err
+    assert "never count" in json.loads(told.out)["warnings"][0]
+    assert main([*command, "--strategies", "fixed", "--grid-seconds", "30"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
