@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
-from bidder.domain import budgets
+from bidder.domain import budgets, exposure
 from bidder.domain.actions import Decision, Fact, PlaceBid, Reason, RentOnDemand, Reprice
 from bidder.domain.budgets import Standing
 from bidder.domain.costs import share_of_day
@@ -135,6 +135,15 @@ def begins(
         if before >= each.target_rate or nearness > budgets.share_of(found):
             return Reason.PACED, _facts(each)
     return None
+
+
+def left_usd_per_day(target: Target, view: View, policy: Policy, now: datetime) -> Decimal | None:
+    """Return which price per day the rates of all budgets cover beside what runs; None: any price."""
+    found = budgets.applying(budgets.standings(view, policy, now), target.name)
+    if not found or target.rents:
+        return None
+    with_fee = (100 + exposure.usual_fee_percent(view)) / 100
+    return min(max(each.target_rate - each.rate, Decimal(0)) for each in found) / with_fee
 
 
 def _kept(

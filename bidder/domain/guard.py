@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from bidder.domain import affording, exposure, price_rules, quotes, selection
+from bidder.domain import affording, budgets, exposure, price_rules, quotes, selection
 from bidder.domain.actions import (
     Decision,
     Fact,
@@ -335,6 +335,31 @@ def _balance(price: Price, view: View, policy: Policy, now: datetime) -> Stop:
     if balance is None:
         return Reason.NO_BALANCE, {"unknown_balance": price.currency.short}
     return Reason.NO_BALANCE, {"balance": str(balance)}
+
+
+def too_dear(action: PlaceBid, view: View, policy: Policy, now: datetime) -> bool:
+    """Return whether a bid is more than the owner's limits of spending leave: a lower one may not be."""
+    stopped = _over_budget(action.price, None, view, policy) or affording.begins(
+        action, view, policy, now
+    )
+    return stopped is not None and stopped[0] is not Reason.NO_RATE
+
+
+def limits_spending(policy: Policy) -> bool:
+    """Return whether the owner limits what is spent in a day or month."""
+    return policy.rails.max_usd_per_day is not None or bool(budgets.limits(policy))
+
+
+def left_usd_per_day(target: Target, view: View, policy: Policy, now: datetime) -> Decimal:
+    """Return the highest price per day of one more order; infinite where the owner limits none.
+
+    Raises:
+        NoRate: what the orders cost together cannot be said.
+    """
+    limit = policy.rails.max_usd_per_day
+    paced = affording.left_usd_per_day(target, view, policy, now)
+    left = [] if limit is None else [max(limit - committed_usd(view), Decimal(0))]
+    return min([*left, *([] if paced is None else [paced])], default=Decimal("Infinity"))
 
 
 def _over_budget(price: Price, replaces: Price | None, view: View, policy: Policy) -> Stop:

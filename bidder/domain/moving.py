@@ -8,7 +8,7 @@ rail: the old place in the queue is worth more than nothing.
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -27,6 +27,7 @@ from bidder.errors import StrategyFailed
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 # So many answered raises, and the next one is likely to be answered too; then for so long others are
 # looked at before it: a few of their books can be read meanwhile.
@@ -266,9 +267,9 @@ def search(
     """Return the best server for a target now, or whose book must be read to know.
 
     One whose book cannot be read is passed over for a while: the next best one is better than none.
-    So is one on which the strategy would not bid. With ``below``, only servers that may cost less than
-    this, in weighted USD per GPU-day. Where no wallet carries any, the rails are to tell so of the best
-    one.
+    So is one on which the strategy would not bid, and one that costs more a day than the owner's limits
+    leave, where there is one that costs less. With ``below``, only servers that may cost less than this,
+    in weighted USD per GPU-day. Where no wallet carries any, the rails are to tell so of the best one.
     """
 
     def opens(listing: Listing, quoted: Quote) -> bool:
@@ -284,15 +285,33 @@ def search(
         unfit=_unfit(target, view, policy, now) | view.unread.passed_over(now),
         own=view.own_ids(),
         now=now,
-        fresh_after=now - policy.pace.book_stale_after,
         above_on_demand=policy.rails.allow_above_on_demand,
         below=below,
         surcharge=churn.wars(target, view, now) if isinstance(target.bidding, MOVERS) else None,
         sharing=turns.sharing(view.turns, now),
         opens=opens,
     )
-    found = search_with(purse=view.purse(policy.rails, now))
-    return search_with() if isinstance(found, NothingFits) and found.unpaid else found
+    purse, fresh_after = view.purse(policy.rails, now), now - policy.pace.book_stale_after
+    if guard.limits_spending(policy):
+        # However old its book is: whether the best server is too dear needs no newer one each time.
+        best = search_with(purse=purse, fresh_after=_LONG_AGO)
+        if isinstance(best, Found) and _too_dear(best, target, view, policy, now):
+            left = guard.left_usd_per_day(target, view, policy, now)
+            other = search_with(purse=purse.up_to(left, view.rates), fresh_after=fresh_after)
+            if isinstance(other, Found | NeedsBook):
+                return other
+    found = search_with(purse=purse, fresh_after=fresh_after)
+    unpaid = isinstance(found, NothingFits) and found.unpaid
+    return search_with(fresh_after=fresh_after) if unpaid else found
+
+
+def _too_dear(found: Found, target: Target, view: View, policy: Policy, now: datetime) -> bool:
+    """Return whether the owner's money per day does not allow what would be bid on a server."""
+    bid, server = opening(found, target, view, now), found.listing.server
+    if bid is None:
+        return False
+    action = PlaceBid(server=server, price=bid, target=target.name, launch=target.launch)
+    return guard.too_dear(action, view, policy, now)
 
 
 def _unfit(target: Target, view: View, policy: Policy, now: datetime) -> frozenset[ServerId]:

@@ -5,13 +5,13 @@ must not keep a target from a server that another wallet could pay for.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
 from bidder.domain.costs import share_of_day
 from bidder.domain.market import Wallet
-from bidder.domain.money import Currency, Money, Price
+from bidder.domain.money import Currency, Money, Price, Rates
 
 # Of a day: a new order must be able to run this long from the balance, or it ends before it is of use.
 _LEAST_RUN = Decimal(1) / Decimal(24)
@@ -23,6 +23,7 @@ class Purse:
 
     ``drawn`` is what the orders that run have taken of each since then, ``spending`` what they take
     per day. From the ``refused`` ones the exchange would not pay lately, whatever the balance says.
+    ``most`` is the highest price per day in a currency that the owner's limits leave; none: any.
     """
 
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Purse:
     drawn: Mapping[Currency, Decimal] = field(default_factory=dict)
     spending: Mapping[Currency, Decimal] = field(default_factory=dict)
     refused: frozenset[Currency] = frozenset()
+    most: Mapping[Currency, Decimal] = field(default_factory=dict)
 
     def carries(self, price: Price) -> bool:
         """Return whether an order at this price could run for an hour.
@@ -37,7 +39,7 @@ class Purse:
         A balance that is not known carries all, unless something of it is to stay: what nobody can
         count cannot be kept.
         """
-        if price.currency in self.refused:
+        if price.currency in self.refused or price.amount > self.most.get(price.currency, price.amount):
             return False
         left = self._left(price.currency)
         if left is None:
@@ -59,6 +61,11 @@ class Purse:
         if left >= per_day * share_of_day(most):
             return most
         return max(timedelta(days=float(left / per_day)), timedelta(0))
+
+    def up_to(self, usd: Decimal, rates: Rates) -> "Purse":
+        """Return the purse for servers of at most so many USD per day; without a rate, of any price."""
+        most = {currency: usd / rate for currency, rate in rates.usd_per_unit.items()}
+        return replace(self, most=most)
 
     def _left(self, currency: Currency) -> Decimal | None:
         """Return what may be spent; None where the balance is not known."""

@@ -29,13 +29,14 @@ from builders import (
     usd,
 )
 
-from bidder.domain import affording, fold, planning
+from bidder.domain import affording, budgets, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
 from bidder.domain.costs import Cost
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind, IntentState
-from bidder.domain.market import OrderKind
+from bidder.domain.market import Listing, OrderKind
 from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import (
     AdaptiveParams,
     Budget,
@@ -43,13 +44,14 @@ from bidder.domain.policy import (
     DeadlineParams,
     FixedParams,
     OwnParams,
+    Per,
     Policy,
     Rails,
     StrategyParams,
     TrackParams,
 )
 from bidder.domain.quotes import Quote
-from bidder.domain.view import Cancelled, Holding, RateDoubt, View
+from bidder.domain.view import BookSeen, Cancelled, Holding, RateDoubt, View
 
 
 def free(*servers: int, floor: str = "1") -> dict[str, Any]:
@@ -138,6 +140,49 @@ def test_the_best_server_that_a_strategy_declines_is_read_again() -> None:
     books = [seen(make_book(server=server, floor=usd("3")), when=at(-60)) for server in (101, 202)]
     (decision,) = planning.plan(make_view(policy, *listings, books=books), policy, NOW)
     assert (decision.reason, decision.wants_book) == (Reason.STALE, 101)
+
+
+LIMITS = [
+    {"rails": Rails(max_usd_per_day=Decimal(3))},
+    {"budget": Budget(usd_per_day=Decimal(2))},
+]
+
+
+def short_of_money(policy: Policy, *listings: Listing, books: list[BookSeen]) -> View:
+    """Return a view in which a dollar of the daily budget counts as ten."""
+    view = make_view(policy, *listings, books=books)
+    return replace(
+        view, multipliers={limit.key: Multiplier(value=9.0, at=NOW) for limit in budgets.limits(policy)}
+    )
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=["rail", "budget"])
+def test_where_the_best_server_is_too_dear_for_the_day_one_within_the_limit_is_taken(
+    limit: dict[str, Any],
+) -> None:
+    """Eight GPUs for 4.9 USD a day are cheaper per GPU, and more than the owner wants to spend."""
+    policy = make_policy(make_target(per=Per.GPU), **limit)
+    listings = [make_listing(101, gpus=8, floor=usd("4.9")), make_listing(202, floor=usd("2"))]
+    books = [
+        seen(
+            make_book(server=101, floor=usd("4.9")), when=at(-60)
+        ),  # what is not bid on is not read again
+        seen(make_book(server=202, floor=usd("2"))),
+    ]
+    (decision,) = planning.plan(short_of_money(policy, *listings, books=books), policy, NOW)
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.server == 202
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=["rail", "budget"])
+def test_where_every_server_is_too_dear_for_the_day_the_best_one_says_so(limit: dict[str, Any]) -> None:
+    """And no book is read for nothing."""
+    policy = make_policy(make_target(per=Per.GPU), **limit)
+    listings = [make_listing(101, gpus=8, floor=usd("4.9")), make_listing(202, floor=usd("4.8"))]
+    books = [seen(make_book(server=101, floor=usd("4.9")))]
+    (decision,) = planning.plan(short_of_money(policy, *listings, books=books), policy, NOW)
+    assert decision.reason in {Reason.RAIL, Reason.PACED}
+    assert (decision.action, decision.server, decision.wants_book) == (None, 101, None)
 
 
 @pytest.mark.parametrize("rail", [Rails(max_usd_per_day=Decimal(2)), Rails(max_orders=0)])
