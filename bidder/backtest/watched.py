@@ -9,7 +9,7 @@ from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.money import Price, Rates
 from bidder.domain.policy import Mode
 from bidder.store.records import BookRecord
-from bidder.store.valuing import RatesOverTime, valued, watched_in
+from bidder.store.valuing import RatesOverTime, in_turn, valued
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,11 +99,10 @@ def watched(
 def _pieces(
     records: Sequence[BookRecord], rates: RatesOverTime, grid: Grid, mode: Mode
 ) -> Iterator[Piece]:
-    for record in records:
+    for record, since, until in in_turn(records, grid.begin, grid.end):
         ours = record.our_order is not None and on_paper(record.our_order) is (mode is Mode.PAPER)
         bid = record.our_price if ours else None
-        time = watched_in(record, grid.begin, grid.end)
-        for begin, end, known in valued(rates, *time, ours=record.our_order is not None):
+        for begin, end, known in valued(rates, since, until, ours=record.our_order is not None):
             yield Piece(
                 begin=begin,
                 end=end,

@@ -214,8 +214,10 @@ def _write_book(connection: Connection, account: str, book: BookRecord, latest: 
         row = newest(connection, table, table.c.account == account, table.c.server_id == book.server)
         latest.books[book.server] = None if row is None else rows.book_of(row)
     last, stored = latest.books[book.server], replace(book, until=book.at)
-    if last is not None:
-        seen_until = last.until or last.at
+    seen_until = None if last is None else last.until or last.at
+    # One that was read by a calendar that was ahead is left as it is: what comes now is no part of it,
+    # and would else be left out until the calendar has caught up with it.
+    if last is not None and seen_until is not None and seen_until <= book.at:
         same = book.shows_the_same(last)
         if same and book.at - seen_until < CONFIRM_EVERY:
             return

@@ -151,10 +151,10 @@ def _begin_period(
         assert rates is not None
         since = max(row.created_at, begin)
         until = min(_rented_until(row), end)
-        price = rows.price_of(row.price, row.currency)
-        parts = [
-            (in_usd(price, known), to - at) for at, to, known in valued(rates, since, until, ours=True)
-        ]
+        if since >= until:
+            continue
+        price, times = rows.price_of(row.price, row.currency), valued(rates, since, until, ours=True)
+        parts = [(in_usd(price, known), to - at) for at, to, known in times]
         if all(usd is None for usd, _ in parts):
             continue
         spend = cost((usd, span // _MICROSECOND) for usd, span in parts)

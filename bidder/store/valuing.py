@@ -29,25 +29,20 @@ class RatesOverTime:
     """What each currency was worth, as far as it was noted, over one period."""
 
     def __init__(self, connection: Connection, account: str, begin: datetime, end: datetime) -> None:
-        """Read every change within the period, and what held at its beginning."""
+        """Read every change within the period, and what held at its beginning; else what came next."""
         table = tables.rates
         mine = table.c.account == account
         self._changes: dict[Currency, list[tuple[datetime, Any]]] = {}
         named = select(table.c.currency).where(mine).distinct()
         for name in connection.execute(named).scalars():
-            this = mine & (table.c.currency == name)
-            first = connection.execute(
-                select(table.c.at, table.c.usd_per_unit)
-                .where(this, table.c.at <= begin)
-                .order_by(table.c.at.desc(), table.c.id.desc())
-                .limit(1)
-            ).all()
-            within = connection.execute(
-                select(table.c.at, table.c.usd_per_unit)
-                .where(this, table.c.at > begin, table.c.at < end)
-                .order_by(table.c.at, table.c.id)
-            ).all()
-            self._changes[Currency(name)] = [(row.at, row.usd_per_unit) for row in (*first, *within)]
+            noted = select(table.c.at, table.c.usd_per_unit).where(mine & (table.c.currency == name))
+            backwards, forwards = (table.c.at.desc(), table.c.id.desc()), (table.c.at, table.c.id)
+            first = noted.where(table.c.at <= begin).order_by(*backwards).limit(1)
+            within = noted.where(table.c.at > begin, table.c.at < end).order_by(*forwards)
+            found = [*connection.execute(first), *connection.execute(within)]
+            # Else an hour before the first one would have none, and its day that one.
+            found = found or [*connection.execute(noted.order_by(*forwards).limit(1))]
+            self._changes[Currency(name)] = [(row.at, row.usd_per_unit) for row in found]
         self._moments = sorted({at for changes in self._changes.values() for at, _ in changes})
         self._latest: tuple[int, Rates] | None = None
 
@@ -79,12 +74,7 @@ def _since(change: tuple[datetime, Any]) -> datetime:
 def valued(
     rates: RatesOverTime, since: datetime, until: datetime, *, ours: bool
 ) -> Iterator[tuple[datetime, datetime, Rates]]:
-    """Yield the parts of a time, each with the rates of its beginning; none where it is empty.
-
-    ``ours``: an order of ours stands in it.
-    """
-    if since >= until:
-        return
+    """Yield the parts of a time and the rates of their beginnings; ``ours``: an order of ours stands."""
     every = _OURS_VALUED_EVERY if ours else _VALUED_EVERY
     hour = since.replace(minute=0, second=0, microsecond=0)
     cut = hour + ((since - hour) // every + 1) * every
@@ -98,22 +88,30 @@ def valued(
     yield since, until, known
 
 
-def watched_in(book: BookRecord, begin: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Return from when until when a book is known within a period; no time where it is not."""
-    return max(book.at, begin), min(book.until or book.at, end)
+def in_turn(
+    books: Iterable[BookRecord], begin: datetime, end: datetime
+) -> Iterator[tuple[BookRecord, datetime, datetime]]:
+    """Yield one server's books with the times within a period for which they are known, none twice.
+
+    They come in order of time; a calendar that was wrong for a while leaves some that overlap.
+    """
+    for book in books:
+        since, until = max(book.at, begin), min(book.until or book.at, end)
+        if since < until:
+            yield book, since, until
+            begin = until
 
 
 def stretches(
     books: Iterable[BookRecord], rates: RatesOverTime, begin: datetime, end: datetime
 ) -> Iterator[Stretch]:
     """Yield what the books come to within a period, each part valued by the rates of its beginning."""
-    for book in books:
+    for book, begun, ended in in_turn(books, begin, end):
         runs = book.active_order is not None
         # Behind an order on paper that runs there, a rival runs in truth.
         paper = book.active_order is not None and on_paper(book.active_order)
         taken = book.rivals > 0 if paper else runs
-        time, ours = watched_in(book, begin, end), book.our_order is not None
-        for since, until, known in valued(rates, *time, ours=ours):
+        for since, until, known in valued(rates, begun, ended, ours=book.our_order is not None):
             floors = [known.to_usd(each) for each in book.floor.values() if known.knows(each.currency)]
             yield Stretch(
                 begin=since,

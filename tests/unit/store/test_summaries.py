@@ -349,3 +349,35 @@ def test_an_hour_waits_for_orders_that_cannot_be_read(store: Store, queries: Que
     assert len(queries.target_periods(Span.HOUR)) == 3
     clean(store, NOW + 28 * HOUR)
     assert [day.held.held for day in queries.target_periods(Span.DAY)] == [3 * HOUR]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=1)])
+def test_a_calendar_that_was_ahead_spoils_nothing_that_comes_after(
+    store: Store, queries: Queries, ahead: timedelta
+) -> None:
+    """Ten minutes by a wrong calendar; then a calm book is recorded on, and no hour has too much."""
+    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    wrong = [make_book(107, at=NOW + ahead + timedelta(minutes=m)) for m in range(0, 10, 2)]
+    right = [make_book(107, at=NOW + timedelta(minutes=m)) for m in range(10, 190, 2)]
+    write(store, *wrong, *right, rates=RATES)
+    clean(store, NOW + 4 * HOUR)
+
+    hours = queries.market.server_periods(Span.HOUR)
+    known = {hour.at: hour.summary.known for hour in hours}
+    assert known[NOW] >= timedelta(minutes=45)
+    assert known[NOW + HOUR] == known[NOW + 2 * HOUR] == HOUR
+    held = {hour.at: hour.held.held for hour in queries.target_periods(Span.HOUR)}
+    assert held[NOW + HOUR] == HOUR
+
+
+def test_an_hour_before_the_first_rate_is_valued_as_its_day_is(store: Store, queries: Queries) -> None:
+    """By that first rate; else a day would not be the sum of its hours."""
+    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    write(store, *watched(107, 3600))
+    write(store, make_book(107, at=at(3840)), rates=RATES)
+    clean(store, NOW + timedelta(days=1.9))
+
+    (day,) = queries.target_periods(Span.DAY)
+    hours = queries.target_periods(Span.HOUR)
+    assert sum(hour.held.spend for hour in hours) == pytest.approx(day.held.spend, abs=Decimal("1e-9"))
+    assert hours[0].held.spend > 0
