@@ -41,7 +41,7 @@ _TOP = (
     Key("web.token", "secret", NONE, "what a reader must send as `Authorization: Bearer ...`, at least 16 characters; on loopback it may be left out"),
     Key("rates", "section", NONE, "fallback rates, used only where the exchange's own answers name none"),
     Key("rates.<currency>", "USD per unit", NONE, "what one unit is worth, such as `BTC: 69000`"),
-    Key("adopt", "true or false", "`false`", "whether orders that this program did not create may be repriced and cancelled too"),
+    Key("adopt", "true or false", "`false`", "whether orders that this program did not create may be repriced and cancelled too, where a strategy with room would have placed them; a job takes up only orders of its image"),
     Key("cancel_on_exit", "true or false", "`false`", "whether stopping the daemon cancels its orders; otherwise they stay as they are"),
 )  # fmt: skip
 

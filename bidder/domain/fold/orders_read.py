@@ -7,7 +7,7 @@ can no longer explain its absence.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bidder.domain import cut_off, selection
 from bidder.domain.costs import Cost
@@ -16,8 +16,9 @@ from bidder.domain.ids import OrderId
 from bidder.domain.intents import LEFT_OUT, STALENESS, OrdersRead, Verdict
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.money import Price
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import DeadlineParams, Policy, Target
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockEvent, LoweringClock
+from bidder.domain.strategies import deadline
 from bidder.domain.view import Holding, View
 from bidder.domain.work import Work
 
@@ -232,11 +233,27 @@ def _adopting_target(
     taken.update(intent.target for intent in so_far.intents if intent.creates)
     for target in policy.targets:
         room = taken[target.name] < target.want
-        if order.kind is not OrderKind.SPOT and not target.rents:
-            continue
-        if target.enabled and room and _fits(order, target, view):
+        if target.enabled and room and _takes(order, target, view) and _fits(order, target, view):
             return target.name
     return None
+
+
+def _takes(order: OwnOrder, target: Target, view: View) -> bool:
+    """Return whether a target would keep such an order, wherever it stands.
+
+    A job would cancel what computes nothing for it, and all once it is done; an idle bid goes in a
+    currency that its target does not pay with.
+    """
+    if (
+        order.kind is OrderKind.SPOT
+        and target.currencies
+        and order.price.currency not in target.currencies
+    ):
+        return False
+    if not isinstance(target.params, DeadlineParams):
+        return order.kind is OrderKind.SPOT
+    done = deadline.computed(target, view) >= timedelta(hours=float(target.params.gpu_hours))
+    return order.image == target.launch.image and not done
 
 
 def _placeable(order: OwnOrder, view: View) -> bool:

@@ -38,7 +38,7 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState, OrdersRead
 from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money
-from bidder.domain.policy import Per, Policy, Requirements
+from bidder.domain.policy import Ceiling, DeadlineParams, Per, Policy, Requirements
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Cancelled, RateDoubt, View
@@ -214,6 +214,34 @@ def test_an_order_that_was_a_persons_is_adopted_once_its_server_is_known() -> No
     adopted = view.holdings[OrderId(9)]
     assert adopted.target == TARGET
     assert next_lowering_at(adopted.clock, ClockRules()) == at(11 + 600)
+
+
+def adopted_by_a_job(order: OwnOrder, *, done: float) -> str | None:
+    """Return whose an order is where a job of two GPU-hours has computed so many, and adopts."""
+    params = DeadlineParams(
+        gpu_hours=Decimal(2), by=at(86400), on_demand_ceiling=Ceiling(price=usd("12"))
+    )
+    adopting = make_policy(make_target(params=params), adopt=True)
+    view = replace(make_view(adopting, make_listing()), computed={TARGET: timedelta(hours=done)})
+    (held,) = folded(view, read_orders(order, started=5), adopting).view.holdings.values()
+    return held.target
+
+
+@pytest.mark.parametrize("kind", OrderKind)
+def test_a_job_adopts_what_computes_for_it_as_long_as_it_is_not_done(kind: OrderKind) -> None:
+    """What it does not need it would cancel: a person's order is none of its to end."""
+    own = make_order(9, kind=kind, image=LAUNCH.image)
+    assert adopted_by_a_job(own, done=1) == TARGET
+    assert adopted_by_a_job(own, done=2) is None
+    assert adopted_by_a_job(replace(own, image="somebody/elses:1"), done=1) is None
+
+
+def test_no_bid_is_adopted_in_a_currency_that_its_target_does_not_pay_with() -> None:
+    """Outbid it would be cancelled."""
+    adopting = make_policy(make_target(currencies=(Currency.USD,)), adopt=True)
+    read = read_orders(make_order(9, price=clore("50")), started=5)
+    (held,) = folded(make_view(adopting, make_listing()), read, adopting).view.holdings.values()
+    assert held.target is None
 
 
 BOTH = make_policy(
