@@ -83,6 +83,7 @@ class Reason(StrEnum):
     RECREATE = "recreate"  # cancelled to be created again lower: the walk down would cost more
     RENEW = "renew"  # the order ends soon; its successor takes over
     SURPLUS = "surplus"  # more orders than wanted
+    UNWANTED = "unwanted"  # it waits where the owner's lists allow no order any more
     STILL_ALIVE = "still_alive"  # the exchange said that it was cancelled, and it runs on
     SERVER_LOST = "server_lost"  # rented on demand, offline or gone; look elsewhere
     WORKLOAD_DEAD = "workload_dead"  # it is paid, and its probe finds nothing alive

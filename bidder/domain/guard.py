@@ -162,6 +162,10 @@ def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> St
         if opens_at is not None and now < opens_at:
             return Reason.CLOCK, {"opens_at": opens_at.isoformat()}
         return _above_ceiling(action.server, action.price, target.ceiling, view)
+    listing = view.marketplace.listings.get(action.server)
+    ruled_out = selection.ruled_out(holding.order, listing, target)
+    if ruled_out is not None:
+        return Reason.RAIL, {"rail": "unwanted", "ruled_out": ruled_out}
     return (
         _above_ceiling(action.server, action.price, target.ceiling, view)
         or _above_on_demand(action.server, action.price, target, view, policy)

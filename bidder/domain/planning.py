@@ -19,6 +19,7 @@ from bidder.domain import (
     moving,
     portfolio,
     price_rules,
+    selection,
     strategies,
     workloads,
 )
@@ -237,6 +238,9 @@ def _for_holding(
         return workloads.given_up(found)
     if order.kind is OrderKind.ON_DEMAND:
         return common.rented(position(holding, target, view, policy, now))
+    unwanted = _unwanted(base, holding, target, view)
+    if unwanted is not None:
+        return unwanted
     if _nothing_new(holding, view, policy, now):
         bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
         return replace(base, wants_book=order.server, facts=bid)
@@ -247,6 +251,22 @@ def _for_holding(
     decided = moving.leave_or_stay(verdict, here, view, policy, now)
     decided = portfolio.kept_or_moved(decided, here, view, policy, now)
     return replace(affording.told(decided, paced, account.budgets), asked=asked)
+
+
+def _unwanted(base: Decision, holding: Holding, target: Target, view: View) -> Decision | None:
+    """Return the decision to cancel a bid that waits where the owner allows none any more.
+
+    One that runs stays until it is outbid: its work is at stake.
+    """
+    if holding.active is not False:
+        return None
+    order, listing = holding.order, view.marketplace.listings.get(holding.order.server)
+    ruled_out = selection.ruled_out(order, listing, target)
+    if ruled_out is None:
+        return None
+    action = Withdraw(order=order.order, server=order.server, target=target.name)
+    facts: dict[str, Fact] = {"bid": str(order.price), "ruled_out": ruled_out}
+    return replace(base, reason=Reason.UNWANTED, action=action, urgency=common.URGENT_LEAVE, facts=facts)
 
 
 # So often a cancellation that comes to nothing is sent again before a person is told.

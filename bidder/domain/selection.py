@@ -44,6 +44,33 @@ def could_qualify(order: OwnOrder, wanted: Requirements) -> bool:
     return model is None or count is None or _right_gpus(model, count, wanted)
 
 
+def ruled_out(order: OwnOrder, listing: Listing | None, target: Target) -> str | None:
+    """Return what of an order the owner's lists do not allow any more; None where they do.
+
+    Only what does not change by itself is looked at: the server, its host, country and kind of GPU, and
+    the currency. Nothing is given up for a reliability that wavers, or for what an answer leaves out.
+    """
+    wanted = target.requirements
+    if target.currencies and order.price.currency not in target.currencies:
+        return "currency"
+    if not _may_be_used(order.server, wanted):
+        return "server"
+    if listing is not None and listing.owner in wanted.exclude_owners:
+        return "host"
+    country = "" if listing is None else listing.specs.country
+    elsewhere = bool(wanted.countries) and country not in wanted.countries
+    if country and (elsewhere or country in wanted.exclude_countries):
+        return "country"
+    models = {order.gpu_model, None if listing is None else listing.specs.gpu_model} - {None, ""}
+    right = any(
+        _model_matches(model, each, exact=wanted.gpu_exact)
+        for model in models
+        if model is not None
+        for each in wanted.gpu_models
+    )
+    return None if right or not models or not wanted.gpu_models else "GPU"
+
+
 def _may_be_used(server: ServerId, wanted: Requirements) -> bool:
     named = wanted.servers is None or server in wanted.servers
     return named and server not in wanted.exclude_servers

@@ -46,6 +46,10 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
         ("the bid needed is {needed}",),
     ),
     Reason.SURPLUS: ("There were more orders than wanted and this one was the most dispensable", ()),
+    Reason.UNWANTED: (
+        "The configuration allows no bid there any more, and this one did not run",
+        ("it does not allow the {ruled_out}",),
+    ),
     Reason.STILL_ALIVE: (
         "The exchange had accepted its cancellation and let it run all the same",
         ("it was cancelled at {cancelled_at}", "{times} times so far"),

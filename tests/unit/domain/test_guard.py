@@ -30,7 +30,16 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
 from bidder.domain.market import OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
-from bidder.domain.policy import Ceiling, DeadlineParams, Per, Policy, Rails, Renewal, Target
+from bidder.domain.policy import (
+    Ceiling,
+    DeadlineParams,
+    Per,
+    Policy,
+    Rails,
+    Renewal,
+    Requirements,
+    Target,
+)
 from bidder.domain.price_rules import LoweringClock
 from bidder.domain.view import Created, RateDoubt, View
 
@@ -389,6 +398,16 @@ def test_the_daily_limit_counts_every_live_bid_and_every_open_request() -> None:
     assert guard.committed_usd(replace(view, intents=(raising,))) == Decimal("7.5")
     lowering = make_intent(IntentKind.REPRICE, price=usd("1"))
     assert guard.committed_usd(replace(view, intents=(lowering,))) == 6
+
+
+def test_no_bid_is_raised_where_the_owner_allows_none_any_more() -> None:
+    """Not even one that runs; it may come down."""
+    target = make_target(requirements=Requirements(exclude_servers=frozenset({ServerId(101)})))
+    policy = make_policy(target)
+    view = make_view(policy, make_listing(), holdings=[make_holding()])
+    stopped = judged(reprice(usd("3")), view, policy)
+    assert (stopped.reason, stopped.facts["rail"]) == (Reason.RAIL, "unwanted")
+    assert judged(reprice(usd("1.9")), view, policy).action is not None
 
 
 def test_a_raise_counts_only_by_what_it_adds() -> None:

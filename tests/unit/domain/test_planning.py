@@ -26,11 +26,12 @@ from builders import (
     outbid_holding,
     rival,
     seen,
+    server_ids,
     usd,
 )
 
 from bidder.domain import affording, budgets, fold, planning
-from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
+from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
 from bidder.domain.costs import Cost
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentKind, IntentState
@@ -47,6 +48,7 @@ from bidder.domain.policy import (
     Per,
     Policy,
     Rails,
+    Requirements,
     StrategyParams,
     TrackParams,
 )
@@ -415,6 +417,53 @@ def test_of_too_many_those_that_do_not_run_go_first_then_the_dearest() -> None:
 
 
 # --- several targets
+
+
+RULED_OUT: dict[str, dict[str, Any]] = {
+    "server": {"requirements": Requirements(exclude_servers=server_ids(SERVER))},
+    "host": {"requirements": Requirements(exclude_owners=frozenset({900}))},
+    "country": {"requirements": Requirements(countries=frozenset({"SE"}))},
+    "GPU": {"requirements": Requirements(gpu_models=("RTX 4090",))},
+    "currency": {"currencies": (Currency.BTC,)},
+}
+
+
+@pytest.mark.parametrize("what", RULED_OUT)
+def test_a_bid_that_waits_leaves_what_a_reload_has_ruled_out(what: str) -> None:
+    """A raise would win it back; one that runs stays until it is outbid."""
+    policy = make_policy(make_target(**RULED_OUT[what]))
+    offers = (rival(usd("3"), active=True), mine(BID))
+    view = make_view(
+        policy,
+        make_listing(),
+        holdings=[outbid_holding()],
+        books=[seen(make_book(*offers), outbid_reads=3)],
+    )
+    (leaving,) = [d for d in planning.plan(view, policy, NOW) if d.order is not None]
+    assert isinstance(leaving.action, Withdraw)
+    assert (leaving.reason, leaving.facts["ruled_out"]) == (Reason.UNWANTED, what)
+    running = view.with_holding(make_holding())
+    assert not [d for d in planning.plan(running, policy, NOW) if isinstance(d.action, Withdraw)]
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    [
+        Requirements(min_reliability=1.1),
+        Requirements(min_ram_gb=1000),
+        Requirements(countries=frozenset({"DE"}), gpu_models=("RTX 3090",)),
+    ],
+)
+def test_a_bid_that_waits_is_raised_where_only_what_wavers_has_changed(
+    requirements: Requirements,
+) -> None:
+    """A host's reliability goes up and down by itself."""
+    policy = make_policy(make_target(requirements=requirements))
+    offers = (rival(usd("3"), active=True), mine(BID))
+    books = [seen(make_book(*offers), outbid_reads=3)]
+    view = make_view(policy, make_listing(), holdings=[outbid_holding()], books=books)
+    (raised,) = [d for d in planning.plan(view, policy, NOW) if d.order is not None]
+    assert isinstance(raised.action, Reprice)
 
 
 def test_targets_do_not_bid_on_one_server_for_one_another() -> None:
