@@ -16,11 +16,12 @@ from decimal import Decimal
 from math import log2
 from typing import TYPE_CHECKING
 
-from bidder.backtest.optimum import Climb, ticks_down, uniform
+from bidder.backtest.ladder import ticks_down, uniform
+from bidder.backtest.optimum import Climb
 from bidder.backtest.terms import Terms
 
 if TYPE_CHECKING:
-    from bidder.backtest.optimum import Array, Ladder
+    from bidder.backtest.ladder import Array, Ladder
 
 _DAY = timedelta(days=1)
 # A price that is taken to stay does so for this long; by then every walk down that pays is over.

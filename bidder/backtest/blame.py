@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.backtest.fleet import Move, State
-from bidder.backtest.optimum import Ladder
+from bidder.backtest.ladder import Ladder
 from bidder.domain import sentences
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.regret import TOLD, Costly

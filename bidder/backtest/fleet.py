@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from bidder.backtest.optimum import Ladder
+from bidder.backtest.ladder import Ladder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from bidder.backtest.auction import Auction
 from bidder.backtest.beyond import Beyond
-from bidder.backtest.optimum import Ladder, ticks_down, uniform
+from bidder.backtest.ladder import Ladder, ticks_down, uniform
 from bidder.backtest.runner import Run, summed
 from bidder.backtest.terms import Terms
 
 if TYPE_CHECKING:
-    from bidder.backtest.optimum import Array
+    from bidder.backtest.ladder import Array
 
 # Beyond a day it takes hours to compute, and is the optimum in all but name.
 MOST = timedelta(days=1)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from bidder.backtest.blame import Blame, latest
 from bidder.backtest.fleet import NOTHING, Fleet, State
+from bidder.backtest.ladder import Ladder
 from bidder.backtest.lanes import Costs, Placed, Way, lanes, way_of
 from bidder.backtest.left_out import GONE, JOB
-from bidder.backtest.optimum import Ladder
 from bidder.backtest.recorded import fits
 from bidder.backtest.rungs import Rungs, level_of
 from bidder.backtest.walk import Walk

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from bidder.backtest.ladder import Ladder
 from bidder.backtest.lanes import Costs
-from bidder.backtest.optimum import Ladder
 from bidder.backtest.watched import Grid, Watched
 from bidder.domain import selection
 from bidder.domain.money import Currency, Price, Rates

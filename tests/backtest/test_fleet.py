@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from bidder.backtest.fleet import NOTHING, Fleet, State, ticked
-from bidder.backtest.optimum import Ladder, optimum, uniform
+from bidder.backtest.ladder import Ladder, uniform
+from bidder.backtest.optimum import optimum
 from bidder.backtest.terms import Terms
 
 TERMS = Terms(

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from bidder.backtest.auction import Auction
-from bidder.backtest.optimum import Climb, optimum, uniform
+from bidder.backtest.ladder import uniform
+from bidder.backtest.optimum import Climb, optimum
 from bidder.backtest.terms import Terms
 from bidder.errors import BadInput
 
