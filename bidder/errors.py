@@ -223,6 +223,22 @@ class ServerOffline(Refused):
     """The server is offline."""
 
 
+class ServerBarred(Refused):
+    """The server takes no order of ours for long: it is auctioned as a GigaSPOT, or our own."""
+
+
+class OrderExists(Refused):
+    """An order of ours stands on this server already; read our orders."""
+
+
+class OrderGone(Refused):
+    """The exchange knows no live order of this number; read our orders."""
+
+
+class PriceMoved(Refused):
+    """The on-demand price is not the one that was required; read the marketplace."""
+
+
 class CurrencyNotAllowed(Refused):
     """The server's host does not take this currency."""
 

@@ -10,26 +10,18 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bidder.app.report import Acted, Result
+from bidder.app.setbacks import after_refusal
 from bidder.clock import Clock
 from bidder.domain import fold
 from bidder.domain.actions import Action, Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
 from bidder.domain.intents import Intent, IntentState, kind_of
 from bidder.domain.view import View
 from bidder.errors import (
-    CurrencyNotAllowed,
     InDoubt,
-    InvalidEndpoint,
-    InvalidRequest,
     InvalidToken,
-    LoweredTooSoon,
-    NotEnoughBalance,
     NotSent,
-    PriceTooLow,
     RateLimited,
     Refused,
-    ServerOffline,
-    ServerTaken,
-    StepExceeded,
     StoreBusy,
     StoreFailed,
 )
@@ -42,9 +34,6 @@ from bidder.store.store import Store
 _WRITTEN_WITHIN = timedelta(seconds=45)
 # What is told where no order comes of a creation that the exchange said yes to.
 _UNLISTED = "it was accepted, and no order is listed"
-# So many servers that refuse with the same words, which we do not know, speak of the account or of what
-# is launched, not of themselves.
-_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,66 +165,12 @@ class Executor:
         return view, _acted(decision, Result.OK, intent)
 
 
-def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -> View:
-    """Return the view as a refusal corrects it: learnt rules, or a pause before another try.
-
-    The pauses are ours. They are long enough not to hammer, short enough that a passing condition
-    (a server back from an outage) is not missed for the night.
-    """
-    match refusal:
-        case RateLimited() | InvalidToken():
-            return view
-        case LoweredTooSoon(time_to_lowering=wait) if isinstance(action, Reprice):
-            return fold.lowered_too_soon(view, action, wait_seconds=wait, now=now)
-        case StepExceeded(max_step=max_step) if isinstance(action, Reprice):
-            return fold.step_exceeded(view, action, max_step=max_step, now=now)
-        case PriceTooLow(min_price=least) if not isinstance(action, Withdraw):
-            return fold.floor_raised(view, action.server, action.price, min_price=least, now=now)
-    if isinstance(action, Reprice | Withdraw):
-        # Most likely it has ended; the next read of our orders tells.
-        return fold.set_back(view, _text(refusal), now=now, minutes=1, order=action.order)
-    if isinstance(action, RentOnDemand) and not isinstance(
-        refusal, CurrencyNotAllowed | NotEnoughBalance | InvalidRequest | InvalidEndpoint
-    ):
-        # Taken, or its price has gone up: the next reads of the marketplace tell. A job that is short
-        # of time may have no other server.
-        return fold.set_back(view, _text(refusal), now=now, minutes=2, server=action.server)
-    match refusal:
-        case ServerTaken() | ServerOffline():
-            return fold.set_back(view, _text(refusal), now=now, minutes=10, server=action.server)
-        case CurrencyNotAllowed():
-            return fold.set_back(view, _text(refusal), now=now, minutes=24 * 60, server=action.server)
-        case NotEnoughBalance():
-            # Another wallet may hold enough, for this target or the next one.
-            currency = action.price.currency
-            return fold.set_back(view, _text(refusal), now=now, minutes=10, currency=currency)
-        case InvalidRequest():
-            # The same launch would be refused everywhere: do not try it on every server in turn.
-            return fold.set_back(view, _text(refusal), now=now, minutes=10, target=action.target)
-        case InvalidEndpoint():
-            return fold.set_back(view, _text(refusal), now=now, minutes=10)
-    return _refused_unknown(view, action, _text(refusal), now)
-
-
-def _refused_unknown(view: View, action: Action, says: str, now: datetime) -> View:
-    """Return the view after a refusal in words that we do not know: the server waits, or its target."""
-    view = fold.set_back(view, says, now=now, minutes=30, server=action.server)
-    alike = {s.server for s in view.setbacks if s.server is not None and s.reason == says}
-    if len(alike) < _ALIKE:
-        return view
-    return fold.set_back(view, says, now=now, minutes=10, target=action.target)
-
-
 def _without_order(view: View, intent: Intent, exc: Exception) -> View:
     return fold.came_to_nothing(view, intent.target, _said(exc)) if intent.creates else view
 
 
 def _said(exc: Exception) -> str:
     return str(exc).removeprefix("create_order: ")
-
-
-def _text(refusal: Refused) -> str:
-    return refusal.error or type(refusal).__name__
 
 
 def _acted(decision: Decision, result: Result, intent: Intent, error: Exception | None = None) -> Acted:

@@ -81,6 +81,8 @@ def _server(seed: int) -> tuple[int, Decimal]:
         # Free, without a placeholder for a price, and rented out for long enough.
         if stall.rented or not stall.listing.takes(Currency.BTC) or not stall.online:
             continue
+        if stall.listing.gigaspot:
+            continue
         usd = market.usd(stall.on_demand[Currency.BTC], Currency.BTC)
         if usd < 100:
             return stall.server_id, usd / _DAY_HOURS

@@ -258,6 +258,9 @@ def _orders(
         every = _MISSING_AGAIN if missing < 2 else _MISSING_EVERY
         at = max(last + every, min(asking))
         yield Wish(read=ReadOrders(completed=True), at=at, rank=92)
+    if any(s.asks_orders and s.at is not None and s.at > last for s in view.setbacks):
+        # The exchange knows of another order than we do, or of none.
+        yield Wish(read=ReadOrders(completed=True), at=last + _MISSING_AGAIN, rank=92)
     # Of an order that no strategy looks after nothing else asks whether it is over.
     if view.unbooked or any(holding.missing_reads for holding in view.holdings.values()):
         at = view.completed_at + _BOOKING_EVERY

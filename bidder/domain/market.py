@@ -63,7 +63,10 @@ def gpu_model(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One server on the marketplace."""
+    """One server on the marketplace.
+
+    A ``gigaspot`` is auctioned elsewhere: it is listed with its prices, and takes no order here.
+    """
 
     server: ServerId
     on_demand: Mapping[Currency, Price]
@@ -76,6 +79,7 @@ class Listing:
     reliability: float | None = None
     rating: float | None = None
     rating_count: int = 0
+    gigaspot: bool = False
 
     def takes(self, currency: Currency) -> bool:
         """Return whether the host accepts this currency (trap 3)."""

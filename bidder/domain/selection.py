@@ -146,17 +146,23 @@ def payable(target: Target, wallets: Mapping[Currency, Wallet]) -> frozenset[Cur
     return funded or frozenset({Currency.BTC, Currency.CLORE, Currency.USD})
 
 
+def _open_to_us(listing: Listing, marketplace: Marketplace) -> bool:
+    """Return whether a new order of ours could be taken there, whatever it bids."""
+    barred = listing.rented or listing.gigaspot
+    return not barred and listing.server not in marketplace.own_servers
+
+
 def shortlist(
     marketplace: Marketplace, target: Target, rates: Rates, currencies: frozenset[Currency]
 ) -> tuple[Candidate, ...]:
     """Return the servers worth considering for a target, cheapest possible first.
 
-    Left out are the account's own servers, those rented on demand, those that take none of the
-    currencies, and those whose floor is above the ceiling.
+    Left out are the account's own servers, those rented on demand, GigaSPOTs, those that take none of
+    the currencies, and those whose floor is above the ceiling.
     """
     found = []
     for listing in marketplace.listings.values():
-        if listing.rented or listing.server in marketplace.own_servers:
+        if not _open_to_us(listing, marketplace):
             continue
         if not qualifies(listing, target.requirements):
             continue
@@ -176,7 +182,7 @@ def rentals(
     ceiling = target.params.on_demand_ceiling
     found = []
     for listing in marketplace.listings.values():
-        if listing.rented or listing.server in marketplace.own_servers:
+        if not _open_to_us(listing, marketplace):
             continue
         price = listing.on_demand_usd(rates, currencies)
         if price is None or not qualifies(listing, target.requirements):
@@ -207,7 +213,7 @@ def rate_probe(
     if ceiling_valued and all(rates.knows(currency) for currency in currencies):
         return None
     for listing in marketplace.listings.values():
-        if listing.rented or listing.server in marketplace.own_servers:
+        if not _open_to_us(listing, marketplace):
             continue
         priced = (c for c in listing.spot_floor if c in currencies and listing.takes(c))
         lacking = any(not (ceiling_valued and rates.knows(currency)) for currency in priced)

@@ -109,7 +109,9 @@ class Setback:
 
     It speaks of one order's price (``order``), of creating on one server (``server``), of paying
     with one currency (``currency``), of what one target launches (``target``), or, with none of them,
-    of creating anything at all. ``at`` is when the exchange said so.
+    of creating anything at all. ``at`` is when the exchange said so. ``times`` is how often a server has
+    said so, where that lengthens the pause: such a setback is remembered for a day beyond its end.
+    ``asks_orders`` tells that our orders are to be read, because they are not what we believe.
     """
 
     until: datetime
@@ -119,6 +121,8 @@ class Setback:
     order: OrderId | None = None
     currency: Currency | None = None
     target: str | None = None
+    times: int = 0
+    asks_orders: bool = False
 
     @property
     def account_wide(self) -> bool:

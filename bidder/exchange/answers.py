@@ -22,10 +22,14 @@ from bidder.errors import (
     InvalidToken,
     LoweredTooSoon,
     NotEnoughBalance,
+    OrderExists,
+    OrderGone,
     OtherRefusal,
+    PriceMoved,
     PriceTooLow,
     RateLimited,
     Refused,
+    ServerBarred,
     ServerOffline,
     ServerTaken,
     StepExceeded,
@@ -117,12 +121,19 @@ def _refusal(endpoint: str, envelope: _Envelope) -> Refused:
             return LoweredTooSoon(
                 time_to_lowering=_seconds(envelope.time_to_lowering), endpoint=endpoint
             )
-        case "too_low_price":
+        case "too_low_price" | "amount_too_low":
             return PriceTooLow(min_price=_amount(envelope.min_price), endpoint=endpoint)
     kinds: dict[str, type[Refused]] = {
         "server_already_rented": ServerTaken,
         "already_rented": ServerTaken,
         "server_offline": ServerOffline,
+        "server_dont_exist": ServerOffline,
+        "machine_is_on_gigaspot": ServerBarred,
+        "cant_rent_from_yourself": ServerBarred,
+        "you_already_have_spot_order": OrderExists,
+        "order_dont_exist": OrderGone,
+        "order_not_active": OrderGone,
+        "required_price_mismatch": PriceMoved,
         "currency_not_allowed": CurrencyNotAllowed,
         "not_enough_balance": NotEnoughBalance,
     }

@@ -368,6 +368,8 @@ class SimExchange:
         spot = creation.price is not None
         if stall.hosted_by_us:
             return answers.refused("cannot-rent-own-server")
+        if stall.listing.gigaspot:
+            return answers.refused("machine-is-on-gigaspot")
         if stall.visibility != "public":
             return answers.refused("server-not-public")
         if not stall.online:

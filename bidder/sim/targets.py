@@ -117,7 +117,7 @@ class RefereeTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         self, stall: Stall, rival_usd: Decimal | None, rates: Mapping[str, Decimal]
     ) -> Iterator[str]:
         """Yield the currencies in which this server could be had now under the ceiling."""
-        strangers = stall.rented and stall.tenant is None
+        strangers = stall.listing.gigaspot or (stall.rented and stall.tenant is None)
         if strangers or not stall.online or stall.visibility != "public" or stall.hosted_by_us:
             return
         gpus = stall.listing.gpu()[0]

@@ -33,7 +33,8 @@ class Listing:
     """One server as its host offers it (API page, section 2.4). Prices are per day and server.
 
     ``allowed`` is None where the host's answer lacks ``allowed_coins``. ``extras`` holds the fields
-    of the marketplace answer that no rule of the exchange depends on, in the wire's own names.
+    of the marketplace answer that no rule of the exchange depends on but ``gigaspot``, in the wire's own
+    names.
     """
 
     server_id: int
@@ -50,6 +51,11 @@ class Listing:
     def takes(self, currency: str) -> bool:
         """Return whether the host accepts payment in this currency."""
         return self.allowed is None or currency in self.allowed
+
+    @property
+    def gigaspot(self) -> bool:
+        """Return whether it is auctioned as a GigaSPOT, so that no ordinary order is taken."""
+        return self.extras.get("gigaspot") is True
 
     def gpu(self) -> tuple[int, str]:
         """Return the number of GPUs and the model's name, from text such as ``8x NVIDIA ...``."""

@@ -100,11 +100,17 @@ class Barren(httpx.AsyncBaseTransport):
         self._clock, self._words = day.clock, words
         self.asked: list[datetime] = []
         self.over = False
+        self.most: int | None = None  # so many servers do, the first ones that are asked for
+        self._barren: set[int] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass on one request, or answer it."""
         if self.over or not request.url.path.endswith("create_order"):
             return await self._below.handle_async_request(request)
+        server = json.loads(await request.aread())["renting_server"]
+        if server not in self._barren and self.most is not None and len(self._barren) >= self.most:
+            return await self._below.handle_async_request(request)
+        self._barren.add(server)
         self.asked.append(self._clock.now())
         return httpx.Response(200, content=self._words)
 
@@ -150,7 +156,10 @@ def test_creations_of_which_no_order_ever_comes_are_told_and_grow_rare(words: by
 
 
 def test_a_refusal_in_unknown_words_by_several_servers_is_the_accounts() -> None:
-    """The fourth server would say the same five seconds later; the owner reads what they said."""
+    """The fourth server would say the same five seconds later; the owner reads what they said.
+
+    Three more are tried ten minutes later, as it may be theirs after all.
+    """
     day, transport = barren(b'{"code":6,"error":"account_on_hold"}')
 
     day.run(timedelta(minutes=9))
@@ -158,10 +167,25 @@ def test_a_refusal_in_unknown_words_by_several_servers_is_the_accounts() -> None
     day.run(timedelta(minutes=5))
 
     name = day.policy.targets[0].name
-    assert raised_in(day) == [f"strategy {name}: refused (account_on_hold)"]
+    assert len(transport.asked) == 6
+    said = "the last one: refused with code 6: account_on_hold"
+    assert raised_in(day) == [f"strategy {name}: 5 creations in a row made no order; {said}"]
     transport.over = True
     day.run(timedelta(minutes=15))
     assert len(day.live()) == day.policy.targets[0].want
+
+
+def test_servers_that_refuse_for_reasons_of_their_own_do_not_keep_others_from_their_turn() -> None:
+    """Five of the cheapest do so, in words that nobody knows: the sixth is taken within minutes."""
+    day = begin(rivals=False, shape=lambda policy: replace(policy, targets=policy.targets[:1]))
+    transport = Barren(day, b'{"code":6,"error":"not_today"}')
+    transport.most = 5
+    put_between(day, transport)
+
+    day.run(timedelta(minutes=13))
+
+    assert len(transport.asked) >= 5
+    assert day.live() != []
 
 
 def test_creations_that_never_leave_are_told() -> None:

@@ -199,9 +199,11 @@ def set_back(
     order: OrderId | None = None,
     currency: Currency | None = None,
     target: str | None = None,
+    times: int = 0,
+    asks_orders: bool = False,
 ) -> View:
     """Fold a refusal that rules something out for a while."""
-    current = tuple(s for s in view.setbacks if now < s.until)
+    current = tuple(s for s in view.setbacks if _remembered(s, now))
     setback = Setback(
         until=now + timedelta(minutes=minutes),
         reason=reason,
@@ -210,8 +212,34 @@ def set_back(
         order=order,
         currency=currency,
         target=target,
+        times=times,
+        asks_orders=asks_orders,
     )
     return replace(view, setbacks=(*current, setback))
+
+
+def _remembered(setback: Setback, now: datetime) -> bool:
+    return now < setback.until + (_KEPT if setback.times else timedelta(0))
+
+
+def set_back_longer(
+    view: View, reason: str, *, now: datetime, first: float, longest: float, server: ServerId
+) -> View:
+    """Fold a server's refusal whose pause, in minutes, doubles each time that it says the same.
+
+    Whatever the words mean, a server that goes on saying them must not keep others from their turn.
+    """
+    before = next((s for s in view.setbacks if _repeats(s, server, reason, now)), None)
+    times = 1 if before is None else before.times + 1
+    minutes = min(first * (1 << min(times - 1, 20)), longest)
+    others = tuple(s for s in view.setbacks if s is not before)
+    view = replace(view, setbacks=others)
+    return set_back(view, reason, now=now, minutes=minutes, server=server, times=times)
+
+
+def _repeats(setback: Setback, server: ServerId, reason: str, now: datetime) -> bool:
+    alike = setback.server == server and setback.reason == reason
+    return alike and setback.times > 0 and _remembered(setback, now)
 
 
 def known_orders(view: View, server: ServerId) -> frozenset[OrderId]:

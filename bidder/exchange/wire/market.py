@@ -53,6 +53,7 @@ class _Server(msgspec.Struct):
     reliability: float | None = None
     rating: _Rating | None = None
     cuda_version: str | None = None
+    gigaspot: Any = None
 
 
 class _Marketplace(msgspec.Struct):
@@ -171,7 +172,13 @@ def _listing(server: _Server) -> Listing | None:
         reliability=finite(server.reliability),
         rating=None if rating is None else finite(rating.avg),
         rating_count=0 if rating is None else rating.cnt or 0,
+        gigaspot=_said(server.gigaspot),
     )
+
+
+def _said(value: Any) -> bool:
+    """Return whether a flag is set, in whatever shape; anything else than a clear yes is a no."""
+    return value is True or value == 1 or (isinstance(value, str) and value.lower() == "true")
 
 
 def _offer(raw: msgspec.Raw) -> Offer | None:

@@ -22,16 +22,25 @@ from builders import (
 )
 from unit.domain.test_deadline import SCARCE, job
 
-from bidder.app.executor import after_refusal
+from bidder.app.setbacks import after_refusal
 from bidder.domain import agenda, deadlines, planning, sentences
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice
-from bidder.domain.agenda import ReadWallets
+from bidder.domain.agenda import ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
 from bidder.domain.policy import Policy, Target
 from bidder.domain.view import View
-from bidder.errors import InvalidEndpoint, InvalidRequest, NotEnoughBalance, Refused
+from bidder.errors import (
+    InvalidEndpoint,
+    InvalidRequest,
+    NotEnoughBalance,
+    OrderExists,
+    OrderGone,
+    Refused,
+    ServerBarred,
+    ServerTaken,
+)
 
 BOTH = (Currency.BTC, Currency.CLORE)
 IN_BTC = make_target("in bitcoin", currencies=(Currency.BTC,))
@@ -188,3 +197,48 @@ def test_the_wallets_are_read_again_after_one_held_too_little(refusal: Refused, 
     assert (agenda.next_read(fresh, (), policy, NOW).read == ReadWallets()) is read
     after = replace(fresh, wallets_at=at(1))
     assert agenda.next_read(after, (), policy, at(1)).read is None
+
+
+def test_a_server_that_is_barred_is_left_alone_for_hours_and_no_other() -> None:
+    """A job that may have no other server tries no sooner."""
+    view, policy = market(IN_USD)
+    view, first = refused_once(view, policy, ServerBarred(error="machine-is-on-gigaspot"))
+    (setback,) = view.setbacks
+    assert (setback.server, setback.until) == (first.server, at(6 * 3600))
+    rent = RentOnDemand(server=ServerId(5), price=usd("3"), target="a job", launch=IN_USD.launch)
+    (setback,) = after_refusal(replace(view, setbacks=()), rent, ServerBarred(), NOW).setbacks
+    assert (setback.server, setback.until) == (ServerId(5), at(6 * 3600))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "standing", "read"),
+    [
+        (OrderExists(), False, True),
+        (OrderGone(), True, True),
+        (ServerTaken(), False, False),
+        (ServerTaken(), True, False),
+    ],
+)
+def test_our_orders_are_read_at_once_where_the_exchange_knows_of_others(
+    refusal: Refused, standing: bool, read: bool
+) -> None:
+    """Of one more than we know, or of none; once read, that is known."""
+    view, policy = market(IN_USD)
+    holding = make_holding()
+    raising = Reprice(
+        order=holding.order.order,
+        server=holding.order.server,
+        target=IN_USD.name,
+        current=holding.order.price,
+        price=usd("3"),
+    )
+    if standing:
+        view = after_refusal(view, raising, refusal, NOW)
+    else:
+        view, _ = refused_once(view, policy, refusal)
+    fresh = replace(view, orders_at=at(-4), completed_at=at(-4), marketplace_at=NOW, wallets_at=NOW)
+
+    asked = agenda.next_read(fresh, (), policy, NOW).read
+    assert (asked == ReadOrders(completed=True)) is read
+    after = replace(fresh, orders_at=at(1), completed_at=at(1))
+    assert agenda.next_read(after, (), policy, at(4)).read is None

@@ -276,6 +276,28 @@ def test_setbacks_that_are_over_are_dropped() -> None:
     assert len(view.setbacks) <= 3
 
 
+def test_a_server_that_goes_on_refusing_alike_is_asked_ever_more_seldom() -> None:
+    """Other words begin anew, another server has pauses of its own, and a day's silence ends it."""
+    view, now, pauses = lowering_view(), NOW, []
+    for _ in range(5):
+        view = fold.set_back_longer(view, "odd", now=now, first=30, longest=240, server=ServerId(5))
+        now = view.setbacks[-1].until
+        pauses.append((now - (view.setbacks[-1].at or NOW)) / timedelta(minutes=1))
+    assert pauses == [30, 60, 120, 240, 240]
+    assert len(view.setbacks) == 1
+    for words, server, later, minutes in (
+        ("new", 5, 0, 30),
+        ("odd", 6, 0, 30),
+        ("odd", 5, 23, 240),
+        ("odd", 5, 25, 30),
+    ):
+        at_last = now + timedelta(hours=later)
+        after = fold.set_back_longer(
+            view, words, now=at_last, first=30, longest=240, server=ServerId(server)
+        )
+        assert after.setbacks[-1].until == at_last + timedelta(minutes=minutes)
+
+
 def test_a_step_in_one_coin_leaves_another_untouched() -> None:
     """Samples are kept per currency, the newest forty of all."""
     view = lowering_view()

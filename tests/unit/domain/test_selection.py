@@ -18,6 +18,7 @@ from builders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.domain.test_deadline import job
 
 from bidder.domain import selection
 from bidder.domain.market import Listing, Wallet
@@ -115,6 +116,16 @@ def listed(
 def test_own_and_rented_servers_are_never_considered() -> None:
     """The account cannot rent its own servers, and no bid wins a rented one."""
     assert listed(make_listing(1), make_listing(2), make_listing(3, rented=True), own=(2,)) == [1]
+
+
+def test_a_gigaspot_is_never_considered() -> None:
+    """Neither for a bid, nor for renting on demand, nor for its rates: no order is taken there."""
+    giga, plain = make_listing(1, gigaspot=True, floor=btc("0.00001")), make_listing(2)
+    assert listed(giga, plain, pay=EVERYTHING) == [2]
+    rented = selection.rentals(make_market(giga, plain), job(), RATES, DOLLARS)
+    assert [candidate.listing.server for candidate in rented] == [2]
+    market, bitcoin = make_market(giga), frozenset({Currency.BTC})
+    assert selection.rate_probe(market, make_target(), Rates(), bitcoin) is None
 
 
 def test_a_floor_in_a_currency_that_the_host_does_not_take_does_not_count() -> None:

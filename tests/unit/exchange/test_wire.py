@@ -149,6 +149,24 @@ def test_a_price_of_nothing_is_no_offer() -> None:
     assert [plain(price.amount) for price in listing.spot_floor.values()] == ["0.00000001"]
 
 
+@pytest.mark.parametrize(
+    ("said", "gigaspot"),
+    [
+        (True, True),
+        (1, True),
+        ("true", True),
+        (False, False),
+        (None, False),
+        ({"a": 1}, False),
+        ([], False),
+    ],
+)
+def test_a_gigaspot_is_told_apart_and_an_odd_flag_hides_no_server(said: Any, gigaspot: bool) -> None:
+    """Its prices are listed as those of any other."""
+    body = encoded(servers=[{"id": 1, "price": {"spot": {"bitcoin": 2}}, "gigaspot": said}])
+    assert wire.marketplace(body).listings[ServerId(1)].gigaspot is gigaspot
+
+
 def test_older_and_newer_shapes_of_the_same_thing() -> None:
     """``spot`` beside or inside ``price``; ``connected`` as text; an empty ``env``."""
     body = encoded(servers=[{"id": 1, "spot": {"bitcoin": 2}, "price": {"on_demand": {}}, "mrl": 24}])

@@ -50,6 +50,14 @@ def test_an_offline_server_is_refused() -> None:
     assert desk.bid("0.00001")["error"] == "server-offline"
 
 
+def test_a_gigaspot_takes_no_ordinary_order() -> None:
+    """It is listed with its prices all the same."""
+    desk = Desk(LAX, make_world(make_listing(extras={"gigaspot": True})))
+
+    assert desk.bid("0.00001")["error"] == "machine-is-on-gigaspot"
+    assert desk.rent()["error"] == "machine-is-on-gigaspot"
+
+
 @pytest.mark.parametrize(("allowed", "currency"), [((BTC,), CLORE), ((BTC, CLORE), "dogecoin")])
 def test_a_currency_that_the_host_does_not_take(allowed: tuple[str, ...], currency: str) -> None:
     """Although the marketplace may list a price in it."""
