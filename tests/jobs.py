@@ -201,13 +201,15 @@ def begin(
     *listings: Listing,
     rules: Rules | None = None,
     start: datetime = START,
+    balance: str = "1000",
     **changes: Any,
 ) -> Run:
     """Build a job's beginning on these servers (default: one at 1 USD on spot, 3 on demand).
 
-    ``changes`` are what the policy has otherwise than a job's.
+    The account has a ``balance`` in USD, and no other wallet. ``changes`` are what the policy has
+    otherwise than a job's.
     """
-    world = World(listings=listings or (server(),), balances={USD: Decimal(1000)})
+    world = World(listings=listings or (server(),), balances={USD: Decimal(balance)})
     exchange = SimExchange(world, rules, start=start, rivals=False)
     policy = Policy(account=AccountName("main"), mode=Mode.LIVE, targets=(target,), pace=_PACE)
     policy = replace(policy, **changes)

@@ -71,10 +71,11 @@ def _not_created(
 ) -> View:
     match refusal:
         case CurrencyNotAllowed():
-            return fold.set_back(view, says, now=now, minutes=24 * 60, server=action.server)
+            currency = action.price.currency
+            return fold.not_taken_there(view, says, server=action.server, currency=currency, now=now)
         case NotEnoughBalance():
-            # Another wallet may hold enough, for this target or the next one.
-            return fold.set_back(view, says, now=now, minutes=10, currency=action.price.currency)
+            # Another wallet may hold enough, for this target or the next one, or this one for less.
+            return fold.wallet_too_small(view, says, price=action.price, now=now)
         case InvalidRequest():
             # The same launch would be refused everywhere: do not try it on every server in turn.
             return fold.set_back(view, says, now=now, minutes=10, target=action.target)

@@ -294,7 +294,7 @@ def _periodic(view: View, decisions: tuple[Decision, ...], policy: Policy) -> It
     else:
         read_at = view.wallets_at
         # A wallet that held too little is not what its balance says, or the balance has changed.
-        said = any(s.currency is not None and s.at is not None and s.at > read_at for s in view.setbacks)
+        said = any(s.price is not None and s.at is not None and s.at > read_at for s in view.setbacks)
         at = read_at if said else read_at + pace.wallets_every
         yield Wish(read=ReadWallets(), at=at, rank=79)
     if view.marketplace_at is None:

@@ -66,7 +66,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     if asks:
         due = _all_shown_at(action.server, view, now)
     elif reason is Reason.REFUSED and not isinstance(action, Withdraw):
-        refused = view.currency_refused(action.price.currency, now)
+        refused = view.price_refused(action.price, now)
         due = None if refused is None else refused.until
     return replace(
         decision,
@@ -332,7 +332,7 @@ def _balance(price: Price, view: View, policy: Policy, now: datetime) -> Stop:
     purse = view.purse(policy.rails, now)
     if purse.carries(price):
         return None
-    refused = view.currency_refused(price.currency, now)
+    refused = view.price_refused(price, now)
     if refused is not None:
         return Reason.REFUSED, {"refusal": refused.reason, "currency": price.currency.short}
     balance = purse.balance(price.currency)

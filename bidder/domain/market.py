@@ -7,7 +7,7 @@ endpoints 4 and 6). Durations arrive in hours from one and in seconds from the o
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -84,6 +84,13 @@ class Listing:
     def takes(self, currency: Currency) -> bool:
         """Return whether the host accepts this currency (trap 3)."""
         return self.allowed is None or currency in self.allowed
+
+    def without(self, currency: Currency) -> "Listing":
+        """Return the server as one whose host does not accept this currency."""
+        allowed = self.allowed
+        if allowed is None:
+            allowed = frozenset((*self.spot_floor, *self.on_demand))
+        return replace(self, allowed=allowed - {currency})
 
     def on_demand_usd(self, rates: Rates, currencies: frozenset[Currency]) -> Price | None:
         """Return the cheapest on-demand price among ``currencies``; None where there is none."""

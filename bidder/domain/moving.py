@@ -253,7 +253,7 @@ def _could_recreate(here: Position, view: View, policy: Policy, now: datetime) -
         return False
     if kept_from_creating(target, view, now) is not None:
         return False
-    if any(now < s.until and s.server == server for s in view.setbacks):
+    if any(s.forbids(server, now) for s in view.setbacks):
         return False
     action = PlaceBid(server=server, price=needed, target=target.name, launch=target.launch)
     placing = Decision(target=target.name, reason=Reason.RECREATE, action=action)
@@ -338,16 +338,9 @@ def _not_worth_fighting(target: Target, view: View, now: datetime) -> set[Server
 def kept_from_creating(target: Target, view: View, now: datetime) -> Setback | None:
     """Return the refusal of late that lets a target create nothing; None where none does.
 
-    One that speaks of a wallet counts where the target may pay from no other one.
+    One that speaks of a wallet does not: there may be a server that it pays for.
     """
-    found = view.creating_refused(target.name, now)
-    if found is not None or not view.setbacks:
-        return found
-    wallets = [view.currency_refused(each, now) for each in selection.payable(target, view.wallets)]
-    refused = [each for each in wallets if each is not None]
-    if not refused or len(refused) < len(wallets):
-        return None
-    return min(refused, key=lambda each: each.until)
+    return view.creating_refused(target.name, now)
 
 
 def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> frozenset[ServerId]:
@@ -360,9 +353,7 @@ def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> f
     servers = {holding.order.server for holding in view.holdings.values()}
     servers.update(intent.server for intent in view.intents)
     servers.update(holding.order.server for holding in view.cut_off.values())
-    servers.update(
-        s.server for s in view.setbacks if s.server is not None and s.order is None and now < s.until
-    )
+    servers.update(s.server for s in view.setbacks if s.server is not None and s.forbids(s.server, now))
     worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
     most = max(1, policy.rails.max_creations_per_server_hour - kept)
     servers.update(server for server, count in worn.items() if count >= most)

@@ -22,15 +22,16 @@ class Purse:
     """The balances as last read, and what of each is to stay (``min_balance``).
 
     ``drawn`` is what the orders that run have taken of each since then, ``spending`` what they take
-    per day. From the ``refused`` ones the exchange would not pay lately, whatever the balance says.
-    ``most`` is the highest price per day in a currency that the owner's limits leave; none: any.
+    per day. ``refused`` are the least prices that a wallet was found to be too small for lately,
+    whatever the balance says. ``most`` is the highest price per day in a currency that the owner's
+    limits leave; none: any.
     """
 
     wallets: Mapping[Currency, Wallet] = field(default_factory=dict)
     kept: tuple[Money, ...] = ()
     drawn: Mapping[Currency, Decimal] = field(default_factory=dict)
     spending: Mapping[Currency, Decimal] = field(default_factory=dict)
-    refused: frozenset[Currency] = frozenset()
+    refused: Mapping[Currency, Price] = field(default_factory=dict)
     most: Mapping[Currency, Decimal] = field(default_factory=dict)
 
     def carries(self, price: Price) -> bool:
@@ -39,7 +40,10 @@ class Purse:
         A balance that is not known carries all, unless something of it is to stay: what nobody can
         count cannot be kept.
         """
-        if price.currency in self.refused or price.amount > self.most.get(price.currency, price.amount):
+        refused = self.refused.get(price.currency)
+        if refused is not None and price >= refused:
+            return False
+        if price.amount > self.most.get(price.currency, price.amount):
             return False
         left = self._left(price.currency)
         if left is None:

@@ -163,7 +163,7 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.PAUSED: ("Trading was paused", ()),
     Reason.REFUSED: (
         "The exchange had refused this shortly before",
-        ("it said: {refusal}", "nothing is paid in {currency} meanwhile"),
+        ("it said: {refusal}", "nothing as dear is paid in {currency} meanwhile"),
     ),
     Reason.STRATEGY_FAILED: (
         "Your own strategy gave no answer that can be used",

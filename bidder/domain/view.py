@@ -107,11 +107,12 @@ class Candidate:
 class Setback:
     """A refusal that rules something out until a moment.
 
-    It speaks of one order's price (``order``), of creating on one server (``server``), of paying
-    with one currency (``currency``), of what one target launches (``target``), or, with none of them,
-    of creating anything at all. ``at`` is when the exchange said so. ``times`` is how often a server has
-    said so, where that lengthens the pause: such a setback is remembered for a day beyond its end.
-    ``asks_orders`` tells that our orders are to be read, because they are not what we believe.
+    It speaks of one order's price (``order``), of creating on one server (``server``; with ``currency``,
+    of paying with that one there), of paying as much as ``price`` or more from that wallet, of what one
+    target launches (``target``), or, with none of them, of creating anything at all. ``at`` is when the
+    exchange said so. ``times`` is how often a server has said so, where that lengthens the pause: such a
+    setback is remembered for a day beyond its end. ``asks_orders`` tells that our orders are to be read,
+    because they are not what we believe.
     """
 
     until: datetime
@@ -120,6 +121,7 @@ class Setback:
     server: ServerId | None = None
     order: OrderId | None = None
     currency: Currency | None = None
+    price: Price | None = None
     target: str | None = None
     times: int = 0
     asks_orders: bool = False
@@ -127,8 +129,13 @@ class Setback:
     @property
     def account_wide(self) -> bool:
         """Return whether it rules out every creation."""
-        about = (self.server, self.order, self.currency, self.target)
+        about = (self.server, self.order, self.price, self.target)
         return all(each is None for each in about)
+
+    def forbids(self, server: ServerId, now: datetime) -> bool:
+        """Return whether nothing may be created on this server, whatever it is paid with."""
+        alone = self.order is None and self.currency is None
+        return self.server == server and alone and now < self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,7 +367,6 @@ class View:
 
     def purse(self, rails: Rails, now: datetime) -> Purse:
         """Return what the wallets carry beside what the owner's rails keep in them."""
-        refused = (s.currency for s in self.setbacks if now < s.until)
         drawn: dict[Currency, Decimal] = {}
         spending: dict[Currency, Decimal] = {}
         for price, since in self._running():
@@ -373,8 +379,16 @@ class View:
             kept=rails.min_balance,
             drawn=drawn,
             spending=spending,
-            refused=frozenset(currency for currency in refused if currency is not None),
+            refused=self._least_refused(now),
         )
+
+    def _least_refused(self, now: datetime) -> Mapping[Currency, Price]:
+        """Return by currency the least price that a wallet was found to be too small for."""
+        least: dict[Currency, Price] = {}
+        for price in (s.price for s in self.setbacks if s.price is not None and now < s.until):
+            known = least.get(price.currency, price)
+            least[price.currency] = min(known, price)
+        return least
 
     def _running(self) -> Iterable[tuple[Price, datetime]]:
         """Yield the bid of each order that runs, and since when the balances do not show its cost."""
@@ -387,9 +401,9 @@ class View:
         found = (s for s in self.setbacks if now < s.until and (s.account_wide or s.target == target))
         return max(found, key=lambda s: s.until, default=None)
 
-    def currency_refused(self, currency: Currency, now: datetime) -> Setback | None:
-        """Return the refusal that keeps us from paying with this currency; None where none does."""
-        found = (s for s in self.setbacks if now < s.until and s.currency == currency)
+    def price_refused(self, price: Price, now: datetime) -> Setback | None:
+        """Return the refusal that keeps us from paying so much; None where none does."""
+        found = (s for s in self.setbacks if now < s.until and _covers(s, price))
         return max(found, key=lambda s: s.until, default=None)
 
     def holdings_of(self, target: str) -> tuple[Holding, ...]:
@@ -433,6 +447,11 @@ class View:
         waits = IntentState.AMBIGUOUS
         found = (i for i in self.intents if i.server == server and i.state is not waits)
         return next(found, None)
+
+
+def _covers(setback: Setback, price: Price) -> bool:
+    least = setback.price
+    return least is not None and least.currency == price.currency and least <= price
 
 
 def _oldest_first(holdings: Iterable[Holding]) -> tuple[Holding, ...]:

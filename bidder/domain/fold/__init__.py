@@ -19,12 +19,14 @@ from bidder.domain.fold.outcomes import (
     floor_raised,
     known_orders,
     lowered_too_soon,
+    not_taken_there,
     opened,
     repriced,
     set_back,
     set_back_longer,
     step_exceeded,
     undone,
+    wallet_too_small,
     withdrawn,
 )
 from bidder.domain.fold.owner import policy_changed
@@ -43,6 +45,7 @@ __all__ = [
     "known_orders",
     "lowered_too_soon",
     "marketplace",
+    "not_taken_there",
     "opened",
     "orders",
     "policy_changed",
@@ -54,6 +57,7 @@ __all__ = [
     "set_back_longer",
     "step_exceeded",
     "undone",
+    "wallet_too_small",
     "wallets",
     "withdrawn",
 ]

@@ -127,6 +127,7 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
     """Fold one read of the marketplace; forget the books of servers that are of no interest."""
     if not answer.names_own:
         answer = replace(answer, own_servers=view.marketplace.own_servers)
+    answer = _as_refused(answer, view, at)
     listed = relist(replace(view, marketplace=answer, marketplace_at=at), policy)
     wanted = {h.order.server for h in view.holdings.values()}
     for candidates in listed.shortlists.values():
@@ -134,6 +135,16 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
     kept = {server: seen for server, seen in view.books.items() if server in wanted}
     schools = {name: stances.forget(school, frozenset(wanted)) for name, school in view.schools.items()}
     return replace(listed, books=kept, schools=schools)
+
+
+def _as_refused(answer: Marketplace, view: View, at: datetime) -> Marketplace:
+    """Return the marketplace without the currencies that hosts have refused, whatever it says."""
+    listings = dict(answer.listings)
+    for setback in view.setbacks:
+        server, currency = setback.server, setback.currency
+        if server in listings and currency is not None and at < setback.until:
+            listings[server] = listings[server].without(currency)
+    return replace(answer, listings=listings) if view.setbacks else answer
 
 
 def relist(view: View, policy: Policy) -> View:
@@ -160,7 +171,16 @@ def relist(view: View, policy: Policy) -> View:
 def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:
     """Fold one read of the balances."""
     known = {wallet.currency: wallet for wallet in answer}
-    folded = replace(view, wallets=known, wallets_at=at)
+    grown = {c for c in known if _grown(view.wallets.get(c), known[c])}
+    setbacks = tuple(s for s in view.setbacks if s.price is None or s.price.currency not in grown)
+    folded = replace(view, wallets=known, wallets_at=at, setbacks=setbacks)
     before = {c for c, w in view.wallets.items() if w.balance is None or w.balance.amount > 0}
     after = {c for c, w in known.items() if w.balance is None or w.balance.amount > 0}
     return relist(folded, policy) if before != after else folded
+
+
+def _grown(before: Wallet | None, now: Wallet) -> bool:
+    """Return whether a wallet holds more than before, so that what it was too small for may do."""
+    if before is None or before.balance is None or now.balance is None:
+        return False
+    return now.balance.amount > before.balance.amount

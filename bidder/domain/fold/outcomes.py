@@ -14,12 +14,14 @@ from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import Intent
 from bidder.domain.money import Currency, Price
 from bidder.domain.price_rules import ClockEvent
-from bidder.domain.view import Cancelled, Created, NamedFloor, Raised, Setback, View
+from bidder.domain.view import Cancelled, Candidate, Created, NamedFloor, Raised, Setback, View
 
 # How long creations and raises are remembered: longer than any window that counts them.
 _KEPT = timedelta(hours=24)
 # An answer that contradicts itself is not asked for each second.
 _BEFORE_ASKED_AGAIN = timedelta(seconds=60)
+# In minutes. What a wallet must hold may depend on what other orders draw from it, which changes.
+_WALLET_WAITS, _HOST_WAITS = 6 * 60, 24 * 60
 
 
 def opened(view: View, intent: Intent, now: datetime) -> View:
@@ -198,6 +200,7 @@ def set_back(
     server: ServerId | None = None,
     order: OrderId | None = None,
     currency: Currency | None = None,
+    price: Price | None = None,
     target: str | None = None,
     times: int = 0,
     asks_orders: bool = False,
@@ -211,6 +214,7 @@ def set_back(
         server=server,
         order=order,
         currency=currency,
+        price=price,
         target=target,
         times=times,
         asks_orders=asks_orders,
@@ -220,6 +224,51 @@ def set_back(
 
 def _remembered(setback: Setback, now: datetime) -> bool:
     return now < setback.until + (_KEPT if setback.times else timedelta(0))
+
+
+def wallet_too_small(view: View, reason: str, *, price: Price, now: datetime) -> View:
+    """Fold a refusal because of the balance: as much or more is not tried again before that has grown.
+
+    What a wallet must hold beside the price nobody has written down, so less may well be accepted.
+    """
+    others = tuple(s for s in view.setbacks if not _says_less(s, price))
+    view = replace(view, setbacks=others)
+    return set_back(view, reason, now=now, minutes=_WALLET_WAITS, price=price)
+
+
+def _says_less(setback: Setback, price: Price) -> bool:
+    known = setback.price
+    return known is not None and known.currency == price.currency and known >= price
+
+
+def not_taken_there(
+    view: View, reason: str, *, server: ServerId, currency: Currency, now: datetime
+) -> View:
+    """Fold a host's refusal of a currency, whatever its listing says: it may take another one."""
+    view = set_back(view, reason, now=now, minutes=_HOST_WAITS, server=server, currency=currency)
+    listings = dict(view.marketplace.listings)
+    if server in listings:
+        listings[server] = listings[server].without(currency)
+    return replace(
+        view,
+        marketplace=replace(view.marketplace, listings=listings),
+        shortlists=_without(view.shortlists, server, currency),
+        rentals=_without(view.rentals, server, currency),
+    )
+
+
+def _without(
+    lists: Mapping[str, tuple[Candidate, ...]], server: ServerId, currency: Currency
+) -> Mapping[str, tuple[Candidate, ...]]:
+    return {
+        name: tuple(
+            replace(each, listing=each.listing.without(currency))
+            if each.listing.server == server
+            else each
+            for each in candidates
+        )
+        for name, candidates in lists.items()
+    }
 
 
 def set_back_longer(

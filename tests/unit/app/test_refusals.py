@@ -11,6 +11,7 @@ from builders import (
     make_book,
     make_holding,
     make_listing,
+    make_market,
     make_policy,
     make_target,
     make_view,
@@ -23,15 +24,16 @@ from builders import (
 from unit.domain.test_deadline import SCARCE, job
 
 from bidder.app.setbacks import after_refusal
-from bidder.domain import agenda, deadlines, planning, sentences
+from bidder.domain import agenda, deadlines, fold, planning, sentences
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Reprice
 from bidder.domain.agenda import ReadOrders, ReadWallets
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Wallet
 from bidder.domain.money import Currency, Money, Price
-from bidder.domain.policy import Policy, Target
+from bidder.domain.policy import Policy, Requirements, Target
 from bidder.domain.view import View
 from bidder.errors import (
+    CurrencyNotAllowed,
     InvalidEndpoint,
     InvalidRequest,
     NotEnoughBalance,
@@ -86,7 +88,7 @@ def test_a_wallet_that_held_too_little_keeps_no_other_wallet_from_paying() -> No
 
     assert first.target == IN_BTC.name
     assert decided[IN_BTC.name].reason is Reason.REFUSED
-    assert decided[IN_BTC.name].due == at(600)
+    assert decided[IN_BTC.name].due == at(6 * 3600)
     assert isinstance(decided[IN_USD.name].action, PlaceBid)
 
 
@@ -102,6 +104,50 @@ def test_a_target_pays_from_its_other_wallet() -> None:
     assert action.price.currency is Currency.CLORE
 
 
+def test_what_costs_less_is_bid_from_a_wallet_that_held_too_little() -> None:
+    """By whichever target; as much or more waits until the balance has grown, not until it is read."""
+    small = replace(IN_BTC, name="small", requirements=Requirements(servers=frozenset({ServerId(204)})))
+    policy = make_policy(IN_BTC, small)
+    known, _ = market(IN_BTC)
+    cheap, dear = btc("0.00001"), btc("0.00002")
+    servers = [make_listing(201, floor=dear), make_listing(204, floor=cheap)]
+    books = [seen(replace(make_book(server=204), floor=prices(cheap))), *known.books.values()]
+    ten = {Currency.BTC: Wallet(currency=Currency.BTC, balance=Money.parse("10", Currency.BTC))}
+    view = make_view(policy, *servers, books=books, wallets=ten)
+    tried = PlaceBid(server=ServerId(201), price=dear, target=IN_BTC.name, launch=IN_BTC.launch)
+
+    view = after_refusal(view, tried, SHORT, NOW)
+
+    assert view.price_refused(btc("0.0000199"), NOW) is None
+    assert view.price_refused(dear, NOW) is not None
+    assert view.price_refused(clore("100"), NOW) is None
+    decision = by_target(view, policy)[small.name]
+    assert isinstance(decision.action, PlaceBid)
+    assert decision.action.price == cheap
+    for balance, refused in (("9", True), ("10", True), ("11", False)):
+        wallet = Wallet(currency=Currency.BTC, balance=Money.parse(balance, Currency.BTC))
+        read = fold.wallets(view, [wallet], policy, at=at(60))
+        assert (read.price_refused(dear, at(60)) is not None) is refused
+    assert view.price_refused(dear, at(6 * 3600)) is None
+
+
+def test_a_coin_that_a_host_does_not_take_leaves_the_server_to_the_other_one() -> None:
+    """Also after the next read of the marketplace, which goes on listing a price in it."""
+    view, policy = market(EITHER)
+    both = make_listing(203, floor=(btc("0.000021"), clore("60")))
+    view = make_view(policy, both, books=view.books.values(), wallets=view.wallets)
+    view, first = refused_once(view, policy, CurrencyNotAllowed(error="currency-not-allowed"))
+    assert isinstance(first.action, PlaceBid)
+    assert first.action.price.currency is Currency.BTC
+
+    for known in (view, fold.marketplace(view, make_market(both), policy, at=at(60))):
+        action = by_target(known, policy)[EITHER.name].action
+        assert isinstance(action, PlaceBid)
+        assert action.price.currency is Currency.CLORE
+    later = fold.marketplace(view, make_market(both), policy, at=at(24 * 3600))
+    assert later.marketplace.listings[ServerId(203)].takes(Currency.BTC)
+
+
 def test_a_server_that_only_the_refused_wallet_pays_for_is_said_to_be_refused() -> None:
     """Of two wallets one was refused, and what the other pays for is not on the marketplace."""
     view, policy = market(EITHER)
@@ -112,9 +158,9 @@ def test_a_server_that_only_the_refused_wallet_pays_for_is_said_to_be_refused() 
     decision = by_target(view, policy)[EITHER.name]
 
     assert decision.action is None
-    assert (decision.reason, decision.due) == (Reason.REFUSED, at(600))
+    assert (decision.reason, decision.due) == (Reason.REFUSED, at(6 * 3600))
     said = sentences.tell(decision.reason.value, decision.facts)
-    assert "not_enough_balance, nothing is paid in BTC meanwhile" in said
+    assert "not_enough_balance, nothing as dear is paid in BTC meanwhile" in said
 
 
 def test_what_is_wrong_with_one_launch_keeps_no_other_target_from_its_server() -> None:
