@@ -29,6 +29,9 @@ from bidder.store.records import (
     TargetPeriod,
 )
 
+# Known of less of the held time than this, a price is that of other servers than those paid for.
+_NEARLY_ALL = 0.95
+
 # What ``status`` shows of the latest pass; null for all of them before the first one.
 _PASS = (
     "at",
@@ -265,7 +268,10 @@ def target_period(period: TargetPeriod) -> dict[str, Any]:
         "restarts": held.restarts,
         "spend_usd": plain(held.spend),
         "paid_usd_per_day": _per_day(held.spend, held.held),
-        "on_demand_usd_per_day": _per_day(held.on_demand, held.compared),
+        # It stands beside what was paid: a mean over other servers than those would be no comparison.
+        "on_demand_usd_per_day": _per_day(held.on_demand, held.compared)
+        if held.compared >= held.held * _NEARLY_ALL
+        else None,
     }
 
 
