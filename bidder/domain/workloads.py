@@ -97,6 +97,20 @@ def dead(view: View, policy: Policy, now: datetime) -> Mapping[OrderId, Dead]:
     return verdicts
 
 
+def computing_nothing(view: View, policy: Policy, now: datetime) -> frozenset[OrderId]:
+    """Return the orders that are paid and compute nothing: their workload was knocked at, and is dead.
+
+    One that our orders have not shown for a while is none of them: we may have been cut off ourselves,
+    and nobody knows what it has computed meanwhile.
+    """
+    longest = max(_HEARD_WITHIN, 2 * policy.pace.orders_every)
+    return frozenset(
+        holding.order.order
+        for holding, _, pulse, state in _known(view, policy)
+        if state is State.DEAD and not pulse.blind and now - holding.last_seen_at <= longest
+    )
+
+
 _Known = tuple[Holding, Target, Pulse, State]
 
 

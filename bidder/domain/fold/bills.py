@@ -46,6 +46,13 @@ def more_work(before: Holding, after: Holding, view: View) -> Work:
     return counted.charged(before.order.spend, after.order.spend, price)
 
 
+def without_work(after: Holding, before: Holding) -> Holding:
+    """Return an order that has computed no more than ``before``, as its workload was dead."""
+    known = before.work
+    work = replace(after.work, computed=known.computed, starting=known.starting)
+    return replace(after, work=work)
+
+
 def cost_of(before: Holding, order: OwnOrder, view: View, at: datetime) -> Cost:
     """Return what an order has cost now that its bill was read, by the price that it had at most.
 

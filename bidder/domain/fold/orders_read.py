@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bidder.domain import cut_off, selection
+from bidder.domain import cut_off, selection, workloads
 from bidder.domain.costs import Cost
 from bidder.domain.fold import bills, bygone, creating, settling
 from bidder.domain.ids import OrderId
@@ -50,6 +50,7 @@ def orders(
     settling.settle(settled, verdicts, listed, view, policy, read, now)
     _take_listed(settled, listed, view, policy, read, now)
     _take_missing(settled, listed, read, now)
+    _take_back_work(settled, view, policy, now)
     held, ended = settled.held, settled.ended
     booked = tuple(o for o in listed.values() if o.expired and o.order in view.unbooked)
     unbooked = {h.order.order for h in ended if not h.order.expired}
@@ -169,6 +170,19 @@ def _take_missing(
             del held[order_id]
         else:
             held[order_id] = missing
+
+
+def _take_back_work(so_far: settling.Settling, view: View, policy: Policy, now: datetime) -> None:
+    """Count no work of orders that were charged while their workload was dead."""
+    if not view.pulses:
+        return
+    idle = {number: view.holdings[number] for number in workloads.computing_nothing(view, policy, now)}
+    for number, before in idle.items():
+        if number in so_far.held:
+            so_far.held[number] = bills.without_work(so_far.held[number], before)
+    for index, over in enumerate(so_far.ended):
+        if over.order.order in idle:
+            so_far.ended[index] = bills.without_work(over, idle[over.order.order])
 
 
 def _strangers(

@@ -40,6 +40,7 @@ from bidder.domain.market import Access, OrderKind, OwnOrder
 from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Ceiling, DeadlineParams, Per, Policy, Requirements
 from bidder.domain.price_rules import LOWERING_PAUSE, ClockRules, LoweringClock, next_lowering_at
+from bidder.domain.probe import Probe, Pulse
 from bidder.domain.unexplained import unexplained
 from bidder.domain.view import Cancelled, RateDoubt, View
 from bidder.domain.work import Work
@@ -767,3 +768,35 @@ def test_only_the_first_use_of_an_account_has_no_gap_in_memory() -> None:
         once = folded(view, read).view
         assert once.recalled_at == at(-5)
         assert folded(replace(once, holdings={}, ended={}), read_orders(started=5)).view.recalled_at
+
+
+PROBED = make_policy(make_target(probe=Probe(port="22")))
+
+
+@pytest.mark.parametrize(
+    ("failing_for", "blind", "unseen_for", "counts"),
+    [
+        (None, False, 30, True),  # it lives
+        (60, False, 30, True),  # it has just fallen silent
+        (3600, False, 30, False),
+        (3600, True, 30, True),  # it could not be knocked at
+        (3600, False, 600, True),  # we were cut off ourselves
+    ],
+)
+@pytest.mark.parametrize("over", [True, False])
+def test_a_dead_workload_computes_nothing(
+    failing_for: float | None, blind: bool, unseen_for: float, counts: bool, *, over: bool
+) -> None:
+    """Its order is charged all the same."""
+    dead_since = None if failing_for is None else at(-failing_for)
+    pulse = Pulse(
+        began_at=at(-9000), alive_at=at(-7000), probed_at=NOW, dead_since=dead_since, blind=blind
+    )
+    held = make_holding(work=Work(computed=timedelta(hours=1)), last_seen_at=at(-unseen_for))
+    view = make_view(PROBED, make_listing(), holdings=[held], pulses={ORDER: pulse})
+    charged = make_order(spend=Money.parse("0.5", Currency.USD), expired=over)  # 2 USD a day: six hours
+
+    after = folded(view, read_orders(charged, started=0), PROBED).view
+
+    worked = after.computed[TARGET] if over else after.holdings[ORDER].work.computed
+    assert worked == timedelta(hours=7 if counts else 1)
