@@ -44,6 +44,8 @@ def obstacle(decision: Decision) -> str:
             f", {decision.facts.get('strategy')}: {decision.facts.get('problem')};"
             " its bids stay as they are until it answers"
         )
+    if decision.reason is Reason.NO_RATE:
+        text += "; the exchange has told none so far: name it under `rates` in the configuration"
     if "refusal" in decision.facts:
         text += f" ({_short(str(decision.facts['refusal']))})"
     return text + _kept(decision)

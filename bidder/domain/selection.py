@@ -1,6 +1,7 @@
 """Which servers qualify for a target, and in what order they are looked at."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from bidder.domain.ids import ServerId
@@ -12,6 +13,7 @@ from bidder.domain.view import Candidate
 # Servers kept per target after each read of the marketplace. Enough to find a free one when dozens
 # are taken; small enough to walk in every pass.
 SHORTLIST = 300
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def qualifies(listing: Listing, wanted: Requirements) -> bool:
@@ -201,14 +203,16 @@ def rate_probe(
     rates: Rates,
     currencies: frozenset[Currency],
     *,
+    read: Mapping[ServerId, datetime] | None = None,
     unreadable: frozenset[ServerId] = frozenset(),
 ) -> ServerId | None:
-    """Return a server whose book would bring a rate that the target lacks; None when none is lacking.
+    """Return a server whose book may bring a rate that the target lacks; None when none is lacking.
 
     Rates come with the exchange's books, and which book to read is chosen by rates: somewhere the
-    circle must be entered. One whose book is ``unreadable`` is the last choice.
+    circle must be entered. Not each book names them: of those ``read`` so far none has brought what is
+    lacking, and the oldest is read again where there is no other. An ``unreadable`` one comes last.
     """
-    last_choice = None
+    best: tuple[bool, datetime, ServerId] | None = None
     ceiling_valued = rates.knows(target.ceiling.price.currency)
     if ceiling_valued and all(rates.knows(currency) for currency in currencies):
         return None
@@ -217,11 +221,14 @@ def rate_probe(
             continue
         priced = (c for c in listing.spot_floor if c in currencies and listing.takes(c))
         lacking = any(not (ceiling_valued and rates.knows(currency)) for currency in priced)
-        if lacking and qualifies(listing, target.requirements):
-            if listing.server not in unreadable:
-                return listing.server
-            last_choice = last_choice or listing.server
-    return last_choice
+        if not (lacking and qualifies(listing, target.requirements)):
+            continue
+        read_at = (read or {}).get(listing.server, _NEVER)
+        choice = (listing.server in unreadable, read_at, listing.server)
+        if choice[:2] == (False, _NEVER):
+            return listing.server
+        best = choice if best is None else min(best, choice)
+    return None if best is None else best[2]
 
 
 def _least_score(

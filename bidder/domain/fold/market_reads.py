@@ -8,6 +8,7 @@ from typing import Any
 
 from bidder.domain import handover, selection, stances
 from bidder.domain.fold import schooling
+from bidder.domain.ids import ServerId
 from bidder.domain.market import Book, Marketplace, OrderKind, Wallet
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import DeadlineParams, Policy
@@ -18,6 +19,8 @@ from bidder.domain.work import Work
 _RATE_DRIFT = Decimal("0.01")
 # No rate moves so far from one read to the next, within minutes: it may be a mistake.
 _RATE_JUMP = Decimal("1.5")
+# So many books without the rate that is lacking, and further ones are tried at the marketplace's pace.
+_PROBED_AT_ONCE = 60
 
 
 def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[View, tuple[Holding, ...]]:
@@ -65,6 +68,8 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
     )
     if _rates_moved(view, folded):
         folded = relist(folded, policy)
+    elif answer.server in view.rate_probes.values() and len(folded.books) < _PROBED_AT_ONCE:
+        folded = replace(folded, rate_probes=_probes(folded, policy))
     return schooling.after_book(folded, answer, policy, at=at), tuple(changed)
 
 
@@ -132,6 +137,9 @@ def marketplace(view: View, answer: Marketplace, policy: Policy, *, at: datetime
     wanted = {h.order.server for h in view.holdings.values()}
     for candidates in listed.shortlists.values():
         wanted.update(candidate.listing.server for candidate in candidates)
+    if listed.rate_probes:
+        # Which books brought no rate must be known, or the first one is read for ever.
+        wanted.update(server for server in view.books if server in answer.listings)
     kept = {server: seen for server, seen in view.books.items() if server in wanted}
     schools = {name: stances.forget(school, frozenset(wanted)) for name, school in view.schools.items()}
     return replace(listed, books=kept, schools=schools)
@@ -149,8 +157,7 @@ def _as_refused(answer: Marketplace, view: View, at: datetime) -> Marketplace:
 
 def relist(view: View, policy: Policy) -> View:
     """Return the view with every target's shortlist made anew from the marketplace."""
-    lists, rentals, probes = {}, {}, {}
-    unreadable = view.unread.unreadable()
+    lists, rentals = {}, {}
     for target in policy.targets:
         if not target.enabled:
             continue
@@ -158,14 +165,27 @@ def relist(view: View, policy: Policy) -> View:
         lists[target.name] = selection.shortlist(view.marketplace, target, view.rates, currencies)
         if isinstance(target.params, DeadlineParams):
             rentals[target.name] = selection.rentals(view.marketplace, target, view.rates, currencies)
-        probe = selection.rate_probe(
-            view.marketplace, target, view.rates, currencies, unreadable=unreadable
-        )
-        if probe is not None:
-            probes[target.name] = probe
+    probes = _probes(view, policy)
     return replace(
         view, shortlists=lists, rentals=rentals, rate_probes=probes, listed_at_rates=view.rates
     )
+
+
+def _probes(view: View, policy: Policy) -> dict[str, ServerId]:
+    """Return by target the server whose book may bring a rate that it lacks."""
+    probes = {}
+    read = {server: seen.at for server, seen in view.books.items()}
+    unreadable = view.unread.unreadable()
+    for target in policy.targets:
+        if not target.enabled:
+            continue
+        currencies = selection.payable(target, view.wallets)
+        probe = selection.rate_probe(
+            view.marketplace, target, view.rates, currencies, read=read, unreadable=unreadable
+        )
+        if probe is not None:
+            probes[target.name] = probe
+    return probes
 
 
 def wallets(view: View, answer: Iterable[Wallet], policy: Policy, *, at: datetime) -> View:

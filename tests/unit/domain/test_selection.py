@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders import (
     RATES,
+    at,
     btc,
     clore,
     make_listing,
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from unit.domain.test_deadline import job
 
 from bidder.domain import selection
+from bidder.domain.ids import ServerId
 from bidder.domain.market import Listing, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import Ceiling, Per, Requirements, Target
@@ -184,6 +186,24 @@ def test_without_a_rate_nothing_is_compared_and_a_probe_is_named() -> None:
     assert selection.shortlist(market, make_target(), Rates(), pay) == ()
     assert selection.rate_probe(market, make_target(), Rates(), pay) == 1
     assert selection.rate_probe(market, make_target(), RATES, pay) is None
+
+
+def test_a_rate_is_looked_for_in_one_book_after_the_other() -> None:
+    """What was read brought none; one that was read goes before one that cannot be, the oldest first."""
+    market = make_market(*(make_listing(server, floor=btc("0.00001")) for server in (1, 2, 3)))
+    pay = frozenset({Currency.BTC})
+
+    def probe(read: dict[int, int], *unreadable: int) -> int | None:
+        known = {ServerId(server): at(seconds) for server, seconds in read.items()}
+        unread = server_ids(*unreadable)
+        return selection.rate_probe(market, make_target(), Rates(), pay, read=known, unreadable=unread)
+
+    assert probe({}) == 1
+    assert probe({1: 0}) == 2
+    assert probe({1: 0}, 2) == 3
+    assert probe({1: 0, 3: 1}, 2) == 1
+    assert probe({1: 2, 3: 1}, 2) == 3
+    assert probe({1: 2, 2: 3, 3: 1}) == 3
 
 
 def test_a_ceiling_in_its_own_coin_needs_no_rate_and_is_never_rounded_up() -> None:
