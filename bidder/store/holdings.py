@@ -75,8 +75,8 @@ def book(connection: Connection, account: str, final: OwnOrder, cost: Cost | Non
         .values(
             spend=final.spend.amount,
             spend_currency=final.spend.currency,
-            fee_percent=final.fee_percent,
             expired=True,
+            **({} if final.fee_percent is None else {"fee_percent": final.fee_percent}),
             **({} if cost is None else rows.cost_values(cost)),
         )
     )

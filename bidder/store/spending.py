@@ -25,6 +25,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from bidder.domain.costs import USUAL_FEE_PERCENT
 from bidder.domain.ids import AccountName
 from bidder.domain.money import Currency, Money
 from bidder.domain.policy import Mode
@@ -143,7 +144,9 @@ class Spending:
 def _added_up(rows: Iterable[Row[Any]]) -> _Sums:
     sums: _Sums = {}
     for row in rows:
-        paid, percent = Decimal(row.spend), Decimal(str(row.fee_percent or 0))
+        # Not told is not nothing: it counts as budgets count it.
+        known = row.fee_percent is not None
+        paid, percent = Decimal(row.spend), Decimal(str(row.fee_percent)) if known else USUAL_FEE_PERCENT
         fees = _FEES.multiply(paid, _FEES.multiply(percent, _HUNDREDTH))
         heading = (row.mode, row.target, row.spend_currency)
         sums.setdefault(heading, _Sum()).add(_Sum(spend=paid, fees=fees, orders=1))

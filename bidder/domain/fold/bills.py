@@ -26,6 +26,13 @@ def gpus_of(order: OwnOrder, view: View, *, known: int = 1) -> int:
     return known if known > 1 else order.gpu_count or known
 
 
+def fees_kept(known: OwnOrder, order: OwnOrder) -> OwnOrder:
+    """Return an order with the fees that were known of it, where an answer leaves them out."""
+    percent = known.fee_percent if order.fee_percent is None else order.fee_percent
+    created = known.creation_fee if order.creation_fee is None else order.creation_fee
+    return replace(order, fee_percent=percent, creation_fee=created)
+
+
 def first_work(holding: Holding, view: View, policy: Policy) -> Work:
     """Return what an order of ours has computed when it is first seen: what it has cost says it."""
     order = holding.order

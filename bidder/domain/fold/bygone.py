@@ -27,10 +27,11 @@ def closed(
 ) -> dict[OrderId, Holding]:
     """Return the ended orders of which nothing more is to come, with what they have cost."""
     found = {order: holding for order, holding in closing.items() if order in forgotten}
-    for final in booked:
-        known = closing.get(final.order)
+    for listed in booked:
+        known = closing.get(listed.order)
         if known is not None:
             over = min(known.ended_at or now, now)
+            final = bills.fees_kept(known.order, listed)
             found[final.order] = replace(known, cost=bills.cost_of(known, final, view, over))
     return found
 

@@ -220,16 +220,16 @@ def _returned(before: Holding, order: OwnOrder, view: View, read: OrdersRead, no
 
 
 def _recognised(before: OwnOrder, order: OwnOrder, images: frozenset[str]) -> OwnOrder:
-    """Return an order with the image that was recognised once, and the GPUs: they cannot change.
+    """Return an order with the image that was recognised once, the GPUs, and fees that are left out.
 
-    Else one answer with a garbled name would let an order that looked like one of ours pass for a
-    person's, and free the slot and the room that it takes up.
+    Image and GPUs cannot change. Else one answer with a garbled name would let an order that looked
+    like one of ours pass for a person's, and free the slot and the room that it takes up.
     """
     if before.image in images:
         order = replace(order, image=before.image)
     if before.gpu_count is not None:
         order = replace(order, gpu_model=before.gpu_model, gpu_count=before.gpu_count)
-    return order
+    return bills.fees_kept(before, order)
 
 
 def _unknown_past(order: OwnOrder, now: datetime) -> LoweringClock:

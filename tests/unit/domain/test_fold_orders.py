@@ -571,6 +571,21 @@ def test_of_a_cancelled_order_nothing_is_remembered_once_it_is_over() -> None:
     assert view.cancelled == {}
 
 
+def test_fees_that_were_told_once_stay_known() -> None:
+    """An answer that leaves them out, or its last one, says nothing of them; another figure does."""
+    fee = Money.parse("0.05", Currency.USD)
+    view = holding_view(order=make_order(fee_percent=2.5, creation_fee=fee))
+    silent = folded(view, read_orders(make_order(spend=usd_money("1")))).view
+    gone = fold.withdrawn(silent, ORDER, at(2))
+    done = folded(gone, read_orders(make_order(spend=usd_money("2"), expired=True), started=200))
+    told = folded(silent, read_orders(make_order(fee_percent=4.0), started=5)).view
+
+    known = silent.holdings[ORDER].order
+    assert (known.fee_percent, known.creation_fee) == (2.5, fee)
+    assert done.costs[ORDER].usd == Decimal("2.1")
+    assert told.holdings[ORDER].order.fee_percent == 4.0
+
+
 # --- how long an ended order is remembered
 
 

@@ -52,7 +52,7 @@ def _shares(
     record: OrderRecord,
 ) -> Iterator[tuple[tuple[str, str | None, Currency], tuple[Decimal, Decimal, Decimal, int]]]:
     order, mode, target = record.holding.order, record.mode.value, record.holding.target
-    percent = Decimal(str(order.fee_percent or 0))
+    percent = Decimal(5 if order.fee_percent is None else str(order.fee_percent))
     fee = _FEES.multiply(order.spend.amount, _FEES.multiply(percent, Decimal("0.01")))
     yield (mode, target, order.spend.currency), (order.spend.amount, fee, Decimal(0), 1)
     if order.creation_fee is not None:
@@ -113,6 +113,19 @@ def test_what_ended_long_ago_is_not_read_again(store: Store, queries: Queries, e
     usd = ("live", "a", Currency.USD)
     assert after[usd][2] - before[usd][2] == 2 * (Decimal(7) - Decimal("0.05"))
     assert _shown(Queries(engine, ACCOUNT)) == _plain_sum(queries)
+
+
+def test_a_fee_that_is_not_told_counts_as_in_budgets(store: Store, queries: Queries) -> None:
+    """Five percent; and what was told once is not forgotten because the last answer leaves it out."""
+    dollar = Money.parse("1", Currency.USD)
+    known = make_holding(7, spend=dollar)
+    store.save_holdings([known, make_holding(8, spend=dollar, fee_percent=None)], at=NOW)
+    final = replace(known.order, expired=True, fee_percent=None)
+    over = [Over(order=OrderId(7), at=NOW, cause="expired")]
+    store.settle((), (), at=NOW, over=over, finals=[final])
+
+    (total,) = queries.spend_totals()
+    assert (total.spend.amount, total.fees.amount) == (Decimal(2), Decimal("0.075"))
 
 
 def _years(store: Store, begin: datetime) -> None:
