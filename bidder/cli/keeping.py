@@ -100,7 +100,11 @@ def export(
         str | None, typer.Option("--format", help="csv or parquet; default: by the file's name.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="A date, or how long ago: 2026-03-01, 7d.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only what still held then, or came later. A date, or how long ago: 2026-03-01, 7d.",
+        ),
     ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,

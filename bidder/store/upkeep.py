@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Table, func, select, text
+from sqlalchemy import Engine, Table, func, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bidder.errors import BadInput, LeaseHeld, StoreFailed
@@ -22,8 +22,18 @@ from bidder.store.lease import Holder, held_until
 from bidder.store.schema import HEAD
 from bidder.store.types import Amount, Duration, Json, Moment
 
-# Which column tells how old a row is; a table without one is exported whole.
-_AGES = ("at", "opened_at", "posted_at", "first_seen_at", "seen_at")
+# Which columns tell when a row began to hold, and when it last did; a table without one has no times.
+_FIRST = ("at", "opened_at", "posted_at", "first_seen_at", "seen_at", "created_at", "began_at")
+_LAST = (
+    "until",
+    "last_seen_at",
+    "billed_until",
+    "alive_at",
+    "probed_at",
+    "ended_at",
+    "closed_at",
+    "done_at",
+)
 _ROWS_AT_ONCE = 5000
 
 
@@ -195,7 +205,8 @@ def _unwritable(target: Path, exc: OSError) -> BadInput:
 def export(engine: Engine, name: str, target: Path | None, *, kind: str, since: datetime | None) -> int:
     """Write one table as ``csv`` or ``parquet``; return the number of rows. No file: standard output.
 
-    Amounts stay text, digit for digit; times are UTC.
+    Amounts stay text, digit for digit; times are UTC. With ``since`` come the rows that held after
+    that moment.
 
     Raises:
         BadInput: there is no such table, it has no times, or the format needs what is not there.
@@ -221,10 +232,12 @@ def export(engine: Engine, name: str, target: Path | None, *, kind: str, since: 
 def _read(engine: Engine, table: Table, since: datetime | None) -> Iterator[Sequence[Any]]:
     statement = select(table).order_by(*table.primary_key.columns)
     if since is not None:
-        age = next((table.c[name] for name in _AGES if name in table.c), None)
-        if age is None:
+        times = [table.c[name] >= since for name in _FIRST if name in table.c]
+        times += [table.c[name] > since for name in _LAST if name in table.c]
+        if not times:
             raise BadInput(f"table {table.name!r} has no times; leave out --since")
-        statement = statement.where(age >= since)
+        # The latest of them counts: a book that stood all day was not over when it was first seen.
+        statement = statement.where(or_(*times))
 
     def rows() -> Iterator[Sequence[Any]]:
         with transaction(engine, writing=False) as connection:

@@ -14,11 +14,13 @@ import pytest
 from sqlalchemy import Engine
 from store_values import ACCOUNT, NOW, at, make_book, make_decision, make_holding, make_pass, place
 
+from bidder.domain.ids import OrderId
 from bidder.domain.policy import Retention
 from bidder.errors import BadInput, LeaseHeld, StoreBusy
 from bidder.store import upkeep
 from bidder.store.engine import open_engine, transaction
 from bidder.store.lease import Lease
+from bidder.store.records import Over
 from bidder.store.schema import require_current, upgrade
 from bidder.store.store import Store
 
@@ -160,6 +162,22 @@ def test_csv_keeps_every_digit(engine: Engine, tmp_path: Path) -> None:
     assert json.loads(order["access"])["http_port"] == "8080"
     assert count == 2
     assert [row["rivals"] for row in read(books)] == ["1", "2"]
+
+
+def test_what_still_held_is_young(engine: Engine, tmp_path: Path) -> None:
+    """An order and a book that began before a moment, and went on after it, are exported from it on."""
+    store = Store(engine, ACCOUNT)
+    store.save_holdings([make_holding(7), make_holding(8)], at=NOW)
+    store.settle((), (), at=at(30), over=[Over(order=OrderId(8), at=at(30), cause="expired")])
+    for seconds in (0, 300, 600):
+        store.record_pass(make_pass(seconds, seconds, books=(make_book(at=at(seconds)),)))
+    store.save_holdings([make_holding(7, last_seen_at=at(600))], at=at(600))
+    counts = {
+        name: upkeep.export(engine, name, tmp_path / f"{name}.csv", kind="csv", since=at(400))
+        for name in ("orders", "books", "paper_orders", "pulses")
+    }
+
+    assert counts == {"orders": 1, "books": 1, "paper_orders": 0, "pulses": 0}
 
 
 def test_every_table_can_be_exported(engine: Engine, tmp_path: Path) -> None:
