@@ -59,6 +59,8 @@ _MOST_SERVERS = 3
 
 # A bid that waits for a better price is doing its work, until it has waited for long.
 _IDLE, _IDLE_FOR = ":idle", timedelta(hours=1)
+# A job that waits for spot servers could not rent on demand instead.
+_NO_NET = ":no_net"
 # So many creations in a row of which no order comes are no accident any more.
 _IN_VAIN, _MANY = ":in_vain", 5
 
@@ -111,6 +113,9 @@ def causes(
             alarm = _held(decision, view, policy)
             if alarm is not None:
                 found.setdefault(alarm.key, alarm)
+        if "net_stopped_by" in decision.facts:
+            key = f"{decision.target}{_NO_NET}"
+            found.setdefault(key, Alarm(key=key, text=held_told.without_net(decision)))
     for target, alarm in _in_vain(view, policy):
         # It says the same, and more.
         found.pop(f"{target.name}:{Reason.REFUSED.value}", None)

@@ -57,6 +57,24 @@ def idleness(decision: Decision, *, running: int, want: int) -> str:
     return f"{_subject(decision)}, {running} of {want} run; {advice}{_kept(decision)}"
 
 
+# Why a job could not rent, where no rail of the owner's forbids it.
+_NO_RENTAL: Mapping[str, str] = {
+    Reason.NO_CANDIDATE.value: "no free server costs less than its `on_demand_ceiling`",
+    Reason.NO_BALANCE.value: "no wallet carries one",
+    Reason.ORDER_LIMIT.value: "the account may have no more orders",
+}
+
+
+def without_net(decision: Decision) -> str:
+    """Return why a job that waits for spot servers could not rent on demand when it must."""
+    what = str(decision.facts["net_stopped_by"])
+    why = _NO_RENTAL.get(what, f"the rail `{what}` forbids it")
+    return (
+        f"strategy {decision.target}: it waits for spot servers, and if none is to be had in time it"
+        f" cannot rent on demand: {why}"
+    )
+
+
 def in_vain(target: str, known: InVain) -> str:
     """Return how many creations of a target in a row made no order, and what the exchange said last."""
     said = f"; the last one: {_short(known.says)}" if known.says else ""

@@ -29,6 +29,8 @@ from bidder.domain.view import Candidate, Holding, View
 _NEW = timedelta(minutes=2)
 # What passes by itself, within seconds: no reason to bid for spot servers instead.
 _PASSING = frozenset({Reason.STALE, Reason.IN_DOUBT, Reason.PAUSED})
+# What does not: a job that waits for spot servers relies on a net that is not there.
+_LASTING = frozenset({Reason.RAIL, Reason.NO_BALANCE, Reason.ORDER_LIMIT, Reason.NO_CANDIDATE})
 _NO_SPOT = frozenset({Reason.NO_CANDIDATE, Reason.TOO_EXPENSIVE, Reason.ON_DEMAND_CHEAPER})
 # A bid in one of these states is about to run again.
 _COMING_BACK = frozenset({Reason.PATIENCE, Reason.CONFIRMING, Reason.HANDOVER, Reason.OUTBID})
@@ -53,7 +55,8 @@ class _Rental:
 class Steps:
     """What a job's target does next: orders to give up and why, what is said, slots to bid for.
 
-    ``facts`` are what all of it rests on. ``blocked``: it should rent on demand and cannot, so that
+    ``facts`` are what all of it rests on; of a job that waits for spot servers, ``net_stopped_by`` is
+    what would keep it from renting on demand. ``blocked``: it should rent on demand and cannot, so that
     bids are all that is left.
     """
 
@@ -105,7 +108,7 @@ def steps(target: Target, params: DeadlineParams, view: View, policy: Policy, no
     if course.finished:
         return _finished(target, params, view)
     found = _unfinished(target, course, view, policy, now)
-    return replace(found, facts=course.facts())
+    return replace(found, facts={**course.facts(), **found.facts})
 
 
 def _unfinished(target: Target, course: Course, view: View, policy: Policy, now: datetime) -> Steps:
@@ -129,11 +132,13 @@ def _unfinished(target: Target, course: Course, view: View, policy: Policy, now:
     spare = slots.waiting[max(0, room) :]
     if slots.rented and not returning:
         notes = (*notes, _looking_for_spot(target, course, view, policy, now))
+    waits = idle > 0 and not blocked
     return Steps(
         give_up={h.order.order: Reason.SURPLUS for h in spare},
         decisions=notes,
         seek=max(0, room - len(slots.waiting)),
         blocked=blocked,
+        facts=_without_net(target, slots, course, view, policy, now) if waits else {},
     )
 
 
@@ -200,31 +205,48 @@ def _rent(
 
     A bid that does not run makes way, but only for an order that would get past the rails.
     """
+    renting = _renting(target, slots, course, view, policy, now)
+    if renting.action is None:
+        return Steps(decisions=(renting,), blocked=renting.reason not in _PASSING)
+    at_most = target.want + (0 if slots.idle(target) else 1)
+    in_the_way = slots.waiting if slots.live() >= at_most or _holds(renting.action.server, slots) else ()
+    if in_the_way:
+        return Steps(give_up={h.order.order: Reason.DEADLINE for h in in_the_way})
+    if slots.live() >= at_most:
+        return Steps()  # what is on its way is seen within seconds
+    return Steps(decisions=(renting,))
+
+
+def _renting(
+    target: Target, slots: _Slots, course: Course, view: View, policy: Policy, now: datetime
+) -> Decision:
+    """Return the rental of one more server as the rails let it pass, or what stops it."""
     base = Decision(target=target.name, reason=Reason.DEADLINE, facts=course.facts())
     cleared = view
     for holding in slots.waiting:
         cleared = cleared.without_holding(holding.order.order)
     rental = _cheapest(target, cleared, policy, now)
     if rental is None:
-        ceiling = _ceiling(target)
-        none = replace(
-            base, reason=Reason.NO_CANDIDATE, facts={**base.facts, "on_demand_ceiling": ceiling}
-        )
-        return Steps(decisions=(none,), blocked=True)
+        facts = {**base.facts, "on_demand_ceiling": _ceiling(target)}
+        return replace(base, reason=Reason.NO_CANDIDATE, facts=facts)
     server, price = rental.server, rental.price
     action = RentOnDemand(server=server, price=price, target=target.name, launch=target.launch)
     facts = {**base.facts, "server": server, "price": str(price)}
     wanted = replace(base, action=action, server=server, urgency=common.URGENT_REGAIN, facts=facts)
-    allowed = guard.apply(wanted, cleared, policy, now)
-    if allowed.action is None:
-        return Steps(decisions=(allowed,), blocked=allowed.reason not in _PASSING)
-    at_most = target.want + (0 if slots.idle(target) else 1)
-    in_the_way = slots.waiting if slots.live() >= at_most or _holds(server, slots) else ()
-    if in_the_way:
-        return Steps(give_up={h.order.order: Reason.DEADLINE for h in in_the_way})
-    if slots.live() >= at_most:
-        return Steps()  # what is on its way is seen within seconds
-    return Steps(decisions=(wanted,))
+    return guard.apply(wanted, cleared, policy, now)
+
+
+def _without_net(
+    target: Target, slots: _Slots, course: Course, view: View, policy: Policy, now: datetime
+) -> Mapping[str, Fact]:
+    """Return what would keep a job that waits from renting, where that does not pass by itself."""
+    on_its_way = slots.new or slots.placing or slots.renting
+    if on_its_way or view.marketplace_at is None or moving.kept_from_creating(target, view, now):
+        return {}
+    stopped = _renting(target, slots, course, view, policy, now)
+    if stopped.reason not in _LASTING or stopped.facts.get("rail") == "want":
+        return {}
+    return {"net_stopped_by": stopped.facts.get("rail", stopped.reason.value)}
 
 
 def _ceiling(target: Target) -> str:

@@ -70,7 +70,11 @@ _TOLD: Mapping[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.SPOT_AGAIN: ("A spot server ran again, so the on-demand one was not needed any more", ()),
     Reason.SLACK: (
         "The job had time to wait for spot servers",
-        ("{gpu_hours_left} GPU-hours are left", "{slack_minutes} minutes are to spare"),
+        (
+            "{gpu_hours_left} GPU-hours are left",
+            "{slack_minutes} minutes are to spare",
+            "{net_stopped_by} would keep it from renting on demand",
+        ),
     ),
     Reason.JOB_DONE: ("The job had all of its GPU-hours", ("they are {gpu_hours}",)),
     Reason.ORDERED: ("You asked for it", ()),

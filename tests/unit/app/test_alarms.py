@@ -88,6 +88,23 @@ def test_of_an_order_that_cannot_be_cancelled_a_person_is_told_at_once() -> None
     assert alarm.text.endswith("order 7 runs on although it was cancelled 3 times; cancel it by hand")
 
 
+@pytest.mark.parametrize(
+    ("stopped_by", "why"),
+    [
+        ("max_usd_per_day", "the rail `max_usd_per_day` forbids it"),
+        (Reason.NO_CANDIDATE.value, "no free server costs less than its `on_demand_ceiling`"),
+    ],
+)
+def test_of_a_job_without_a_net_the_owner_is_told_in_time(stopped_by: str, why: str) -> None:
+    """While it waits for spot servers, not when it is too late to change anything."""
+    facts: dict[str, Fact] = {"net_stopped_by": stopped_by}
+    waits = Decision(target="a", reason=Reason.SLACK, facts=facts)
+    (alarm,) = alarms.causes(EMPTY, [waits], POLICY, unreachable=False)
+    assert alarm.text.endswith(why)
+    _, tell = alarms.watch(alarms.Watch(since={alarm.key: at(-600)}), [alarm], POLICY, at(0))
+    assert tell == (alarm,)
+
+
 WALLETS = Subject(endpoint=Endpoint.WALLETS)
 
 

@@ -155,6 +155,32 @@ def test_where_nothing_can_be_rented_that_is_said() -> None:
     assert "9.9999 USD per server" in {d.facts.get("on_demand_ceiling") for d in decisions}
 
 
+NO_NET: dict[str, tuple[Rails, str]] = {
+    "max_usd_per_day": (Rails(max_usd_per_day=Decimal(9)), "10"),
+    "max_usd_if_unattended": (Rails(max_usd_if_unattended=Decimal(5)), "10"),
+    "max_orders": (Rails(max_orders=0), "10"),
+    "no_candidate": (Rails(), "12.5"),
+}
+
+
+@pytest.mark.parametrize("what", NO_NET)
+def test_a_job_that_waits_says_what_would_keep_it_from_renting(what: str) -> None:
+    """There is time to change it; once it must rent there is none."""
+    rails, price = NO_NET[what]
+    decisions = plan(*offered(job(ENOUGH), (price, 96), rails=rails))
+    assert {(d.reason, d.facts.get("net_stopped_by")) for d in decisions} == {(Reason.SLACK, what)}
+
+
+@pytest.mark.parametrize("passing", ["paused", "recalled", "nothing"])
+def test_what_passes_by_itself_is_no_lack_of_a_net(passing: str) -> None:
+    """A pause, or orders that are yet to be read; and where all is well nothing is said."""
+    view, policy = offered(job(ENOUGH), ("10", 96))
+    recalled_at = NOW if passing == "recalled" else None
+    view = replace(view, paused=passing == "paused", recalled_at=recalled_at)
+    decisions = plan(view, policy)
+    assert [d.facts.get("net_stopped_by") for d in decisions] == [None]
+
+
 def test_a_request_in_doubt_is_not_repeated() -> None:
     """A rental whose answer is missing fills its slot until our orders tell."""
     doubtful = make_intent(IntentKind.RENT, server=101, price=usd("10"))
