@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bidder.app import snapshot
 from bidder.cli import shapes
+from bidder.config.values import spelled
 from bidder.domain import sentences
 from bidder.domain.intents import Intent, IntentState
 from bidder.store.records import DecisionRecord, OrderRecord
@@ -25,10 +26,13 @@ def explained(
     intents: tuple[Intent, ...],
     decisions: tuple[DecisionRecord, ...],
     before: tuple[Intent, ...] = (),
+    *,
+    gone: str | None = None,
 ) -> dict[str, Any]:
     """Return an order, its prices, what was sent for it, and the decisions that led there.
 
     ``before`` is what was tried on its server and came to nothing; of that, too, there are decisions.
+    ``gone`` is what is said of those that are deleted.
     """
     return {
         "order": shapes.order(record),
@@ -48,7 +52,20 @@ def explained(
             {**snapshot.decision(decision), "sentence": _sentence(decision, states)}
             for decision, states in _carried_out(decisions, (*before, *intents))
         ],
+        "gone": gone,
     }
+
+
+def deleted(
+    record: OrderRecord, decisions: tuple[DecisionRecord, ...], kept: timedelta, now: datetime
+) -> str | None:
+    """Return that decisions on an order are deleted, as a sentence; None where they are not."""
+    begun = record.holding.first_seen_at
+    if record.holding.target is None or begun >= now - kept:
+        return None
+    if any(decision.at is not None and decision.at <= begun for decision in decisions):
+        return None
+    return f"Older decisions are gone: they are kept for {spelled(kept)} (`retention.raw`)."
 
 
 def _carried_out(

@@ -307,16 +307,20 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
     from bidder.wiring import open_queries
 
     number = order_number(order)
-    with open_queries(read_settings(config)) as queries:
+    settings = read_settings(config)
+    with open_queries(settings) as queries:
         record = queries.order(number)
         if record is None:
             raise CommandFailed(f"order {order} is not known; `bidder orders` lists those that are")
+        decisions = queries.decisions_for_order(number)
+        kept = settings.policy.retention.raw
         document = explaining.explained(
             record,
             queries.prices_of(number),
             queries.intents_of(number),
-            queries.decisions_for_order(number),
+            decisions,
             queries.attempts_before(number),
+            gone=explaining.deleted(record, decisions, kept, datetime.now(UTC)),
         )
     if as_json:
         output.say_json(document)
@@ -332,4 +336,6 @@ def explain(order: OrderNumber, config: ConfigFile = DEFAULT_CONFIG, as_json: As
         [(output.when(each["at"]), each["sentence"], each["reason"]) for each in document["decisions"]],
         title="Why",
     )
+    if document["gone"] is not None:
+        output.say(document["gone"])
     return ExitCode.DONE

@@ -1,15 +1,33 @@
 """What `explain` says of an order's decisions, by what became of the requests."""
 
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from store_values import at, btc, make_decision, make_holding, make_intent
+from documented import disagreements
+from store_values import ACCOUNT, at, btc, make_decision, make_holding, make_intent
 
-from bidder.cli.explaining import explained
+from bidder.cli.explaining import deleted, explained
+from bidder.cli.main import main
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import Intent, IntentKind, IntentState
 from bidder.domain.policy import Mode
 from bidder.store.records import DecisionRecord, OrderRecord
+from bidder.store.store import Store
+from bidder.wiring import open_database
+
+GOOD = """
+mode: live
+account: {name: main, token_env: UNIT_TOKEN}
+database: bidder.db
+strategies:
+  - name: a
+    ceiling: {usd: 5}
+    servers: {gpu: RTX 3090}
+    launch: {image: nvidia/cuda}
+"""
 
 _ASKED = "You asked for it: the order was to be cancelled."
 _DONE = "You asked for it: the order was cancelled."
@@ -107,3 +125,35 @@ def test_a_bid_that_was_refused_before_the_order_was_only_asked_for() -> None:
     assert before.endswith("per day was asked for. The exchange refused it.")
     assert its_own.endswith("per day was placed.")
     assert len(document["sent"]) == 1
+
+
+@pytest.mark.parametrize("target", ["a", None])
+def test_of_an_order_of_long_ago_it_says_that_decisions_are_gone(
+    place: Path, capsys: pytest.CaptureFixture[str], target: str | None
+) -> None:
+    """A row without a word would look as if nobody had decided anything; on a person's nobody has."""
+    place.write_text(GOOD)
+    begun = datetime(2020, 1, 5, tzinfo=UTC)
+    engine = open_database(f"sqlite:///{place.parent / 'bidder.db'}")
+    store = Store(engine, ACCOUNT)
+    store.save_holdings([make_holding(7, first_seen_at=begun, target=target)], at=begun)
+    engine.dispose()
+
+    assert main(["explain", "7", "-c", str(place)]) == 0
+    shown = capsys.readouterr().out
+    said = "Older decisions are gone: they are kept for 14d (`retention.raw`)."
+    assert (said in shown) is (target is not None)
+    assert main(["explain", "7", "-c", str(place), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert disagreements(document, "explain") == []
+    assert document["gone"] == (said if target else None)
+
+
+def test_decisions_on_an_order_that_go_back_to_its_beginning_are_all_there() -> None:
+    """However old it is."""
+    record = OrderRecord(holding=make_holding(7), mode=Mode.LIVE, end_cause=None)
+    kept, later = timedelta(days=14), at(86400 * 30)
+
+    assert deleted(record, (cancel_decided(-1),), kept, later) is None
+    assert deleted(record, (cancel_decided(100),), kept, later) is not None
+    assert deleted(record, (), kept, at(86400)) is None
