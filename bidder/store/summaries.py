@@ -87,7 +87,10 @@ def _summarise_server(
     for mode in (Mode.LIVE, Mode.PAPER) if papers else (Mode.LIVE,):
         seen = [seen_in(stretch, paper=mode is Mode.PAPER) for stretch in whole]
         _write_server(connection, account, span, mode, begin, server, seen)
-        ran_before = seen[0].order if seen[0].held and books[0].at < begin else None
+        ran_before = None
+        if seen[0].held:
+            first = books[0] if books[0].at < begin else _last_before(connection, account, server, begin)
+            ran_before = _ran(first, paper=mode is Mode.PAPER)
         by_order = held_by_order(seen, ran_before=ran_before)
         named = _targets_of(connection, account, by_order)
         for order, held in by_order.items():
@@ -264,6 +267,23 @@ def _books(
         .order_by(books.c.at, books.c.id)
     )
     return [rows.book_of(row) for row in found]
+
+
+def _last_before(
+    connection: Connection, account: str, server: ServerId, begin: datetime
+) -> BookRecord | None:
+    books = tables.books
+    mine = (books.c.account == account) & (books.c.server_id == server) & (books.c.at < begin)
+    latest = select(books).where(mine).order_by(books.c.at.desc(), books.c.id.desc()).limit(1)
+    row = connection.execute(latest).first()
+    return None if row is None else rows.book_of(row)
+
+
+def _ran(book: BookRecord | None, *, paper: bool) -> OrderId | None:
+    """Return the order of ours that ran when a book was seen last, on paper or not."""
+    if book is None or book.our_order is None or book.active_order != book.our_order:
+        return None
+    return book.our_order if on_paper(book.our_order) is paper else None
 
 
 def _progress(

@@ -381,3 +381,17 @@ def test_an_hour_before_the_first_rate_is_valued_as_its_day_is(store: Store, que
     hours = queries.target_periods(Span.HOUR)
     assert sum(hour.held.spend for hour in hours) == pytest.approx(day.held.spend, abs=Decimal("1e-9"))
     assert hours[0].held.spend > 0
+
+
+def test_a_gap_over_an_hours_turn_is_no_restart(store: Store, queries: Queries) -> None:
+    """An order that runs before and after a time in which nobody looked ran on; a new one began."""
+    store.save_holdings([make_holding(7, server=107), make_holding(8, server=107)], at=NOW)
+    minutes = (*range(0, 51, 5), *range(75, 120, 5))
+    write(store, *(make_book(107, at=NOW + timedelta(minutes=m)) for m in minutes), rates=RATES)
+    other: dict[str, Any] = {"our_order": OrderId(8), "active_order": OrderId(8)}
+    later = range(135, 170, 5)
+    write(store, *(make_book(107, at=NOW + timedelta(minutes=m), **other) for m in later))
+    clean(store, NOW + timedelta(days=1.9))
+
+    assert [hour.held.restarts for hour in queries.target_periods(Span.HOUR)] == [1, 0, 1]
+    assert [day.held.restarts for day in queries.target_periods(Span.DAY)] == [2]
