@@ -6,30 +6,24 @@ only when what was seen in it can no longer change.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, cast
+from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
-from bidder.domain.digest import Held, Span, Stretch, cost, held_by_order, seen_in, summarise
+from bidder.domain.digest import Held, Span, Stretch, held_by_order, seen_in, summarise
 from bidder.domain.ids import OrderId, ServerId, on_paper
 from bidder.domain.market import OrderKind
 from bidder.domain.policy import Mode
-from bidder.store import rows, tables
+from bidder.store import rented, rows, tables
 from bidder.store.recording import GAP
 from bidder.store.records import BookRecord
-from bidder.store.valuing import RatesOverTime, in_usd, stretches, valued
+from bidder.store.valuing import RatesOverTime, stretches
 
 _SERVERS_PER_SLICE = 10
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = timedelta(days=1) // _MICROSECOND
 # What is held on paper is never added to what is held.
 _Target = tuple[Mode, str]
 # Later than this nothing is added to a period any more: a book is confirmed or known to be lost.
 _SETTLED_AFTER = 2 * GAP
-# While our orders cannot be read nobody knows whether one on demand goes on: so long that is waited for.
-_MISSED_FOR = timedelta(days=1)
 
 
 def advance(connection: Connection, account: str, span: Span, now: datetime) -> bool:
@@ -43,7 +37,7 @@ def advance(connection: Connection, account: str, span: Span, now: datetime) -> 
         begin, cursor = span.begin(now), None
         _set_progress(connection, account, span, begin, cursor)
     end = begin + span.length
-    if end + _SETTLED_AFTER > now or _missed(connection, account, end, now):
+    if end + _SETTLED_AFTER > now or rented.missed(connection, account, end, now):
         return False
     if cursor is None:
         _begin_period(connection, account, span, begin, end)
@@ -138,70 +132,9 @@ def _begin_period(
     texts = [rows.span_text(span, mode) for mode in Mode]
     here = (table.c.account == account) & table.c.span.in_(texts) & (table.c.at == begin)
     connection.execute(delete(table).where(here))
-    orders = tables.orders
-    found = connection.execute(
-        select(orders).where(
-            orders.c.account == account,
-            orders.c.kind == OrderKind.ON_DEMAND.value,
-            orders.c.target.is_not(None),
-            orders.c.first_seen_at < end,
-            orders.c.ended_at.is_(None) | (orders.c.ended_at > begin),
-        )
-    ).all()
-    rates = RatesOverTime(connection, account, begin, end) if found else None
-    targets: dict[_Target, Held] = {}
-    for row in found:
-        assert rates is not None
-        since = max(row.created_at, begin)
-        until = min(_rented_until(row), end)
-        if since >= until:
-            continue
-        price, times = rows.price_of(row.price, row.currency), valued(rates, since, until, ours=True)
-        parts = [(in_usd(price, known), to - at) for at, to, known in times]
-        if all(usd is None for usd, _ in parts):
-            continue
-        spend = cost((usd, span // _MICROSECOND) for usd, span in parts)
-        held = Held(
-            spend=spend,
-            held=until - since,
-            restarts=int(row.created_at >= begin),
-            on_demand=spend,
-            compared=until - since,
-        )
-        key = (Mode(row.mode), row.target)
-        targets[key] = targets.get(key, Held()).plus(held)
-    _add_to_targets(connection, account, span, begin, targets)
-
-
-def _rented_until(row: Row[Any]) -> datetime:
-    """Return until when an order on demand was paid for, as far as is known.
-
-    One that ended while nobody looked is found ended later; its bill says for how long it ran.
-    """
-    if row.ended_at is None:
-        return cast(datetime, row.last_seen_at)
-    ended, created = cast(datetime, row.ended_at), cast(datetime, row.created_at)
-    if row.currency != row.spend_currency or row.price <= 0:
-        return ended
-    billed = Decimal(row.spend) * _DAY / row.price
-    if billed >= (ended - created) // _MICROSECOND:
-        return ended
-    return created + int(billed) * _MICROSECOND
-
-
-def _missed(connection: Connection, account: str, end: datetime, now: datetime) -> bool:
-    """Return whether an order on demand was not seen since a period ended, but may be again soon."""
-    orders = tables.orders
-    statement = select(orders.c.order_id).where(
-        orders.c.account == account,
-        orders.c.kind == OrderKind.ON_DEMAND.value,
-        orders.c.target.is_not(None),
-        orders.c.ended_at.is_(None),
-        orders.c.first_seen_at < end,
-        orders.c.last_seen_at < end,
-        orders.c.last_seen_at > now - _MISSED_FOR,
+    _add_to_targets(
+        connection, account, span, begin, rented.held_on_demand(connection, account, begin, end)
     )
-    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _add_to_targets(
