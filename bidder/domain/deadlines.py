@@ -329,7 +329,7 @@ def _rental(
     rank = (2, Decimal(0), score)
     if times is not None:
         billed = work + times * target.restart
-        in_time = now + billed + (times - 1) * deadline.BETWEEN <= params.by - params.margin
+        in_time = billed + (times - 1) * deadline.BETWEEN <= params.by - params.margin - now
         rank = (0, score * share_of_day(billed), score) if in_time else (1, Decimal(times), score)
     return _Rental(server=listing.server, price=price, score=score, times=times, rank=rank)
 

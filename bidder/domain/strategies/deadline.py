@@ -23,6 +23,8 @@ from bidder.domain.view import Holding, View
 _LOOK = timedelta(minutes=1)
 # From the end of a rental until the next one begins: our orders must show it, and a server be rented.
 BETWEEN = timedelta(minutes=3)
+# A rental that computes for less than this is none.
+_LEAST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def rentals_needed(work: timedelta, restart: timedelta, mrl: timedelta) -> int |
     if work + restart <= mrl:
         return 1
     computes = mrl - restart
-    return None if computes <= timedelta(0) else -(-work // computes)
+    return None if computes < _LEAST else -(-work // computes)
 
 
 def course(target: Target, params: DeadlineParams, view: View, now: datetime) -> Course:

@@ -359,6 +359,17 @@ def test_the_net_of_two_slots_needs_two_servers_that_last() -> None:
         assert deadline.is_late(deadline.course(target, target.params, view, NOW)) is late
 
 
+def test_a_rental_of_hardly_more_than_a_start_is_none() -> None:
+    """Ever so many of them would be no help, and more than can be counted."""
+    second = 1 / 3600
+    target = job(1000, gpu_hours="900000")
+    assert isinstance(target.params, DeadlineParams)
+    view, policy = offered(target, ("10", 0.1 + second / 1000), ("10", 0.1 + second), ("11", 96))
+    assert rents_on(view, policy) == [103]
+    view, policy = offered(target, ("10", 0.1 + second / 1000))
+    assert deadline.is_late(deadline.course(target, target.params, view, NOW))
+
+
 @pytest.mark.parametrize(("free", "server"), [((101, 102), 102), ((101,), 101)])
 def test_where_its_workload_has_died_it_rents_only_as_a_last_resort(
     free: tuple[int, ...], server: int
