@@ -3,15 +3,19 @@
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
 from bidder.backtest import availability_policies as policies
 from bidder.backtest.availability import Chooser, Job, Outcome, Trace, run
-from bidder.backtest.availability_optimum import optimum
+from bidder.backtest.availability_optimum import optimum, seconds_needed
 from bidder.errors import BadInput
 
+# More than this is refused, and whoever waits for longer than that is told so before.
+_MOST_SECONDS, _LONG_SECONDS = 90, 30
 NAMES: Final = ("deadline", "uniform_progress", "uniform_progress_stay", "greedy")
 
 
@@ -63,8 +67,17 @@ class Compared:
         }
 
 
-def compare(file: Path, job: Job, names: tuple[str, ...] = NAMES) -> Compared:
-    """Run every policy named; raises BadInput for what cannot be used."""
+def compare(
+    file: Path,
+    job: Job,
+    names: tuple[str, ...] = NAMES,
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> Compared:
+    """Run every policy named; raises BadInput for what cannot be used.
+
+    ``tell`` is told beforehand, in a sentence, where that may take long.
+    """
     choosers = {name.strip(): chooser(name.strip()) for name in names}
     trace = read(file)
     if job.time > trace.seconds:
@@ -77,6 +90,15 @@ def compare(file: Path, job: Job, names: tuple[str, ...] = NAMES) -> Compared:
             f"--job-hours {job.work / 3600:g} and a start do not fit into --deadline-hours"
             f" {job.time / 3600:g}; allow more time"
         )
+    seconds = seconds_needed(trace, job)
+    if seconds > _MOST_SECONDS:
+        raise BadInput(
+            f"{file}: to find the best schedule of {job.work / 3600:g} hours of work in"
+            f" {job.time / 3600:g} takes too long with steps of {trace.gap} seconds and starts of"
+            f" {job.restart}; name fewer --job-hours and --deadline-hours, or a file with longer steps"
+        )
+    if tell is not None and seconds > _LONG_SECONDS:
+        tell(f"the search for the best schedule may take up to {ceil(seconds / 60)}m")
     return Compared(
         trace=trace,
         job=job,

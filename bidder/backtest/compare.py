@@ -1,14 +1,18 @@
 """Several strategies on one recorded market, beside the clairvoyant optimum."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from bidder.backtest import foresight, lineup, optimum, runner
+from bidder.backtest import foresight, lineup, runner
 from bidder.backtest.doubts import doubts, unread
+from bidder.backtest.ladder import Ladder, uniform
+from bidder.backtest.optimum import Climb
 from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
@@ -22,8 +26,13 @@ _PAST = timedelta(days=45)
 _NOISE = 1e-12
 # Behind the first of what is at stake.
 _FIGURES = 8
-# Two years of minutes. The optimum alone takes a minute and a half for them, every strategy some more.
+# Two years of minutes: a minute for the optimum, where levels are few, and some for every strategy.
 _MOST_POINTS = 1_100_000
+# What a search takes at most for a state and for a moment, and a strategy for a change of the price.
+_SECONDS_A_STATE, _SECONDS_A_MOMENT, _SECONDS_A_CHANGE = 5e-9, 4e-5, 3e-4
+# Whoever waits for longer is told so before.
+_LONG = timedelta(seconds=30)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,22 +128,37 @@ class Comparison:
         }
 
 
-def compare(question: Question, *, keep_periods: bool = False) -> Comparison:
-    """Run every strategy asked for; raises BadInput for what cannot be used."""
+def compare(
+    question: Question, *, keep_periods: bool = False, tell: Callable[[str], None] | None = None
+) -> Comparison:
+    """Run every strategy asked for, as ``compare_on`` does; raises BadInput for what cannot be used."""
     if question.file is None:
         raise BadInput("--trace is missing; name a CSV file with recorded prices")
     whole = read_trace(question.file, question.market)
-    return compare_on(whole, question, keep_periods=keep_periods)
+    return compare_on(whole, question, keep_periods=keep_periods, tell=tell)
 
 
-def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) -> Comparison:
-    """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used."""
+def compare_on(
+    whole: Trace,
+    question: Question,
+    *,
+    keep_periods: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Run every strategy asked for on a trace at hand; raises BadInput for what cannot be used.
+
+    ``tell`` is told beforehand, in a sentence, where that may take long.
+    """
     chosen = lineup.named(question.strategies, question.configured, question.folder)
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
     terms = playable(terms_of(question, points))
     seeing = _foresighted(question, terms)
-    best = optimum.optimum(points, terms)
+    ladder = uniform(points, terms)
+    if tell is not None and (span := _at_most(ladder, points, len(chosen))) > _LONG:
+        what = f"{len(points)} moments and {ladder.count} levels of bids"
+        tell(f"{what}: this may take up to {spelled(timedelta(minutes=ceil(span / _MINUTE)))}")
+    best, _ = Climb(ladder).solve()
     runs = tuple(
         runner.play(
             name,
@@ -157,10 +181,17 @@ def compare_on(whole: Trace, question: Question, *, keep_periods: bool = False) 
         trace=trace,
         terms=terms,
         points=points,
-        optimum_utility=best.utility,
+        optimum_utility=best,
         runs=runs,
         warnings=cut.warnings,
     )
+
+
+def _at_most(ladder: Ladder, points: Sequence[Decimal], strategies: int) -> timedelta:
+    """Return about how long the optimum and so many strategies take, if every level stays in play."""
+    changes = sum(before != after for before, after in pairwise(points))
+    search = ladder.states * _SECONDS_A_STATE + ladder.moments * _SECONDS_A_MOMENT
+    return timedelta(seconds=search + changes * strategies * _SECONDS_A_CHANGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Rejected: a list of (rival's price + tick - k steps), which is exact for any pri
 of thousands of levels; the ladder's error is below a tick.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# A price range of so many ticks is searched in minutes and some hundred megabytes.
 _MOST_LEVELS = 200_000
+# Levels times clocks: several arrays of so many numbers are held at once, 48 megabytes each.
+_MOST_AT_ONCE = 6_000_000
+# And times moments: some ten minutes where prices keep every level in play, which is rare.
+_MOST_STATES = 100_000_000_000
 
 
 def ticks_down(terms: Terms) -> int:
@@ -40,7 +44,7 @@ def uniform(
     ``span`` says where it begins and ends instead; prices below it count as its lowest.
 
     Raises:
-        BadInput: the ticks are so small that there would be too many levels.
+        BadInput: there would be too many levels, or too many for so many moments and clocks.
     """
     import numpy as np
 
@@ -56,6 +60,13 @@ def uniform(
         raise BadInput(
             f"a tick of {tick:.3g} makes {count} levels from {lowest:.4g} to {highest:.4g}, at most"
             f" {_MOST_LEVELS} are searched; name a larger --step or --tick"
+        )
+    at_once = count * terms.pause_cells
+    if at_once > _MOST_AT_ONCE or at_once * len(prices) > _MOST_STATES:
+        raise BadInput(
+            f"{len(prices)} moments, {count} levels of bids from {lowest:.4g} to {highest:.4g} and"
+            f" {terms.pause_cells} spacings of the grid in each pause are more than is searched in"
+            " minutes; name a larger --grid-seconds, --step or --tick, or a part with --from and --to"
         )
     levels: Array = np.asarray(lowest + tick * np.arange(count), dtype=np.float64)
     # The least level that runs; ``count`` where none does.
@@ -104,6 +115,9 @@ def _dearest_worth_it(prices: Sequence[float], terms: Terms) -> float:
 class Ladder:
     """The arrays of one server: levels of bids, by clock; and what each moment makes of them.
 
+    Where values are given on the lowest levels only, what is returned is of these as well: no fewer than
+    are ``needed``.
+
     ``lower`` is the level that one lowering reaches from each level, ``runs_from`` the least level
     that runs at each moment (their number where none does), ``gain`` what one moment of running at a
     level earns. ``watched`` is the share of each moment in which running counts; None: all of each.
@@ -123,7 +137,7 @@ class Ladder:
         raise_starts_clock: bool = False,
         watched: "Array | None" = None,
     ) -> None:
-        """Keep the arrays; ``lower`` must not fall where the level rises."""
+        """Keep the arrays; where the level rises ``lower`` must not fall, nor ``gain`` rise."""
         import numpy as np
 
         self.np = np
@@ -137,6 +151,11 @@ class Ladder:
         self.watched = watched
         # From below this level one lowering ends where the bid does not run.
         self.idle_below = np.searchsorted(lower, runs_from, side="left")
+
+    @property
+    def states(self) -> int:
+        """Return how many levels, clocks and moments there are, each with each."""
+        return self.moments * self.count * self.pause
 
     def nothing(self) -> "Array":
         """Return the values when all is over."""
@@ -153,16 +172,49 @@ class Ladder:
         share = 1.0 if self.watched is None else float(self.watched[moment])
         return float(self.gain[level]) * share
 
+    def widened(self, values: "Array", none: float, width: int) -> "Array":
+        """Return values on the lowest ``width`` levels, given those on fewer: all above are ``none``."""
+        known = values.shape[1]
+        if known >= width:
+            return values[:, :width]
+        wide: Array = self.np.empty((self.pause, width))
+        wide[:, :known] = values
+        wide[:, known:] = none
+        return wide
+
+    def needed(self, moment: int, values: "Array", none: float) -> int:
+        """Return how many levels before a moment may be worth more than having no offer.
+
+        ``values`` are those after it, on the levels that are worth more than ``none`` then. To hold any
+        higher bid earns no more than to cancel it: it loses more than a new offer costs.
+        """
+        if self.watched is not None:
+            return self.count
+        runs, width = int(self.runs_from[moment]), values.shape[1]
+        if runs < self.count:
+            # What an offer made now is worth at least; above its own price less is gained.
+            least = none
+            if not self.after_creation:
+                later = float(values[0, runs]) if runs < width else none
+                least = max(none, later + float(self.gain[runs]) - self.start_cost - self.fee)
+            dearest = bisect_left(
+                range(self.count), True, key=lambda level: bool(none + self.gain[level] <= least)
+            )
+            width = max(width, dearest, runs + 1)
+        # One lowering must not lead from above to where there is more to be had.
+        return max(1, int(self.np.searchsorted(self.lower, width, side="left")))
+
     def chosen(self, moment: int, later: "Array") -> "Array":
         """Return the value after each choice of clock (rows) and bid, this moment's gain included."""
-        chosen: Array = self.np.empty((self.pause + 1, self.count))
+        width = later.shape[1]
+        chosen: Array = self.np.empty((self.pause + 1, width))
         chosen[0] = later[0]
         chosen[1:] = later
         first = self.runs_from[moment]
         if self.watched is None:
-            chosen[:, first:] += self.gain[first:]
+            chosen[:, first:] += self.gain[first:width]
         else:
-            chosen[:, first:] += self.gain[first:] * self.watched[moment]
+            chosen[:, first:] += self.gain[first:width] * self.watched[moment]
         return chosen
 
     def created(self, moment: int, chosen: "Array") -> float:
@@ -186,17 +238,17 @@ class Ladder:
         """Return the value of each clock and bid before a moment; ``none``: of having no offer."""
         if self.raise_starts:
             return self._before_any(moment, chosen, none)
-        np = self.np
+        np, width = self.np, chosen.shape[1]
         runs, ran = int(self.runs_from[moment]), self.ran_from(moment)
         values: Array = chosen[: self.pause].copy()
         lowered = chosen[self.pause]
         open_clock = values[0]
         if runs < self.count:
-            still = lowered[np.maximum(self.lower[runs:], runs)]
+            still = lowered[np.maximum(self.lower[runs:width], runs)]
             np.maximum(open_clock[runs:], still, out=open_clock[runs:])
         if ran > runs:
-            values[:, runs : min(ran, self.count)] -= self.start_cost
-        idle = int(self.idle_below[moment])
+            values[:, runs : min(ran, width)] -= self.start_cost
+        idle = min(int(self.idle_below[moment]), width)
         np.maximum(open_clock[:idle], lowered[self.lower[:idle]], out=open_clock[:idle])
         if runs < self.count:
             raised = chosen[: self.pause, runs]
@@ -208,7 +260,7 @@ class Ladder:
 
     def _before_any(self, moment: int, chosen: "Array", none: float) -> "Array":
         """Return the same where a raise starts the clock, and any level may be the best to go to."""
-        np = self.np
+        np, width = self.np, chosen.shape[1]
         runs, ran = int(self.runs_from[moment]), self.ran_from(moment)
         values: Array = chosen[: self.pause].copy()
         values[:, runs : max(ran, runs)] -= self.start_cost
@@ -217,10 +269,11 @@ class Ladder:
         running[:runs] = idle[runs:] = float("-inf")
         running = np.maximum.accumulate(running[::-1])[::-1]
         idle = np.maximum.accumulate(idle[::-1])[::-1]
-        start = np.where(np.arange(self.count) < ran, self.start_cost, 0.0)
+        start = np.where(np.arange(width) < ran, self.start_cost, 0.0)
         np.maximum(values, np.maximum(running - start, idle), out=values)
         # An open clock lets it begin below.
-        lowered = np.maximum(running[self.lower] - start, idle[self.lower])
+        below = self.lower[:width]
+        lowered = np.maximum(running[below] - start, idle[below])
         np.maximum(values[0], lowered, out=values[0])
         np.maximum(values, none, out=values)
         return values

@@ -60,16 +60,23 @@ class Climb:
         every: int = _KEEP_EVERY,
     ) -> "tuple[float, Array]":
         """Return the value without an offer, and with one, before moment ``stop``."""
-        ladder = self.ladder
+        ladder, count = self.ladder, self.ladder.count
         values, none = after or (ladder.nothing(), 0.0)
         last = ladder.moments if start is None else start
         for moment in range(last - 1, stop - 1, -1):
             if keep is not None and (moment + 1) % every == 0:
-                keep[moment + 1] = (values, none)
+                keep[moment + 1] = (ladder.widened(values, none, count), none)
+            values = ladder.widened(values, none, ladder.needed(moment, values, none))
             chosen = ladder.chosen(moment, values)
             none = max(none, ladder.created(moment, chosen))
-            values = ladder.before(moment, chosen, none)
-        return float(none), values
+            values = self._worthwhile(ladder.before(moment, chosen, none), none)
+        return float(none), ladder.widened(values, none, count)
+
+    def _worthwhile(self, values: "Array", none: float) -> "Array":
+        """Return the values up to the highest level that is worth more than having no offer."""
+        # With an open clock no level is worth less than with one that runs.
+        worth = self.ladder.np.flatnonzero(values[0] > none)
+        return values[:, : int(worth[-1]) + 1 if len(worth) else 0]
 
     def with_path(self) -> Optimum:
         """Return the utility and the bids that earn it, from values kept now and then."""

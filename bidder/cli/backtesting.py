@@ -178,11 +178,12 @@ def backtest(
         folder=_folder(config),
         foresight=() if foresight is None else tuple(map(read_foresight, foresight.split(","))),
     )
+    keep = html is not None
     if from_history:
         recorded = _recorded(config, server, days)
-        found = compare.compare_on(recorded, question, keep_periods=html is not None)
+        found = compare.compare_on(recorded, question, keep_periods=keep, tell=_note)
     else:
-        found = compare.compare(question, keep_periods=html is not None)
+        found = compare.compare(question, keep_periods=keep, tell=_note)
     for each in found.warnings:
         complain(each, kind="warning")
     if html is not None:
@@ -194,6 +195,10 @@ def backtest(
     else:
         _show(found)
     return ExitCode.DONE
+
+
+def _note(text: str) -> None:
+    complain(text, kind="note")
 
 
 def _configured(config: Path, chosen: tuple[str, ...] | None) -> "tuple[Target, ...]":
@@ -240,7 +245,8 @@ def _job(
         restart=int(restart * 3600),
         ratio=ratio,
     )
-    found = availability_compare.compare(file, job, names or availability_compare.NAMES).document()
+    chosen = names or availability_compare.NAMES
+    found = availability_compare.compare(file, job, chosen, tell=_note).document()
     if as_json:
         output.say_json(found)
         return ExitCode.DONE

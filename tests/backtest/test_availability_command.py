@@ -46,6 +46,7 @@ def test_every_policy_keeps_the_deadline_and_none_beats_the_optimum(
         ('{"metadata": {"gap_seconds": 600}, "data": [1, 0]}', "5", "--deadline-hours"),
         (json.dumps({"metadata": {"gap_seconds": 600}, "data": [1] * 99}), "7.9", "--job-hours"),
         ("", "inf", "--job-hours"),
+        (json.dumps({"metadata": {"gap_seconds": 1}, "data": [1] * 30_000}), "7", "takes too long"),
     ],
 )
 def test_bad_input_is_named(

@@ -65,3 +65,18 @@ def test_prices_finer_than_any_bid_are_refused_with_the_remedy() -> None:
     """Strategies would bid in coarser steps than the optimum."""
     with pytest.raises(BadInput, match="multiply all prices, the value and the fees"):
         scaled("0.000001")
+
+
+@pytest.mark.parametrize(("value", "told"), [("100", ["up to 1m"]), ("0.2", [])])
+def test_who_waits_for_long_is_told_beforehand(value: str, told: list[str]) -> None:
+    """For how long at most: one price that shoots up makes many levels."""
+    trace = Trace(
+        market="a",
+        moments=tuple(START + timedelta(minutes=n) for n in (0, 1800, 1802)),
+        prices=tuple(map(Decimal, ("0.1", "16", "0.1"))),
+        end=START + timedelta(hours=70),
+    )
+    question = Question(value=Decimal(value), strategies=("min_bid",))
+    said: list[str] = []
+    compare_on(trace, question, tell=said.append)
+    assert [each[-len("up to 1m") :] for each in said] == told

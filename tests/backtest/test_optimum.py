@@ -8,6 +8,8 @@ from functools import cache
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bidder.backtest.auction import Auction
 from bidder.backtest.ladder import uniform
@@ -244,6 +246,17 @@ def test_ticks_too_small_to_be_searched_are_refused_with_the_remedy() -> None:
         optimum([Decimal("0.1"), Decimal("0.19"), Decimal("0.1")], terms)
 
 
+@pytest.mark.parametrize(("days", "grid"), [(90, 60), (1, 1)], ids=["minutes", "seconds"])
+def test_what_would_be_searched_for_long_is_refused_with_the_remedy(days: int, grid: int) -> None:
+    """Moments, levels and clocks together, although none of them is too many."""
+    points = [Decimal("0.05"), Decimal(5)] * (days * 43_200 // grid)
+    terms = Terms(
+        value=Decimal(10), step=Decimal("0.0005"), tick=Decimal("0.00005"), grid=timedelta(seconds=grid)
+    )
+    with pytest.raises(BadInput, match=r"99004 levels of bids .*; name a larger --grid-seconds, --step"):
+        uniform(points, terms)
+
+
 def test_no_more_levels_are_searched_than_prices_reach() -> None:
     """A step that is small against the value makes few of them where the market is as cheap."""
     terms = Terms(value=Decimal(2), step=Decimal("1e-4"), tick=Decimal("1e-5"))
@@ -286,3 +299,49 @@ def test_a_price_that_nobody_would_pay_runs_at_no_level_however_small_the_tick()
     )
     ladder = uniform([Decimal("1e-8"), Decimal(10**9), Decimal("1e-8")], terms)
     assert list(ladder.runs_from) == [1, ladder.count, 1]
+
+
+def on_every_level(points: Sequence[Decimal], terms: Terms) -> tuple[float, list[list[float]]]:
+    """Return the value without an offer and with one, every level looked at in every moment."""
+    ladder, none = uniform(points, terms), 0.0
+    values = ladder.nothing()
+    for moment in reversed(range(len(points))):
+        chosen = ladder.chosen(moment, values)
+        none = max(none, ladder.created(moment, chosen))
+        values = ladder.before(moment, chosen, none)
+    return none, values.tolist()
+
+
+@given(
+    prices=st.lists(st.tuples(st.integers(0, 120), st.integers(1, 9)), min_size=1, max_size=12),
+    value=st.sampled_from(("3", "40", "200")),
+    fee=st.sampled_from(("0", "0.01", "0.5")),
+    restart=st.sampled_from(("0", "0.02", "0.2")),
+    step=st.sampled_from(("1", "2.5", "7")),
+    on_demand=st.none() | st.sampled_from(("0.5", "33.3", "90")),
+    creation_starts=st.booleans(),
+    raise_starts=st.booleans(),
+)
+def test_levels_that_are_passed_over_are_worth_nothing(
+    prices: list[tuple[int, int]],
+    value: str,
+    fee: str,
+    restart: str,
+    step: str,
+    on_demand: str | None,
+    creation_starts: bool,
+    raise_starts: bool,
+) -> None:
+    """To the last digit: the search keeps out of levels on which an offer would be cancelled anyway."""
+    points = [Decimal(price) for price, held in prices for _ in range(held)]
+    terms = replace(
+        small_terms(creation_fee=Decimal(fee), pause=timedelta(seconds=180)),
+        value=Decimal(value),
+        step=Decimal(step),
+        restart_hours=Decimal(restart),
+        on_demand=None if on_demand is None else Decimal(on_demand),
+        creation_starts_clock=creation_starts,
+        raise_starts_clock=raise_starts,
+    )
+    none, values = Climb(uniform(points, terms)).solve()
+    assert (none, values.tolist()) == on_every_level(points, terms)
