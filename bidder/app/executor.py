@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bidder.app.report import Acted, Result
-from bidder.app.setbacks import after_refusal
+from bidder.app.setbacks import after_refusal, price_moved
 from bidder.clock import Clock
 from bidder.domain import fold
 from bidder.domain.actions import Action, Decision, PlaceBid, RentOnDemand, Reprice, Withdraw
@@ -80,7 +80,12 @@ class Executor:
         except Refused as exc:
             now = self.clock.now()
             over_limit = isinstance(exc, RateLimited)
-            view = fold.undone(view, intent) if over_limit else fold.closed(view, intent)
+            mispriced = price_moved(action, exc)
+            view = (
+                fold.undone(view, intent)
+                if over_limit
+                else fold.closed(view, intent, mispriced=mispriced)
+            )
             view = after_refusal(_without_order(view, intent, exc), action, exc, now)
             self.store.end_intent(
                 intent,

@@ -98,14 +98,18 @@ def _not_rented(view: View, action: RentOnDemand, refusal: Refused, says: str, n
     It is taken, or its price has changed, as the next read of the marketplace tells.
     """
     if price_moved(action, refusal):
+        # The marketplace is read before the next try, which then names the new price.
         return _longer(view, says, action, _MOVED, now)
     return fold.set_back(view, says, now=now, minutes=2, server=action.server)
 
 
 def price_moved(action: Action, refusal: Refused) -> bool:
-    """Return whether a rental was refused for its price, also in words of which we know no more."""
+    """Return whether an order was not created because of its price.
+
+    A rental also in words of which we know no more: its price is required to be that which is listed.
+    """
     if not isinstance(action, RentOnDemand):
-        return False
+        return isinstance(action, PlaceBid) and isinstance(refusal, PriceTooLow)
     told = refusal.error if isinstance(refusal, OtherRefusal) else None
     return isinstance(refusal, PriceMoved) or "price" in (told or "")
 

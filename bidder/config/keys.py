@@ -58,7 +58,7 @@ _RAILS = (
     Key("rails.max_orders", "orders", NONE, "live orders that the daemon may have at once"),
     Key("rails.max_usd_per_day", "USD per day", NONE, "sum of all live bids"),
     Key("rails.max_usd_if_unattended", "USD", NONE, "the most that could still be spent if the daemon died: all orders and open requests until they end, with fees, as far as the balances reach; nothing is ordered or raised above it"),
-    Key("rails.max_creations_per_hour", "orders per hour", "`30`", "new orders, of the whole account; each costs a creation fee"),
+    Key("rails.max_creations_per_hour", "orders per hour", "`30`", "new orders, of the whole account; each costs a creation fee; four that are refused for their price count as one"),
     Key("rails.max_creations_per_server_hour", "orders per hour", "`4`", "new orders on one server"),
     Key("rails.min_runway", "duration", "`24h`", "warn when a balance lasts less long than this at the current bids"),
     Key("rails.min_balance", "section", NONE, "money that must stay in a wallet; nothing new is ordered below it, nor while the balance is not known"),

@@ -133,9 +133,10 @@ class Decision:
     ``action`` None means hold. ``due`` is when a held decision changes by itself (a clock opens, a
     wait ends). ``urgency`` orders what competes for the one request of a pass: higher goes first.
     ``wants_book`` names the server whose fresh book would let this be decided, from ``due`` on where
-    that is set; ``wants_orders`` says the same of our orders. ``toward`` is where a walk down leads,
-    of which the action is the first step and a hold the wait for it. ``asked`` is what a strategy was
-    asked for it, and no part of what it says.
+    that is set; ``wants_orders`` says the same of our orders, ``wants_marketplace`` of the marketplace,
+    which no strategy asks for, so that it is no part of the text of a verdict. ``toward`` is where a
+    walk down leads, of which the action is the first step and a hold the wait for it. ``asked`` is what
+    a strategy was asked for it, and no part of what it says.
     """
 
     target: str | None
@@ -147,6 +148,7 @@ class Decision:
     urgency: int = 0
     wants_book: ServerId | None = None
     wants_orders: bool = False
+    wants_marketplace: bool = field(default=False, repr=False)
     toward: Price | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     asked: "Asked | AskedToOpen | None" = field(default=None, compare=False, repr=False)

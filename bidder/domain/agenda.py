@@ -35,6 +35,8 @@ _MISSED_FOR = timedelta(seconds=15)
 _MISSING_AGAIN, _MISSING_EVERY = timedelta(seconds=2), timedelta(seconds=10)
 _BOOKING_EVERY = timedelta(seconds=60)
 _CALM_MARKETPLACE = 5
+# For a price on demand, which is paid as listed or not at all.
+_LISTED_AGAIN = timedelta(seconds=10)
 # From here on a creation that is not seen is looked for among the ended orders as well.
 _LOOK_AMONG_ENDED = timedelta(seconds=20)
 # Our orders matter most, above all while something is in doubt: if they fail they are soon tried again.
@@ -302,6 +304,10 @@ def _periodic(view: View, decisions: tuple[Decision, ...], policy: Policy) -> It
         return
     unmet = any(d.order is None or d.reason in _UNHAPPY for d in decisions)
     every = pace.marketplace_every if unmet else pace.marketplace_every * _CALM_MARKETPLACE
+    if any(d.wants_marketplace for d in decisions):
+        # It is two megabytes: soon, but not each second.
+        at = view.marketplace_at + min(every, _LISTED_AGAIN)
+        yield Wish(read=ReadMarketplace(), at=at, rank=93)
     yield Wish(read=ReadMarketplace(), at=view.marketplace_at + every, rank=81)
 
 

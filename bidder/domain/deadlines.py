@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from bidder.domain import guard, moving, selection, strategies, workloads
 from bidder.domain.actions import Decision, Fact, Reason, RentOnDemand, Reprice
+from bidder.domain.agenda import ReadMarketplace, subject
 from bidder.domain.costs import share_of_day
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
@@ -208,6 +209,9 @@ def _rent(
     renting = _renting(target, slots, course, view, policy, now)
     if renting.action is None:
         return Steps(decisions=(renting,), blocked=renting.reason not in _PASSING)
+    if not _price_is_fresh(view, policy, now):
+        look = replace(renting, action=None, reason=Reason.STALE, urgency=0, wants_marketplace=True)
+        return Steps(decisions=(look,))
     at_most = target.want + (0 if slots.idle(target) else 1)
     in_the_way = slots.waiting if slots.live() >= at_most or _holds(renting.action.server, slots) else ()
     if in_the_way:
@@ -247,6 +251,19 @@ def _without_net(
     if stopped.reason not in _LASTING or stopped.facts.get("rail") == "want":
         return {}
     return {"net_stopped_by": stopped.facts.get("rail", stopped.reason.value)}
+
+
+def _price_is_fresh(view: View, policy: Policy, now: datetime) -> bool:
+    """Return whether an on-demand price is likely to stand: hosts' prices may float by the minute.
+
+    What is listed at another price than required is not rented. Where the marketplace cannot be read it
+    is tried all the same: a job is not late for that.
+    """
+    read_at = view.marketplace_at
+    if read_at is None or subject(ReadMarketplace()) in view.unread.reads:
+        return True
+    moved_since = any(created.mispriced and created.at >= read_at for created in view.creations)
+    return not moved_since and now - read_at <= policy.pace.book_stale_after
 
 
 def _ceiling(target: Target) -> str:

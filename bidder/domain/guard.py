@@ -25,7 +25,7 @@ from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, to_places
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Target
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import RateDoubt, View
+from bidder.domain.view import RateDoubt, View, attempts
 from bidder.errors import NoRate
 
 # Why a rail stops an action, and the facts it rests on; None lets it pass.
@@ -320,9 +320,10 @@ def _too_many(view: View, policy: Policy) -> Stop:
 
 def _churn(server: ServerId, view: View, policy: Policy, now: datetime, *, kept: int) -> Stop:
     recent = [created for created in view.creations if now - created.at < _HOUR]
-    if len(recent) >= max(1, policy.rails.max_creations_per_hour - kept):
-        return Reason.CHURN, {"creations_last_hour": len(recent)}
-    here = sum(1 for created in recent if created.server == server)
+    tried = attempts(recent)
+    if tried >= max(1, policy.rails.max_creations_per_hour - kept):
+        return Reason.CHURN, {"creations_last_hour": tried}
+    here = attempts(created for created in recent if created.server == server)
     if here >= max(1, policy.rails.max_creations_per_server_hour - kept):
         return Reason.CHURN, {"creations_on_server_last_hour": here}
     return None

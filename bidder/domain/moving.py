@@ -22,7 +22,7 @@ from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
 from bidder.domain.searching import Declined, Found, NeedsBook, NothingFits, SearchResult, best_server
 from bidder.domain.strategies import common, track
-from bidder.domain.view import Setback, View
+from bidder.domain.view import Setback, View, attempts
 from bidder.errors import StrategyFailed
 
 _HOUR = timedelta(hours=1)
@@ -354,9 +354,11 @@ def taken(view: View, policy: Policy, now: datetime, *, kept: bool = False) -> f
     servers.update(intent.server for intent in view.intents)
     servers.update(holding.order.server for holding in view.cut_off.values())
     servers.update(s.server for s in view.setbacks if s.server is not None and s.forbids(s.server, now))
-    worn = Counter(c.server for c in view.creations if now - c.at < _HOUR)
+    recent = [c for c in view.creations if now - c.at < _HOUR]
     most = max(1, policy.rails.max_creations_per_server_hour - kept)
-    servers.update(server for server, count in worn.items() if count >= most)
+    for server, count in Counter(c.server for c in recent).items():
+        if count >= most and attempts(c for c in recent if c.server == server) >= most:
+            servers.add(server)
     return frozenset(servers)
 
 

@@ -140,11 +140,27 @@ class Setback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """One attempt to create an order, as the churn breaker counts it; ``refused``: none came of it."""
+    """One attempt to create an order, as the churn breaker counts it; ``refused``: none came of it.
+
+    It was ``mispriced`` where it was refused for its price, which had changed meanwhile.
+    """
 
     server: ServerId
     at: datetime
     refused: bool = False
+    mispriced: bool = False
+
+
+# So many attempts that were refused for their price count as one: no order was made, and no fee paid,
+# but where each of them is refused there must be an end.
+_MISPRICED_AS_ONE = 4
+
+
+def attempts(creations: Iterable[Created]) -> int:
+    """Return how many creations these count for."""
+    found = tuple(creations)
+    mispriced = sum(created.mispriced for created in found)
+    return len(found) - mispriced + mispriced // _MISPRICED_AS_ONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,26 @@ def test_a_price_that_has_gone_up_is_refused_and_read_again() -> None:
     assert all(order.price <= Decimal(4) for order in run.orders(spot=False))
 
 
+def test_prices_that_float_by_the_minute_keep_no_job_from_its_deadline() -> None:
+    """What is listed is read right before it is required, so that hardly a request is lost."""
+    run = begin(job(1, 2), *(server(n, floor=DEAR, on_demand=f"3.0{n}") for n in range(1, 4)))
+
+    def float_on(run: Run) -> None:
+        market = run.exchange.market
+        for stall in market.stalls.values():
+            stall.on_demand[USD] += Decimal("0.0001")
+            market.set_prices(stall)
+
+    for minute in range(120):
+        run.at((minute + 0.9) / 60, float_on)
+
+    run.run(2)
+
+    assert in_time(run, 1, 2)
+    refused = [deed for deed in run.deeds if deed.result is Result.REFUSED]
+    assert len(refused) <= 1
+
+
 def test_a_job_that_cannot_be_in_time_says_so_and_goes_on() -> None:
     """Nothing on demand is below the ceiling: it is late, then missed, and is done on spot at last."""
     run = begin(job(1, 1.3), server(on_demand="9"))

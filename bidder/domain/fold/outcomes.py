@@ -33,12 +33,17 @@ def opened(view: View, intent: Intent, now: datetime) -> View:
     return replace(view, intents=(*view.intents, intent), creations=creations)
 
 
-def closed(view: View, intent: Intent) -> View:
-    """Fold an intent that needs no settling any more: a creation so closed has made no order."""
+def closed(view: View, intent: Intent, *, mispriced: bool = False) -> View:
+    """Fold an intent that needs no settling any more: a creation so closed has made no order.
+
+    It was ``mispriced`` where that was because of its price.
+    """
     creations = view.creations
     if intent.creates:
         creations = tuple(
-            replace(c, refused=True) if c.server == intent.server and c.at >= intent.opened_at else c
+            replace(c, refused=True, mispriced=mispriced)
+            if c.server == intent.server and c.at >= intent.opened_at
+            else c
             for c in creations
         )
     return replace(

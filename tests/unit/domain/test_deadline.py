@@ -29,7 +29,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.domain import deadlines, fold, planning
+from bidder.domain import agenda, deadlines, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
@@ -38,7 +38,7 @@ from bidder.domain.market import OrderKind
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Rails, Requirements, Target
 from bidder.domain.probe import Replaced
 from bidder.domain.strategies import deadline
-from bidder.domain.view import Holding, View
+from bidder.domain.view import Created, Holding, View
 from bidder.domain.work import Work
 
 MINUTES, HOURS = timedelta(minutes=1), timedelta(hours=1)
@@ -122,6 +122,38 @@ def test_without_time_to_spare_it_rents_the_cheapest_at_its_price() -> None:
 
     assert isinstance(decision.action, RentOnDemand)
     assert (decision.action.server, decision.action.price) == (101, usd("10"))
+
+
+def test_the_marketplace_is_read_before_anything_is_rented_at_its_price() -> None:
+    """It may float by the minute, and a rental at another one is refused: no bid makes way for that."""
+    view, policy = world(job(SCARCE), outbid_holding())
+    old = replace(view, marketplace_at=at(-11), orders_at=NOW, completed_at=NOW, wallets_at=NOW)
+
+    decisions = plan(old, policy)
+
+    assert not acts(decisions)
+    assert [d.reason for d in decisions if d.wants_marketplace] == [Reason.STALE]
+    assert agenda.next_read(old, tuple(decisions), policy, NOW).read == agenda.ReadMarketplace()
+    read = replace(old, marketplace_at=at(-10))
+    assert acts(plan(read, policy)) == [(Withdraw, Reason.DEADLINE)]
+
+
+def test_after_a_refusal_for_its_price_the_marketplace_is_read_once_more() -> None:
+    """Not each second: it is large. And where it cannot be read, a job is not late for that."""
+    view, policy = world(job(SCARCE))
+    moved = Created(server=ServerId(202), at=at(-4), refused=True, mispriced=True)
+    view = replace(view, creations=(moved,), marketplace_at=at(-5))
+    view = replace(view, orders_at=NOW, completed_at=NOW, wallets_at=NOW)
+
+    decisions = tuple(plan(view, policy))
+
+    assert not acts(list(decisions))
+    marketplace = agenda.ReadMarketplace()
+    assert agenda.next_read(view, decisions, policy, at(4)).read != marketplace
+    assert agenda.next_read(view, decisions, policy, at(5)).read == marketplace
+    assert acts(plan(replace(view, marketplace_at=at(-3)), policy)) == [(RentOnDemand, Reason.DEADLINE)]
+    unread = view.unread.failed(agenda.subject(marketplace), NOW, limited=False)
+    assert acts(plan(replace(view, unread=unread), policy)) == [(RentOnDemand, Reason.DEADLINE)]
 
 
 def test_a_bid_that_waits_makes_way_for_renting() -> None:

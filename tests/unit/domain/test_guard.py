@@ -24,7 +24,7 @@ from builders import (
     usd,
 )
 
-from bidder.domain import guard
+from bidder.domain import guard, moving
 from bidder.domain.actions import Action, Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
@@ -331,6 +331,24 @@ def test_the_breaker_stops_churn_for_the_account_and_for_one_server() -> None:
     view, _ = usual(breaker, creations=created(1, 20, server=202))
     assert stop_of(place(usd("2")), view, breaker)[0] is Reason.CHURN
     assert judged(reprice(usd("3")), view, breaker).action is not None
+
+
+def test_of_creations_that_were_refused_for_their_price_four_count_as_one() -> None:
+    """No order came of them, and no fee; but prices that never fit are not tried for ever."""
+    target = make_target(want=50)
+    rails = Rails(max_creations_per_hour=3, max_creations_per_server_hour=2)
+    policy = make_policy(target, rails=rails)
+    moved = tuple(replace(each, refused=True, mispriced=True) for each in created(*range(1, 13)))
+    view, _ = usual(policy, creations=moved[:11])
+    assert judged(place(usd("2")), view, policy).action is not None
+    view, _ = usual(policy, creations=moved)
+    assert stop_of(place(usd("2")), view, policy)[0] is Reason.CHURN
+    here = tuple(replace(each, server=ServerId(202)) for each in moved)
+    for count, passed_over in ((7, False), (8, True)):
+        view, _ = usual(policy, creations=here[:count])
+        assert (ServerId(202) in moving.taken(view, policy, NOW)) is passed_over
+        stopped = judged(place(usd("2")), view, policy).action is None
+        assert stopped is passed_over
 
 
 def test_the_account_limit_counts_everybody_the_owners_limit_only_us() -> None:
