@@ -11,7 +11,9 @@ A fixed pause after each answer gives that time away; spacing the sends instead 
 request overtakes its own delay.
 
 A refusal for too many requests means that our picture is wrong (another process on the same key):
-the margin widens at once and narrows again step by step.
+the margin widens at once and narrows again step by step. Where it is refused on its way down, the
+limit is slower than we believe, and for an hour it stays at what was accepted just before. A refusal
+with no margin at all says nothing of the kind: a page for everybody is met once and gone.
 """
 
 import asyncio
@@ -27,6 +29,8 @@ CREATION_SPACING = 5.0
 _WIDEST_MARGIN = 60.0
 _FIRST_MARGIN = 0.25
 _NARROWING = 0.8
+# A margin that was too narrow is remembered so long, and as no more than this: other causes come and go.
+_REMEMBERED, _WIDEST_REMEMBERED = 3600.0, 0.5
 _WINDOW = 60.0
 _LEARNT_AFTER = 60
 # Rounding of clocks and timers; far below anything the exchange could resolve.
@@ -66,6 +70,9 @@ class Limiter:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._margin = 0.0
+        self._least_margin = 0.0
+        self._refused_at = float("-inf")
+        self._narrowing = False  # an answer has been accepted since the last refusal
         self._least_round_trip: float | None = None
         self._answers = 0
         now = clock.monotonic()
@@ -114,6 +121,11 @@ class Limiter:
 
     def refused(self, retry_after_seconds: float | None) -> None:
         """Widen the margin after code 5 or HTTP 429, and honour ``Retry-After``."""
+        if self._narrowing:
+            self._least_margin = min(
+                max(self._margin / _NARROWING, self._least_now()), _WIDEST_REMEMBERED
+            )
+        self._refused_at, self._narrowing = self._clock.monotonic(), False
         self._margin = min(_WIDEST_MARGIN, max(_FIRST_MARGIN, self._margin * 2))
         pause = SPACING + self._margin
         if retry_after_seconds is not None:
@@ -122,9 +134,14 @@ class Limiter:
 
     def accepted(self) -> None:
         """Narrow the margin after an answer that was no such refusal."""
-        self._margin *= _NARROWING
-        if self._margin < _GRAIN:
-            self._margin = 0.0
+        self._narrowing = True
+        narrowed = self._margin * _NARROWING
+        self._margin = max(narrowed if narrowed >= _GRAIN else 0.0, self._least_now())
+
+    def _least_now(self) -> float:
+        """Return the margin that was accepted just before a narrower one was refused within the hour."""
+        lately = self._clock.monotonic() - self._refused_at < _REMEMBERED
+        return self._least_margin if lately else 0.0
 
     def _over(self, slot: Slot, *, creation: bool) -> None:
         if not slot.sent:

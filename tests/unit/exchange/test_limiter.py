@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,58 @@ def test_a_refusal_widens_the_margin_and_success_narrows_it_again() -> None:
         assert limiter.margin == 2 * first
         for _ in range(60):
             await send(limiter, clock, 0.01, 0.01)
+        assert limiter.margin == 0
+
+    asyncio.run(story())
+
+
+def refusals_by(spacing: float, sent: int) -> list[int]:
+    """Return which requests were refused by an exchange that counts by ``spacing`` seconds."""
+
+    async def story() -> list[int]:
+        clock = VirtualClock(START)
+        limiter = limiter_on(clock)
+        last, refused = float("-inf"), []
+        for number in range(sent):
+            async with limiter.slot() as slot:
+                clock.advance(0.01)
+                early = clock.monotonic() - last < spacing
+                last = last if early else clock.monotonic()
+                clock.advance(0.01)
+                slot.answer()
+            if early:
+                refused.append(number)
+                limiter.refused(None)
+            else:
+                limiter.accepted()
+        return refused
+
+    return asyncio.run(story())
+
+
+@pytest.mark.parametrize("spacing", [1.02, 1.1, 1.3])
+def test_a_limit_that_is_slower_than_told_is_learnt(spacing: float) -> None:
+    """It is run against a few times, and not again before an hour has passed."""
+    refused = refusals_by(spacing, 2000)
+    assert 0 < len(refused) <= 5
+    assert refused[-1] < 200
+
+
+def test_a_margin_that_was_refused_once_is_forgotten_after_an_hour() -> None:
+    """It is no more than half a second by then either, and other causes come and go."""
+
+    async def story() -> None:
+        clock = VirtualClock(START)
+        limiter = limiter_on(clock)
+        for _ in range(12):
+            limiter.refused(None)
+            limiter.accepted()
+        for _ in range(100):
+            limiter.accepted()
+        assert limiter.margin == 0.5
+        clock.advance(3600)
+        for _ in range(60):
+            limiter.accepted()
         assert limiter.margin == 0
 
     asyncio.run(story())
