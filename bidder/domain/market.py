@@ -142,6 +142,20 @@ class Book:
     rates: Rates = Rates()
     presumed: bool = False
 
+    def open_at(self, listing: Listing | None) -> bool:
+        """Return whether bids are taken on this server, as far as its book tells.
+
+        Of one that nobody has bid for yet the exchange may show no book at all, while it lists the least
+        that it takes. One that is closed says so, or is listed no more.
+        """
+        exists = self.exists or (self.unborn and listing is not None and bool(listing.spot_floor))
+        return exists and self.public and self.online
+
+    @property
+    def unborn(self) -> bool:
+        """Return whether the exchange shows no book, nor a word why."""
+        return not (self.exists or self.floor or self.offers or self.presumed)
+
     def active(self) -> Offer | None:
         """Return the offer that runs now, which need not be the highest (API page, section 3)."""
         return next((offer for offer in self.offers if offer.active), None)

@@ -251,7 +251,7 @@ def _quote_if_open(
     own: frozenset[OrderId],
     purse: Purse | None,
 ) -> Quote | None:
-    if not (book.exists and book.public and book.online):
+    if not book.open_at(listing):
         return None
     ours = book.rates.over(rates)
     if not book.valued(ours):

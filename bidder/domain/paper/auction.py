@@ -40,11 +40,11 @@ def lay_in(book: Book, account: Account, server: ServerId) -> Book:
         for o in account.live_on(server)
         if o.kind is OrderKind.SPOT
     )
-    if not ours or not book.exists:
+    if not ours or not (book.exists or book.unborn):
         return book
     displaced = any(o.active for o in account.live_on(server))
     others = tuple(replace(o, active=False) for o in book.offers) if displaced else book.offers
-    return replace(book, offers=(*others, *ours))
+    return replace(book, exists=True, offers=(*others, *ours))
 
 
 def presumed_book(listing: Listing | None, server: ServerId) -> Book:

@@ -48,7 +48,7 @@ class Ground:
         """Return whether an offer could run there at all: it exists, is shown and is up."""
         if self.book is None:
             return self.listing is not None
-        return self.book.exists and self.book.public and self.book.online
+        return self.book.open_at(self.listing)
 
     @property
     def mrl(self) -> timedelta:

@@ -237,6 +237,17 @@ def test_a_creation_is_refused_as_the_exchange_would(here: Ground, refusal: type
         paper.place(Account(), action, here, NOW)
 
 
+def test_where_no_book_is_shown_the_first_offer_runs_and_makes_one() -> None:
+    """The marketplace lists the floor: nobody has bid there yet."""
+    bookless = Book(server=SERVER, exists=False)
+    account, number = with_bid(usd("2"), book=bookless)
+    assert account.orders[number].active
+    shown = paper.lay_in(bookless, account, SERVER)
+    assert shown.exists
+    assert [offer.order for offer in shown.offers] == [number]
+    assert not paper.lay_in(bookless, Account(), SERVER).exists
+
+
 def test_an_order_that_is_over_takes_no_change() -> None:
     """Neither a price nor a second cancellation."""
     account, number = with_bid(usd("2"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from builders import (
     BID,
+    FLOOR,
     NOW,
     SERVER,
     TARGET,
@@ -33,9 +34,9 @@ from builders import (
 from bidder.domain import affording, budgets, fold, planning
 from bidder.domain.actions import Decision, PlaceBid, Reason, Reprice, Withdraw
 from bidder.domain.costs import Cost
-from bidder.domain.ids import OrderId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind, IntentState
-from bidder.domain.market import Listing, OrderKind
+from bidder.domain.market import Book, Listing, OrderKind
 from bidder.domain.money import Currency, Price, Rates
 from bidder.domain.pacing import Multiplier
 from bidder.domain.policy import (
@@ -308,6 +309,17 @@ def test_a_server_whose_book_is_closed_is_passed_over(change: dict[str, Any]) ->
     )
     (decision,) = planning.plan(view, policy, NOW)
     assert decision.server == 303
+
+
+def test_a_server_without_a_book_is_bid_for_at_the_floor_that_the_marketplace_lists() -> None:
+    """Nobody has bid there yet; where no floor is listed either, there is nothing to be had."""
+    policy = make_policy()
+    bookless = seen(Book(server=ServerId(202), exists=False))
+    second = seen(make_book(server=303, floor=usd("2")))
+    listings = (make_listing(202), make_listing(303, floor=usd("2")))
+    (decision,) = planning.plan(make_view(policy, *listings, books=[bookless, second]), policy, NOW)
+    assert isinstance(decision.action, PlaceBid)
+    assert (decision.server, decision.action.price) == (202, FLOOR)
 
 
 # --- orders that are held
