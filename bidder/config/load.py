@@ -128,6 +128,7 @@ def _policy(top: Section, account: AccountName, around: Surroundings) -> Policy:
     top.section("launch")  # its values are read where they are used; this notes the unknown keys
     budget = read_budget(top, usual="{usd_per_day: 20}")
     _warn_about_rails(rails, targets, top)
+    _warn_about_rates(rates, targets, top)
     warn_about_budgets(budget, targets, top)
     mode = Mode(top.read("mode", values.choice("paper", "live"), "paper"))
     if mode is Mode.PAPER and any(target.probe is not None for target in targets):
@@ -274,6 +275,19 @@ def _warn_about_rails(rails: Rails, targets: tuple[Target, ...], top: Section) -
         )
     if targets and not any(target.enabled for target in targets):
         top.problems.warn("every strategy is disabled", line=top.line_of("strategies"), key="strategies")
+
+
+def _warn_about_rates(rates: Rates, targets: tuple[Target, ...], top: Section) -> None:
+    """Warn where no bid of a strategy can be valued by what is here, also in its ceiling's own coin."""
+    for target in targets:
+        paid = any(map(rates.knows, target.currencies)) if target.currencies else True
+        if target.enabled and not (paid and rates.knows(target.ceiling.price.currency)):
+            top.problems.warn(
+                f"strategy {target.name} bids nothing before the exchange tells a rate, which it may not"
+                " do; add one for each coin of its ceiling and its `pay_with`",
+                line=top.line_of("strategies"),
+                key="rates",
+            )
 
 
 def _exchange_url(exchange: Section, around: Surroundings) -> str:

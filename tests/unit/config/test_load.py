@@ -356,6 +356,35 @@ def test_the_code_of_no_country_is_warned_of(load: Load) -> None:
     assert "did you mean GB?" in warning
 
 
+@pytest.mark.parametrize(
+    ("rates", "ceiling", "pays", "warned"),
+    [
+        ("", "{btc: 0.00002}", "pay_with: BTC", True),
+        ("", "{btc: 0.00002}", "", True),
+        ("", "{usd: 3}", "pay_with: BTC", True),
+        ("rates: {CLORE: 0.011}", "{usd: 3}", "pay_with: BTC", True),
+        ("", "{usd: 3}", "pay_with: [BTC, USD]", False),
+        ("", "{usd: 3}", "", False),
+        ("rates: {BTC: 69000}", "{btc: 0.00002}", "pay_with: BTC", False),
+    ],
+)
+def test_a_strategy_that_rests_on_the_exchanges_rates_is_warned_of(
+    load: Load, rates: str, ceiling: str, pays: str, warned: bool
+) -> None:
+    """Also where its ceiling is in the coin that it pays with: servers are compared in USD."""
+    text = f"""
+{rates}
+strategies:
+  - name: one
+    ceiling: {ceiling}
+    servers: {{gpu: RTX 3090}}
+    launch: {{image: ubuntu}}
+    {pays}
+"""
+    found = [each for each in load(text).warnings if "rates: strategy one bids nothing before" in each]
+    assert bool(found) is warned
+
+
 def test_warnings_tell_what_stops_nothing(load: Load) -> None:
     """Missing rates, a hasty pace and rails that are too tight are said, and the file still loads."""
     text = SMALL.replace("rates: {BTC: 69000, CLORE: 0.011}", "rails: {max_orders: 1}")
