@@ -18,10 +18,11 @@ from bidder.app.recalling import after_jump, read_again
 from bidder.app.refusals import Refusals
 from bidder.app.relearning import with_lessons
 from bidder.app.report import Acted, Observed, PassReport, Result
+from bidder.app.token_doubt import TokenDoubt
 from bidder.clock import Clock
 from bidder.domain import agenda, budgets, fold, planning, turns, workloads
 from bidder.domain.actions import Decision, PlaceBid, Reason, RentOnDemand, Withdraw
-from bidder.domain.agenda import ReadBook
+from bidder.domain.agenda import ReadBook, ReadOrders, ReadWallets
 from bidder.domain.policy import Policy
 from bidder.domain.probe import Sign
 from bidder.domain.view import View
@@ -65,6 +66,7 @@ class Trader:
     refusals: Refusals = field(default_factory=Refusals)
     signs: list[Sign] = field(default_factory=list)  # what probes found since the last pass
     told_dead: workloads.Told = field(default_factory=dict)
+    token_doubt: TokenDoubt = field(default_factory=TokenDoubt)
     _commands_at: float = -1e9
     _began_at: float = 0.0
     _decided_on: View | None = None
@@ -81,12 +83,12 @@ class Trader:
         """Run one pass and return what it did.
 
         Raises:
-            InvalidToken: the exchange refused the token; trading ends.
+            InvalidToken: the exchange refused the token, also when it was asked again; trading ends.
             LeaseLost: another daemon trades this account now.
             StoreFailed: the database failed; the next pass begins with what is on disk.
         """
         try:
-            return await self._one_pass()
+            return await self._pass_or_doubt()
         except StoreBusy:
             raise  # nothing was written, for certain
         except StoreFailed:
@@ -100,6 +102,16 @@ class Trader:
             except StoreFailed as exc:
                 log.warning("requests.unnoted", error=str(exc))
             raise
+
+    async def _pass_or_doubt(self) -> PassReport:
+        try:
+            return await self._one_pass()
+        except InvalidToken as exc:
+            if self.token_doubt.refused(self.clock.monotonic()):
+                raise
+            log.warning("token.doubted", error=str(exc))
+            self.pace.note(ok=False, at=self.clock.now())
+            return self._record(self.view, None, None, self.clock.now(), (self.told_dead, ()))
 
     async def _one_pass(self) -> PassReport:
         self._mind_the_calendar()
@@ -117,6 +129,10 @@ class Trader:
         if wait := self._wait():
             # Heard, decided and told is all the same.
             wake_at += timedelta(seconds=wait)
+        elif self.token_doubt.standing:
+            observed = await self._observe(ReadOrders(completed=self.view.completed_at is None))
+            if observed.result is not Result.OK:
+                self.token_doubt.unanswered(self.clock.monotonic())
         elif chosen is None and self.errands:
             await self._run_errand(self.errands[0])
         elif chosen is None:
@@ -288,7 +304,7 @@ class Trader:
 
     def _ready(self, decisions: tuple[Decision, ...]) -> Decision | None:
         """Return the most urgent action that may be sent now."""
-        if self.view.completed_at is None or self._wait() > 0:
+        if self.view.completed_at is None or self._wait() > 0 or self.token_doubt.standing:
             return None
         seconds = self.clock.monotonic()
         return self.pace.most_urgent(decisions, self.client.limiter, seconds=seconds)
@@ -299,6 +315,8 @@ class Trader:
             read, self.view, self.policy, client=self.client, clock=self.clock
         )
         self.pace.note(ok=observed.result is Result.OK, at=self.clock.now())
+        if observed.result is Result.OK and isinstance(read, ReadOrders | ReadWallets):
+            self.token_doubt.accepted()
         if observed.result is not Result.OK and isinstance(read, ReadBook):
             # A candidate whose book cannot be read must not be asked for again and again.
             self.view = replace(self.view, candidate_read_at=self.clock.now())
@@ -400,4 +418,5 @@ class Trader:
         what it sent at last would have been decided long ago.
         """
         wait = self.client.limiter.ready_in()
-        return wait if wait > _LONGEST_SLEEP.total_seconds() else 0.0
+        wait = wait if wait > _LONGEST_SLEEP.total_seconds() else 0.0
+        return max(wait, self.token_doubt.rests(self.clock.monotonic()))

@@ -16,6 +16,9 @@ _TOO_MANY = 429
 _SPACING, _FIRST_MARGIN, _WIDEST_MARGIN = 1.0, 0.25, 60.0
 # Doubled so often, a margin is the widest.
 _DOUBLINGS = 8
+# A process that was answered before may take so many refusals of its token within so many seconds for a
+# stumble of the exchange's.
+_BELIEVED, _BELIEVED_AFTER = 3, 55.0
 # Moments are sums of fractions of a second.
 _GRAIN = 1e-6
 _KEPT_SECONDS = 3600.0
@@ -37,8 +40,11 @@ class Ledger:
         self._asked_for = ""
         self._in_a_row = 0
         self.silent_since: float | None = None
-        self.token_refused = False
+        self.token_refused = False  # for good: at once, or after refusals for a minute
         self.asked_in_vain = 0  # requests since the token was refused
+        self._told_else = False
+        self._refusing_since: float | None = None
+        self._refusals = 0
 
     def wakes(self, at: float) -> None:
         """Count a silence anew from here on: the machine slept, or its calendar was set."""
@@ -82,7 +88,18 @@ class Ledger:
             self._in_a_row = 0 if accepted else self._in_a_row
             return
         self._in_a_row, self.silent_since = 0, None
-        self.token_refused = self.token_refused or answer.code == INVALID_TOKEN
+        self._note_token(refused=answer.code == INVALID_TOKEN, at=at)
+
+    def _note_token(self, *, refused: bool, at: float) -> None:
+        """Take note of what an answer says of the token; a process need not believe it at once."""
+        if not refused:
+            self._told_else, self._refusing_since, self._refusals = True, None, 0
+            return
+        self._refusals += 1
+        if self._refusing_since is None:
+            self._refusing_since = at
+        for_long = at - self._refusing_since >= _BELIEVED_AFTER and self._refusals >= _BELIEVED
+        self.token_refused = self.token_refused or not self._told_else or for_long
 
     def take_too_early(self) -> list[str]:
         """Return the requests that did not keep a pause, each once."""

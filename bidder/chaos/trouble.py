@@ -323,7 +323,7 @@ class Troubles:
 
     def _revoke(self) -> None:
         day = self._day
-        day.say("The token is revoked for a minute.")
+        day.say("The token is revoked for two minutes.")
         exchange = day.exchange
         token, exchange.token = exchange.token, "another"
         exchange.advance(day.transport.now())
@@ -331,7 +331,7 @@ class Troubles:
         def restore(_: int) -> None:
             exchange.token = token
 
-        exchange.market.schedule(exchange.market.at + 60_000_000, restore)
+        exchange.market.schedule(exchange.market.at + 120_000_000, restore)
 
     # The market
 

@@ -64,7 +64,7 @@ def test_a_daemon_that_does_not_notice_a_refused_token_is_caught(
 def test_a_database_that_fails_at_that_moment_hides_no_refused_token() -> None:
     """The exchange has just said so, and that a request was sent cannot be written down."""
     # The next request, which must not come: the pass after it would end as if nothing had been said.
-    next_one = Scripted(kind="html 523", at_seconds=553)
+    next_one = Scripted(kind="html 523", at_seconds=613)
     day = ChaosDay(3, 0.01, script=(*REVOKED, next_one))
     lost: list[float] = []
 

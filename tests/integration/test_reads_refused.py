@@ -50,8 +50,42 @@ def test_trading_survives_hours_of_refused_reads(status: int, code: int) -> None
     assert len(day.live()) == 5
 
 
+def test_one_refusal_of_a_token_that_was_accepted_ends_nothing() -> None:
+    """Our orders are asked for again half a minute later, and nothing is sent meanwhile."""
+    day = begin(rivals=False)
+    day.run(timedelta(minutes=5))
+    held = day.live()
+    refusing = between(day, 200, b'{"code":3}')
+    for _ in range(2):
+        day.run(timedelta(seconds=29))
+    assert refusing.asked == 2
+    refusing.answer = None
+    day.run(timedelta(minutes=5))
+    assert len(day.live()) == len(held) == 5
+
+
+def test_a_token_that_was_accepted_and_is_refused_for_a_minute_ends_trading() -> None:
+    """Three requests, all of them reads of our orders, and no fourth one."""
+    day = begin(rivals=False)
+    day.run(timedelta(minutes=5))
+    refusing, began = between(day, 200, b'{"code":3}'), day.clock.now()
+    with pytest.raises(InvalidToken):
+        day.run(timedelta(hours=1))
+    assert refusing.asked == 3
+    assert timedelta(seconds=60) <= day.clock.now() - began < timedelta(seconds=75)
+
+
+def test_what_anybody_may_read_does_not_accept_a_token() -> None:
+    """The marketplace is answered without one; whoever took that for a yes would never end."""
+    day = begin(rivals=False)
+    day.run(timedelta(minutes=5))
+    day.exchange.token = "another"
+    with pytest.raises(InvalidToken):
+        day.run(timedelta(minutes=10))
+
+
 def test_a_refused_token_ends_trading_at_once() -> None:
-    """One request, and no second one."""
+    """One request, and no second one, where it was never accepted."""
     day = begin(rivals=False)
     refusing = between(day, 200, b'{"code":3}')
     with pytest.raises(InvalidToken):
