@@ -9,7 +9,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from bidder.backtest import foresight, lineup, runner
+from bidder.backtest import foresight, lineup, units
 from bidder.backtest.doubts import doubts, unread
 from bidder.backtest.ladder import Ladder, uniform
 from bidder.backtest.optimum import Climb
@@ -17,8 +17,7 @@ from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
 from bidder.config.values import spelled
-from bidder.domain.money import quantum
-from bidder.domain.policy import Target
+from bidder.domain.policy import StrategyParams, Target
 from bidder.errors import BadInput
 
 # What a strategy may have learnt from before the cut.
@@ -152,7 +151,7 @@ def compare_on(
     chosen = lineup.named(question.strategies, question.configured, question.folder)
     cut = cut_on(whole, question)
     trace, points = cut.trace, cut.points
-    terms = playable(terms_of(question, points))
+    terms = playable(terms_of(question, points), chosen.values())
     seeing = _foresighted(question, terms)
     ladder = uniform(points, terms)
     if tell is not None and (span := _at_most(ladder, points, len(chosen))) > _LONG:
@@ -160,7 +159,7 @@ def compare_on(
         tell(f"{what}: this may take up to {spelled(timedelta(minutes=ceil(span / _MINUTE)))}")
     best, _ = Climb(ladder).solve()
     runs = tuple(
-        runner.play(
+        units.play(
             name,
             params,
             points,
@@ -171,9 +170,19 @@ def compare_on(
         )
         for name, params in chosen.items()
     )
+    by = units.places(terms.value)
     runs += tuple(
-        foresight.play(
-            name, points, trace.start, terms, foresight=ahead, past=cut.past, keep_periods=keep_periods
+        units.smaller(
+            foresight.play(
+                name,
+                units.all_larger(points, by),
+                trace.start,
+                units.terms_larger(terms, by),
+                foresight=ahead,
+                past=units.all_larger(cut.past, by),
+                keep_periods=keep_periods,
+            ),
+            by,
         )
         for name, ahead in seeing.items()
     )
@@ -268,9 +277,9 @@ def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
     )
 
 
-def playable(terms: Terms) -> Terms:
+def playable(terms: Terms, strategies: Iterable[StrategyParams]) -> Terms:
     """Return the same terms; raises BadInput where the tick is finer than any bid of a strategy's."""
-    finest = quantum(runner.TRACE) / 24
+    finest = max((units.finest(terms.value, params) for params in strategies), default=Decimal(0))
     if terms.tick < finest:
         raise BadInput(
             f"a tick of {terms.tick:.3g} an hour is finer than a bid can be, {finest:.3g}; name a larger"

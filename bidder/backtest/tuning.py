@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bidder.backtest import lineup, runner
+from bidder.backtest import lineup, units
 from bidder.backtest.terms import Terms
 from bidder.config import values
 from bidder.config.tree import Scalar
@@ -169,7 +169,7 @@ def earned(strategy: str, settings: Settings, stretch: Stretch, terms: Terms) ->
     """Return what a strategy earns on a stretch."""
     params = with_settings(strategy, settings)
     past = stretch.past if lineup.learns(params) else ()
-    return runner.play(strategy, params, stretch.points, stretch.start, terms, past=past).utility
+    return units.play(strategy, params, stretch.points, stretch.start, terms, past=past).utility
 
 
 def search(

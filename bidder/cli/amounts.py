@@ -9,6 +9,8 @@ import typer
 from bidder.errors import BadInput
 
 _MOST = Decimal(1_000_000_000)
+# Of prices far below any that were seen; what is too fine for a market is refused where that is known.
+LEAST_TICK = Decimal("1e-15")
 _LEAST_SHARE = Decimal("1e-6")
 
 
@@ -82,7 +84,7 @@ def read_foresight(text: str) -> timedelta:
 def read_step(text: str) -> tuple[Decimal, bool]:
     """Return the step, and whether it is a share of the median price."""
     if not text.endswith("%"):
-        return read_number("--step", text, least=Decimal("1e-9")), False
+        return read_number("--step", text, least=LEAST_TICK), False
     try:
         return read_number("--step", text[:-1], least=_LEAST_SHARE) / 100, True
     except BadInput:

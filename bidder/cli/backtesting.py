@@ -8,6 +8,7 @@ import typer
 
 from bidder.cli import generating, output
 from bidder.cli.amounts import (
+    LEAST_TICK,
     read_foresight,
     read_moment,
     read_number,
@@ -167,7 +168,7 @@ def backtest(
         end=None if last is None else read_moment("--to", last),
         restart_hours=read_number("--restart-hours", restart_hours or "0.1"),
         creation_fee=read_number("--creation-fee", creation_fee),
-        tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
+        tick=None if tick is None else read_number("--tick", tick, least=LEAST_TICK),
         on_demand=None if on_demand is None else read_number("--on-demand", on_demand),
         pause_seconds=pause_seconds,
         grid_seconds=grid_seconds,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bidder.cli import output
-from bidder.cli.amounts import read_moment, read_number, read_step
+from bidder.cli.amounts import LEAST_TICK, read_moment, read_number, read_step
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import AsJson
 
@@ -67,10 +67,11 @@ def tune(
         end=None if last is None else read_moment("--to", last),
         restart_hours=read_number("--restart-hours", restart_hours),
         creation_fee=read_number("--creation-fee", creation_fee),
-        tick=None if tick is None else read_number("--tick", tick, least=Decimal("1e-9")),
+        tick=None if tick is None else read_number("--tick", tick, least=LEAST_TICK),
     )
     cut = compare.cut_of(question)
-    terms = compare.playable(compare.terms_of(question, cut.points))
+    usual = tuning.with_settings(strategy, {})
+    terms = compare.playable(compare.terms_of(question, cut.points), (usual,))
     whole = tuning.Stretch(points=cut.points, start=cut.trace.start, past=cut.past)
     warnings = (*cut.warnings, *tuning.doubts(trace, whole, terms.grid))
     for each in warnings:
