@@ -12,6 +12,7 @@ from typing import Any, Final
 from bidder.backtest import availability_policies as policies
 from bidder.backtest.availability import Chooser, Job, Outcome, Trace, run
 from bidder.backtest.availability_optimum import optimum, seconds_needed
+from bidder.backtest.lineup import each_once
 from bidder.errors import BadInput
 
 # More than this is refused, and whoever waits for longer than that is told so before.
@@ -78,7 +79,7 @@ def compare(
 
     ``tell`` is told beforehand, in a sentence, where that may take long.
     """
-    choosers = {name.strip(): chooser(name.strip()) for name in names}
+    choosers = {name: chooser(name) for name in each_once("--strategies", names)}
     trace = read(file)
     if job.time > trace.seconds:
         raise BadInput(

@@ -102,9 +102,9 @@ class Comparison:
         money, price = self._places
         return {
             "strategy": run.strategy,
-            "utility": round(run.utility, money),
-            "utility_ratio": None if ratio is None else round(ratio, 6),
-            "regret": round(self.optimum_utility - run.utility, money),
+            "utility": _rounded(run.utility, money),
+            "utility_ratio": None if ratio is None else _rounded(ratio, 6),
+            "regret": _rounded(self.optimum_utility - run.utility, money),
             "held_share": round(run.held_share, 6),
             "mean_price": None if run.mean_price is None else round(run.mean_price, price),
             "restarts": run.restarts,
@@ -121,7 +121,7 @@ class Comparison:
             "value": float(self.terms.value),
             "step": float(self.terms.step),
             "tick": float(self.terms.tick),
-            "optimum_utility": round(self.optimum_utility, self._places[0]),
+            "optimum_utility": _rounded(self.optimum_utility, self._places[0]),
             "runs": self.ordered(),
             "warnings": list(self.warnings),
         }
@@ -240,14 +240,16 @@ def cut_on(whole: Trace, question: Question) -> Cut:
         )
     points = (trace.end - trace.start) // grid
     if points > _MOST_POINTS:
-        where = "" if trace.file is None else f"{trace.file}: "
         raise BadInput(
-            f"{where}{trace.market} runs from {trace.start.isoformat()} to {trace.end.isoformat()}: that"
-            f" makes {points} moments {question.grid_seconds} seconds apart, at most {_MOST_POINTS} are"
-            " played; name a part with --from and --to, or, in a backtest, a larger --grid-seconds"
+            f"{_span(trace)}: that makes {points} moments {question.grid_seconds} seconds apart, at most"
+            f" {_MOST_POINTS} are played; name a part with --from and --to, or, in a backtest, a larger"
+            " --grid-seconds"
         )
     if points < 1:
-        raise BadInput("the cut is shorter than one spacing of the grid; widen --from and --to")
+        raise BadInput(
+            f"{_span(trace)}, less than one spacing of the grid, {question.grid_seconds} seconds; widen"
+            " --from and --to, or name a longer --trace"
+        )
     return Cut(
         trace=trace,
         points=trace.sampled(grid),
@@ -262,7 +264,13 @@ def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:
     amount, is_share = question.step
     step = amount * median_price(tuple(points)) if is_share else amount
     if step <= 0:
-        raise BadInput("the step comes to 0; name one as an amount, such as --step 0.001")
+        where = "" if question.file is None else f"{question.file}: "
+        # A server that was rented all of the time has no price at all.
+        why = "that is 0" if question.file is not None else "that is 0, or no bid could have won"
+        told = (
+            f"{amount:%} of the median price comes to 0, as {why}" if is_share else f"{amount} is none"
+        )
+        raise BadInput(f"{where}a step of {told}; name one as an amount, such as --step 0.001")
     return Terms(
         value=question.value,
         step=step,
@@ -290,6 +298,7 @@ def playable(terms: Terms, strategies: Iterable[StrategyParams]) -> Terms:
 
 def _foresighted(question: Question, terms: Terms) -> dict[str, timedelta]:
     """Return each foresight asked for by the name of its row; raises BadInput."""
+    lineup.each_once("--foresight", map(spelled, question.foresight))
     for ahead in question.foresight:
         if ahead % terms.grid:
             raise BadInput(
@@ -304,6 +313,17 @@ def _past(whole: Trace, cut: Trace, grid: timedelta) -> tuple[Decimal, ...]:
         return ()
     before = whole.cut(max(whole.start, cut.start - _PAST), cut.start)
     return before.sampled(grid)
+
+
+def _span(trace: Trace) -> str:
+    """Return which market runs from when to when, and of which file."""
+    where = "" if trace.file is None else f"{trace.file}: "
+    return f"{where}{trace.market} runs from {trace.start.isoformat()} to {trace.end.isoformat()}"
+
+
+def _rounded(amount: float, places: int) -> float:
+    """Return an amount with so many places; nothing is never less than nothing."""
+    return round(amount, places) + 0.0
 
 
 def _moment(at: datetime) -> str:

@@ -57,12 +57,21 @@ def named(
     settings that it has there; ``folder`` is where that configuration is.
 
     Raises:
-        BadInput: a name is not known, not enough to tell two targets apart, or that of a job.
+        BadInput: a name repeats, is not known or that of a job, or cannot tell two targets apart.
     """
     if names is None:
         return {name: make() for name, make in LINEUP.items()}
     set_up = {target.name: target.params for target in configured}
-    return {name: _one(name, set_up, folder) for name in map(str.strip, names)}
+    return {name: _one(name, set_up, folder) for name in each_once("--strategies", names)}
+
+
+def each_once(option: str, names: Iterable[str]) -> list[str]:
+    """Return the names in an option, without blanks around them; raises BadInput where one repeats."""
+    found = [name.strip() for name in names]
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{option} names {twice!r} more than once; leave the others out")
+    return found
 
 
 def at_once(params: StrategyParams) -> StrategyParams:

@@ -41,6 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# Each takes some seconds and, while it waits, some memory.
+_MOST_SEEDS = 100_000
 _LONGEST_SEED = 18  # digits; Python neither reads nor prints numbers of some thousands of them
 
 
@@ -133,6 +135,11 @@ def chaos(
     span = (int(first), int(last) if dash else int(first))
     if span[1] < span[0]:
         raise BadInput(f"--seeds ends before it begins (got {seeds!r}); write it like 1-20")
+    if span[1] - span[0] >= _MOST_SEEDS:
+        raise BadInput(
+            f"--seeds names {span[1] - span[0] + 1} seeds, at most {_MOST_SEEDS} are played at once;"
+            " write a shorter range"
+        )
     asked = None if script is None else kinds.load_script(script, days)
     found = campaign.run(
         *span,

@@ -70,8 +70,8 @@ def tune(
         tick=None if tick is None else read_number("--tick", tick, least=LEAST_TICK),
     )
     cut = compare.cut_of(question)
-    usual = tuning.with_settings(strategy, {})
-    terms = compare.playable(compare.terms_of(question, cut.points), (usual,))
+    played = tuning.with_settings(strategy, {})
+    terms = compare.playable(compare.terms_of(question, cut.points), (played,))
     whole = tuning.Stretch(points=cut.points, start=cut.trace.start, past=cut.past)
     warnings = (*cut.warnings, *tuning.doubts(trace, whole, terms.grid))
     for each in warnings:
@@ -115,7 +115,7 @@ def tune(
         )
         return ExitCode.DONE
     for name, (usual, best) in (("searched", found.searched), ("checked", found.checked)):
-        output.say(f"{name} on: {usual:.4f} with the usual settings, {best:.4f} with the best")
+        output.say(f"{name} on: {usual:.6g} with the usual settings, {best:.6g} with the best")
     if found.searched[1] <= found.searched[0]:
         output.say(f"none of {found.trials} trials earned more: keep the usual settings, or try more")
     elif not found.holds:

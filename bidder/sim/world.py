@@ -152,7 +152,9 @@ def _decoded(file: Path) -> Any:
     try:
         return _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BadInput(f"{file}: not JSON: {exc}") from exc
+        raise BadInput(
+            f"{file}: not JSON: {exc}; name a recorded `marketplace` answer, gzip or not"
+        ) from exc
 
 
 def _listing(server: Any, place: str) -> Listing:

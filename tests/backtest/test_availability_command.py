@@ -57,6 +57,15 @@ def test_bad_input_is_named(
     assert told in capsys.readouterr().err
 
 
+def test_a_policy_that_is_named_twice_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row where two were asked for would leave a question open."""
+    file = trace_file(tmp_path, json.dumps({"metadata": {"gap_seconds": 600}, "data": [1] * 99}))
+    assert main([*arguments(file), "--strategies", "greedy,deadline, greedy"]) == 2
+    assert "--strategies names 'greedy' more than once" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("market", "other"),
     [

@@ -1,5 +1,8 @@
 """What a comparison says of its runs, whatever the unit that prices are in."""
 
+import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -132,3 +135,12 @@ def test_who_waits_for_long_is_told_beforehand(value: str, told: list[str]) -> N
     said: list[str] = []
     compare_on(trace, question, tell=said.append)
     assert [each[-len("up to 1m") :] for each in said] == told
+
+
+def test_nothing_is_never_written_as_less_than_nothing() -> None:
+    """A regret of rounding alone is 0.0."""
+    found = compared(["0.1"] * 3, Question(value=Decimal("0.2"), strategies=("track",)))
+    beaten = replace(found, runs=tuple(replace(run, utility=run.utility + 1e-15) for run in found.runs))
+    nearly = replace(found, runs=tuple(replace(run, utility=-1e-15) for run in found.runs))
+    written = json.dumps([beaten.document(), nearly.document()])
+    assert "-0.0" not in re.sub(r"-0\.0\d*[1-9]", "", written)

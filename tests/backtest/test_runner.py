@@ -183,6 +183,26 @@ def test_the_command_compares_and_documents_what_it_prints(
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from-history"], "does not go with --trace"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--from", "2027-01-01"], "trace.csv: nothing of a"),
         (["2026-01-01,a,1,s", "2026-01-02,a,1,s"], ["--pause-seconds", "1200"], "--pause-seconds"),
+        (
+            ["2026-01-01,a,0,s", "2026-01-02,a,0,s"],
+            [],
+            "trace.csv: a step of 1% of the median price comes to 0",
+        ),
+        (
+            ["2026-01-01T00:00:00,a,1,s", "2026-01-01T00:00:30,a,1,s"],
+            [],
+            "trace.csv: a runs from 2026-01-01T00:00:00+00:00 to 2026-01-01T00:00:30+00:00, less",
+        ),
+        (
+            ["2026-01-01,a,1,s", "2026-01-02,a,1,s"],
+            ["--strategies", "fixed,track, fixed"],
+            "names 'fixed' more than",
+        ),
+        (
+            ["2026-01-01,a,1,s", "2026-01-02,a,1,s"],
+            ["--foresight", "10m,600s"],
+            "--foresight names '10m' more than",
+        ),
         (["1970-01-01,a,1,s", "2024-12-31,a,1,s"], [], "28926720 moments 60 seconds apart, at most"),
     ],
 )

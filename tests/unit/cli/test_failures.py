@@ -428,6 +428,13 @@ def test_a_seed_of_too_many_digits_is_bad_input(
     assert len(told) < 200
 
 
+def test_more_seeds_than_anybody_waits_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """At once, and not when the list of them has filled the memory."""
+    assert main(["chaos", "--seeds", "1-999999999999999999"]) == ExitCode.BAD_INPUT
+    told = "--seeds names 999999999999999999 seeds, at most 100000 are played at once; write a shorter"
+    assert told in capsys.readouterr().err
+
+
 def test_an_address_that_is_not_there_yet_is_tried_again(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,7 +107,7 @@ def test_the_recorded_marketplace_can_be_played() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.json", b"{", "not JSON"),
+        ("a.json", b"{", "not JSON: .*; name a recorded `marketplace` answer"),
         ("a.json", b"[]", "servers"),
         ("a.json", b'{"servers": {}}', "servers"),
         ("a.json", b'{"servers": []}', "no server"),
