@@ -1,6 +1,7 @@
 """A simulated span is replayed decision by decision, and whatever was tampered with is found."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -66,6 +67,9 @@ strategies:
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Day]:
     """Let three strategies trade for a quarter of an hour, one of them the owner's."""
     folder = tmp_path_factory.mktemp("replay")
+    # A worker that comes back to this file would still find the module of the folder before.
+    sys.modules.pop("own_replayed", None)
+    sys.path[:] = [place for place in sys.path if not (Path(place) / "own_replayed.py").exists()]
     (folder / "own_replayed.py").write_text(RULE)
     (folder / "config.yaml").write_text(CONFIG)
     decide = own.load("own_replayed:decide", folder)
