@@ -60,6 +60,7 @@ async def _fold(
         case ReadMarketplace():
             market = await client.marketplace()
             folded = fold.marketplace(view, market, policy, at=_started(client, clock))
+            folded = replace(folded, marketplace_whole_at=clock.now())
             return folded, Observed(read=read, result=Result.OK)
         case ReadWallets():
             wallets = await client.wallets()

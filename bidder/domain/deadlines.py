@@ -257,13 +257,14 @@ def _price_is_fresh(view: View, policy: Policy, now: datetime) -> bool:
     """Return whether an on-demand price is likely to stand: hosts' prices may float by the minute.
 
     What is listed at another price than required is not rented. Where the marketplace cannot be read it
-    is tried all the same: a job is not late for that.
+    is tried all the same, and where that takes long, right after it: a job is not late for that.
     """
     read_at = view.marketplace_at
     if read_at is None or subject(ReadMarketplace()) in view.unread.reads:
         return True
     moved_since = any(created.mispriced and created.at >= read_at for created in view.creations)
-    return not moved_since and now - read_at <= policy.pace.book_stale_after
+    whole_at = max(read_at, view.marketplace_whole_at or read_at)
+    return not moved_since and now - whole_at <= policy.pace.book_stale_after
 
 
 def _ceiling(target: Target) -> str:

@@ -242,6 +242,7 @@ class RateDoubt:
 class View:
     """What is known. Everything is per account.
 
+    ``marketplace_whole_at`` is when the marketplace's answer was read to its end, which takes a while.
     ``holdings`` are the live orders, a person's included; ``ended`` are the ids of orders known to
     be over, so that a creation is never mistaken for one of them, and ``unlisted_since`` from when on
     the exchange, asked for ended ones as well, has listed them no more; of the ``unbooked`` ones the
@@ -266,6 +267,7 @@ class View:
 
     marketplace: Marketplace = Marketplace(listings={})
     marketplace_at: datetime | None = None
+    marketplace_whole_at: datetime | None = None
     shortlists: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     rate_probes: Mapping[str, ServerId] = field(default_factory=dict)
     books: Mapping[ServerId, BookSeen] = field(default_factory=dict)

@@ -134,8 +134,12 @@ def test_the_marketplace_is_read_before_anything_is_rented_at_its_price() -> Non
     assert not acts(decisions)
     assert [d.reason for d in decisions if d.wants_marketplace] == [Reason.STALE]
     assert agenda.next_read(old, tuple(decisions), policy, NOW).read == agenda.ReadMarketplace()
-    read = replace(old, marketplace_at=at(-10))
-    assert acts(plan(read, policy)) == [(Withdraw, Reason.DEADLINE)]
+    for read in (
+        replace(old, marketplace_at=at(-10)),
+        # A slow answer is never younger than that.
+        replace(old, marketplace_at=at(-40), marketplace_whole_at=at(-10)),
+    ):
+        assert acts(plan(read, policy)) == [(Withdraw, Reason.DEADLINE)]
 
 
 def test_after_a_refusal_for_its_price_the_marketplace_is_read_once_more() -> None:
