@@ -1,5 +1,6 @@
 """The judge of what a person is told, by what the wire, the exchange and the machine know."""
 
+import re
 from typing import Any
 
 import pytest
@@ -57,8 +58,9 @@ def test_a_daemon_that_does_not_notice_a_refused_token_is_caught(
         """Not what the client raises."""
 
     monkeypatch.setattr(observe, "InvalidToken", NeverRaised)
-    found = untold(ChaosDay(3, 0.01, script=REVOKED).run())
-    assert found == ["the token was refused, and 1 more requests came"]
+    (found,) = untold(ChaosDay(3, 0.01, script=REVOKED).run())
+    # Before its next pass is judged it may have asked twice.
+    assert re.fullmatch("the token was refused, and [12] more requests came", found)
 
 
 def test_a_database_that_fails_at_that_moment_hides_no_refused_token() -> None:
