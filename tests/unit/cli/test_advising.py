@@ -26,14 +26,6 @@ strategies:
 """
 
 
-@pytest.fixture
-def config(place: Path) -> Path:
-    """Return a configuration beside a database in which nothing is recorded."""
-    place.write_text(GOOD)
-    open_database(f"sqlite:///{place.parent / 'bidder.db'}").dispose()
-    return place
-
-
 def spiky(seed: int, *, quiet: str = "2", spike: str = "6") -> Rival:
     """Return a rival who in one hour of thirty bids three times as much."""
     chance = random.Random(seed)

@@ -29,14 +29,6 @@ strategies:
 """
 
 
-@pytest.fixture
-def config(place: Path) -> Path:
-    """Return a configuration beside a database in which nothing is recorded."""
-    place.write_text(GOOD)
-    open_database(f"sqlite:///{place.parent / 'bidder.db'}").dispose()
-    return place
-
-
 def hour_of(
     config: Path, capsys: pytest.CaptureFixture[str], on_demand: dict[int, str | None]
 ) -> dict[str, Any]:

@@ -27,14 +27,6 @@ strategies:
 """
 
 
-@pytest.fixture
-def config(place: Path) -> Path:
-    """Return a configuration beside a database in which nothing is recorded."""
-    place.write_text(GOOD)
-    open_database(f"sqlite:///{place.parent / 'bidder.db'}").dispose()
-    return place
-
-
 def record(config: Path, *, days: int = 1, order: int = 7, mode: Mode = Mode.LIVE) -> None:
     """Record two hours of each day, at three dollars where two would have done."""
     engine = open_database(f"sqlite:///{config.parent / 'bidder.db'}")
