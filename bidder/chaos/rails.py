@@ -35,6 +35,8 @@ _MARGIN = Decimal(4)
 _HELD_BACK = MINUTE
 # Lists of orders and the `Date` of answers are dated to the second.
 _DATED = 5 * SECOND
+# The machine's calendar may have slipped ahead a few times; the daemon corrects what is more.
+_SLIPPED = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class RailsJudge(Watcher, Observer):
             self._unknowable.add(order.order_id)
             return
         if self._exchange.repeating:
+            # Which the daemon counts from its first sight on; until then also where its twin is over.
+            self._unknowable.add(order.order_id)
             return
         self._made.append(_Made(order.server_id, at, self._day.clock.now()))
         while self._made[0].at <= at - HOUR:
@@ -293,8 +297,10 @@ class RailsJudge(Watcher, Observer):
     def _unattended(self, prices: Mapping[Order, Decimal], at: int) -> Decimal:
         """Return what these orders cost in USD up to their ends, as far as the money reaches."""
         rates, owed = self._rates_known(), dict[str, Decimal]()
+        ahead = self._day.clock.now() - self._day.transport.now()
+        slipped = round(min(max(ahead, timedelta(0)), _SLIPPED) / timedelta(seconds=1) * SECOND)
         for order, price in prices.items():
-            left = max(0, order.ends_at - at - _DATED)
+            left = max(0, order.ends_at - at - _DATED - slipped)
             spend = price * left / DAY * (100 + order.fee_percent) / 100
             owed[order.currency] = owed.get(order.currency, Decimal(0)) + spend
         balance = self._market.wallets.balance
