@@ -139,6 +139,10 @@ class Watch:
             self.violated("back-off", early)
         self._found("a person is told", self._telling.of_token())
 
+    def guard_was_refused(self, times: int) -> None:
+        """Take note of how often the database has failed the guard, of which the daemon says nothing."""
+        self._telling.failed_another(times)
+
     def fouls(self) -> None:
         """Check what the referee has counted."""
         counts = self._day.referee.fouls()

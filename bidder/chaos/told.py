@@ -90,6 +90,10 @@ class Telling:
             return "the refused token is told as something else"
         return ""
 
+    def failed_another(self, times: int) -> None:
+        """Take note of how often the database has failed another process than this daemon."""
+        self._database_refused += times
+
     def of_token(self) -> str:
         """Return that a process goes on asking with a token that it was told is refused, or nothing."""
         asked = self._day.transport.ledger.asked_in_vain

@@ -174,7 +174,7 @@ class Watchman:
         self.rounds += 1
         holder = replace(Holder.here(), host="guard", boot=f"guard {self.rounds}", pid=self.rounds)
         engine = self._opened()
-        self.kills = day.machine.kills
+        self.kills, refused = day.machine.kills, day.machine.refused
         self._under_way = True
         if day.app is None:
             # A process of its own, which has been told nothing. Beside a daemon it only looks.
@@ -202,6 +202,7 @@ class Watchman:
             day.watch.escaped(exc)
         finally:
             self._under_way = False
+            day.watch.guard_was_refused(day.machine.refused - refused)
             day.watch.fouls()
             # The next round is another process, with a connection of its own.
             engine.dispose()
