@@ -1,4 +1,4 @@
-"""What winning a server cost lately: quantiles over time, and how long a bid would have held.
+"""How long a bid would have held: what rivals bid lately, weighted by time.
 
 Floats are for the statistics only; a price leaves as ``Decimal``, rounded up to the currency's
 quantum. Everything is weighted by time, never by how often something was seen, and forgotten
@@ -48,27 +48,6 @@ class Survival:
     share: float
     lower: float
     observations: float
-
-
-def quantile(
-    readings: Iterable[Reading], share: float, now: datetime, *, half_life: timedelta = HALF_LIFE
-) -> Decimal | None:
-    """Return the least rival bid that was not exceeded for ``share`` of the time; 0 without rivals.
-
-    Returns None where nothing was watched.
-    """
-    weights: dict[Decimal, float] = {}
-    for reading in readings:
-        price = Decimal(0) if reading.price is None else reading.price
-        weight = _weight(reading.begin, reading.end, now, half_life)
-        weights[price] = weights.get(price, 0.0) + weight
-    wanted, passed = share * sum(weights.values()), 0.0
-    for price in sorted(weights):
-        passed += weights[price]
-        # The sum of floats may miss its own whole by a hair.
-        if passed >= wanted * (1 - 1e-12):
-            return price
-    return None
 
 
 def survival(

@@ -121,19 +121,6 @@ class Queries:
             rows.intent_of(row) for row in self._rows(select(table).where(mine).order_by(table.c.id))
         )
 
-    def decisions(
-        self, *, limit: int = 50, target: str | None = None, server: ServerId | None = None
-    ) -> tuple[DecisionRecord, ...]:
-        """Return the latest decisions, newest first."""
-        table = tables.decisions
-        statement = select(table).where(table.c.account == self._account)
-        if target is not None:
-            statement = statement.where(table.c.target == target)
-        if server is not None:
-            statement = statement.where(table.c.server_id == server)
-        found = self._rows(statement.order_by(table.c.id.desc()).limit(limit))
-        return tuple(rows.decision_of(row) for row in found)
-
     def decisions_between(
         self, since: datetime, until: datetime, mode: Mode
     ) -> tuple[DecisionRecord, ...]:

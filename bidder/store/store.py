@@ -217,13 +217,6 @@ class Store:
                     holding_rows.book(connection, self._account, final, costs.get(final.order))
         return tuple(unfinished)
 
-    def save_holdings(self, holdings: Iterable[Holding], *, at: datetime) -> None:
-        """Save those that changed; a new price is added to its order's history."""
-        changed = holding_rows.changed(holdings, self._stored)
-        if changed:
-            with self._saving(changed, at):
-                pass
-
     def record_pass(self, record: PassRecord) -> None:
         """Write what a pass found and did, in one transaction; what did not change is not written."""
         with self._saving(record.holdings, record.at) as connection:

@@ -12,7 +12,7 @@ from virtual import begin
 
 from bidder.cli.main import main
 from bidder.domain.actions import Decision, Reason
-from bidder.domain.policy import OwnParams, Policy, Setting
+from bidder.domain.policy import Mode, OwnParams, Policy, Setting
 from bidder.domain.positions import Position
 from bidder.store.queries import Queries
 
@@ -47,9 +47,9 @@ def test_a_broken_strategy_leaves_the_others_alone() -> None:
     assert len(alarms) == 1, alarms
     assert "it raised ZeroDivisionError at test_own_strategy.py" in alarms[0]
     order = mine[0].decision.server
-    kept = [
-        d for d in Queries(day.app.engine, day.policy.account).decisions(limit=500) if d.server == order
-    ]
+    queries = Queries(day.app.engine, day.policy.account)
+    decisions = queries.decisions_between(day.exchange.start, day.clock.now(), Mode.LIVE)
+    kept = [decision for decision in decisions if decision.server == order]
     assert Reason.STRATEGY_FAILED.value in {decision.reason for decision in kept}
 
 

@@ -145,7 +145,7 @@ def forged(folder: Path) -> Path:
     store = Store(engine, AccountName("main"), fencing=lease.acquire(store_values.NOW))
     store.load(store_values.NOW)
     for number in range(1, 1 + len(HOSTILE)):
-        store.save_holdings([store_values.make_holding(number)], at=store_values.NOW)
+        store.settle((), [store_values.make_holding(number)], at=store_values.NOW)
     lease.release()
     with transaction(engine, writing=True) as connection:
         for number, hostile in enumerate(HOSTILE, start=1):

@@ -239,7 +239,7 @@ def test_a_bundle_is_for_its_owner_and_written_over_nothing(desk: Desk) -> None:
     now = SystemClock().now()
     lease = Lease(engine, AccountName("default"))
     store = Store(engine, AccountName("default"), fencing=lease.acquire(now))
-    store.save_holdings([make_holding(7, first_seen_at=now, last_seen_at=now)], at=now)
+    store.settle((), [make_holding(7, first_seen_at=now, last_seen_at=now)], at=now)
     lease.release()
     engine.dispose()
     target = desk.config.parent / "bug.tar.gz"

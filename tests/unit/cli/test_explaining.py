@@ -136,7 +136,7 @@ def test_of_an_order_of_long_ago_it_says_that_decisions_are_gone(
     begun = datetime(2020, 1, 5, tzinfo=UTC)
     engine = open_database(f"sqlite:///{place.parent / 'bidder.db'}")
     store = Store(engine, ACCOUNT)
-    store.save_holdings([make_holding(7, first_seen_at=begun, target=target)], at=begun)
+    store.settle((), [make_holding(7, first_seen_at=begun, target=target)], at=begun)
     engine.dispose()
 
     assert main(["explain", "7", "-c", str(place)]) == 0

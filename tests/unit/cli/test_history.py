@@ -35,7 +35,7 @@ def hour_of(
     """Record an hour of some servers, whose price on demand is known or not; return their strategy's."""
     engine = open_database(f"sqlite:///{config.parent / 'bidder.db'}")
     store = Store(engine, ACCOUNT)
-    store.save_holdings([make_holding(number, server=number) for number in on_demand], at=NOW)
+    store.settle((), [make_holding(number, server=number) for number in on_demand], at=NOW)
     for minute in range(0, 61, 4):
         books = []
         for number, asked in on_demand.items():

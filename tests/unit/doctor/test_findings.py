@@ -49,7 +49,7 @@ def test_a_daemon_at_work_is_well(ward: Ward) -> None:
 
 def test_orders_without_a_daemon_are_wrong(ward: Ward) -> None:
     """They cost money and nobody looks after them."""
-    ward.store.save_holdings([make_holding(7)], at=NOW)
+    ward.store.settle((), [make_holding(7)], at=NOW)
     ward.lease.release()
 
     found = ward.look()["daemon"]
@@ -154,7 +154,7 @@ def test_an_old_open_intent_is_found_behind_many_others(ward: Ward) -> None:
 
 def test_an_ambiguous_creation_is_wrong(ward: Ward) -> None:
     """Nothing more is sent there until a person has decided between the orders."""
-    ward.store.save_holdings([make_holding(7, server=107), make_holding(8, server=107)], at=NOW)
+    ward.store.settle((), [make_holding(7, server=107), make_holding(8, server=107)], at=NOW)
     intent = place(ward.store)
     orders = (OrderId(7), OrderId(8))
     ward.store.settle([Verdict(intent=intent, settled=Settled.AMBIGUOUS, orders=orders)], (), at=at(1))
@@ -371,7 +371,7 @@ def test_an_exchange_that_fails_is_not_asked_for_ever(ward: Ward) -> None:
 )
 def test_a_forged_row_is_a_finding(ward: Ward, damage: str) -> None:
     """What is no value ends no check but the one that needs it."""
-    ward.store.save_holdings([make_holding(7)], at=NOW)
+    ward.store.settle((), [make_holding(7)], at=NOW)
     place(ward.store)
     ward.picture()
     with transaction(ward.store._engine, writing=True) as connection:

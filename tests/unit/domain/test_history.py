@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from builders import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.domain.history import Reading, price_above, quantile, survival
+from bidder.domain.history import Reading, price_above, survival
 from bidder.domain.money import Currency, Rates, quantum
 
 HOUR = timedelta(hours=1)
@@ -47,24 +48,16 @@ def test_survival_is_the_share_of_starts(prices: list[Decimal | None], keep: int
     assert found.lower <= found.share
 
 
-@settings(deadline=None)
-@given(prices=PRICES, share=st.floats(0.01, 1))
-def test_quantile_is_not_exceeded_for_its_share(prices: list[Decimal | None], share: float) -> None:
-    """For at least that share of the time the rival was at or below it, and below for no more."""
-    found = quantile(hours(prices), share, NOW, half_life=NEVER_FORGETS)
-    assert found is not None
-    plain = [price or Decimal(0) for price in prices]
-
-    assert sum(price <= found for price in plain) >= share * len(plain) * (1 - 1e-6)
-    assert sum(price < found for price in plain) <= share * len(plain) * (1 + 1e-6)
-
-
 def test_old_prices_are_forgotten() -> None:
-    """A rival who left three half-lives ago no longer decides the median."""
-    prices = [Decimal(9)] * 60 + [Decimal(1)] * 36
+    """A rival who left three half-lives ago no longer decides how often a bid would have held."""
+    readings = hours([Decimal(9)] * 60 + [Decimal(1)] * 36)
 
-    assert quantile(hours(prices), 0.5, NOW, half_life=NEVER_FORGETS) == 9
-    assert quantile(hours(prices), 0.5, NOW, half_life=12 * HOUR) == 1
+    remembered = survival([readings], Decimal(1), HOUR, NOW, half_life=NEVER_FORGETS)
+    forgotten = survival([readings], Decimal(1), HOUR, NOW, half_life=12 * HOUR)
+    assert remembered is not None
+    assert forgotten is not None
+    assert remembered.share == pytest.approx(35 / 95, abs=1e-4)
+    assert forgotten.share > 0.85
 
 
 def test_unwatched_time_is_no_survival() -> None:

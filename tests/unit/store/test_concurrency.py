@@ -12,7 +12,7 @@ from store_values import ACCOUNT, NOW, at, btc, make_book, make_decision, make_h
 
 from bidder.domain.ids import OrderId
 from bidder.domain.intents import IntentState
-from bidder.domain.policy import Launch
+from bidder.domain.policy import Launch, Mode
 from bidder.errors import IntentOpen
 from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
@@ -101,7 +101,7 @@ def test_readers_see_whole_transactions_while_a_writer_writes(
                 if snapshot is not None and snapshot.values["pass"] != snapshot.pass_id:
                     torn.append(snapshot)
                 queries.orders()
-                queries.decisions()
+                queries.decisions_between(NOW, at(3600), Mode.LIVE)
                 queries.spend_totals()
         except Exception as exc:  # noqa: BLE001 - whatever it is fails the test
             failures.append(exc)

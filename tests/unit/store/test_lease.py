@@ -95,7 +95,7 @@ def test_replaced_daemon_can_write_nothing(engine: Engine) -> None:
     first = elsewhere(engine)
     stale = Store(engine, ACCOUNT, fencing=first.acquire(NOW))
     intent = place(stale)
-    stale.save_holdings([make_holding()], at=NOW)
+    stale.settle((), [make_holding()], at=NOW)
     fresh = Store(engine, ACCOUNT, fencing=Lease(engine, ACCOUNT).acquire(at(31)))
     before = fresh.load(NOW)
 
@@ -103,7 +103,7 @@ def test_replaced_daemon_can_write_nothing(engine: Engine) -> None:
         lambda: place(stale, server=300),
         lambda: stale.answer_intent(intent, accepted=True, at=at(32)),
         lambda: stale.settle([], [make_holding(active=False)], at=at(32)),
-        lambda: stale.save_holdings([make_holding(9)], at=at(32)),
+        lambda: stale.settle((), [make_holding(9)], at=at(32)),
         lambda: stale.settle(
             (), (), at=at(32), over=[Over(order=make_holding().order.order, at=at(32), cause="x")]
         ),

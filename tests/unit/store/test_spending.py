@@ -79,11 +79,11 @@ def test_totals_are_the_plain_sum_at_any_time(store: Store, queries: Queries, se
         if deed == "new":
             target = chance.choice(("a", "b", None))
             live[step] = _spent(make_holding(step + 1, target=target), chance)
-            store.save_holdings([live[step]], at=now)
+            store.settle((), [live[step]], at=now)
         elif deed == "spend" and live:
             number = chance.choice(sorted(live))
             live[number] = _spent(live[number], chance)
-            store.save_holdings([live[number]], at=now)
+            store.settle((), [live[number]], at=now)
         elif deed == "end" and live:
             number = chance.choice(sorted(live))
             over[number] = live.pop(number)
@@ -95,7 +95,7 @@ def test_totals_are_the_plain_sum_at_any_time(store: Store, queries: Queries, se
         elif deed == "back" and over:
             number = chance.choice(sorted(over))
             live[number] = over.pop(number)
-            store.save_holdings([replace(live[number], last_seen_at=now)], at=now)
+            store.settle((), [replace(live[number], last_seen_at=now)], at=now)
         assert _shown(queries) == _plain_sum(queries), (step, deed)
     assert len(over) > 5
 
@@ -119,7 +119,7 @@ def test_a_fee_that_is_not_told_counts_as_in_budgets(store: Store, queries: Quer
     """Five percent; and what was told once is not forgotten because the last answer leaves it out."""
     dollar = Money.parse("1", Currency.USD)
     known = make_holding(7, spend=dollar)
-    store.save_holdings([known, make_holding(8, spend=dollar, fee_percent=None)], at=NOW)
+    store.settle((), [known, make_holding(8, spend=dollar, fee_percent=None)], at=NOW)
     final = replace(known.order, expired=True, fee_percent=None)
     over = [Over(order=OrderId(7), at=NOW, cause="expired")]
     store.settle((), (), at=NOW, over=over, finals=[final])
@@ -132,7 +132,7 @@ def _years(store: Store, begin: datetime) -> None:
     """Let fifty orders end, ten days apart, the latest two of them lately or not at all."""
     for number in range(1, 51):
         now = begin + timedelta(days=10 * number)
-        store.save_holdings([make_holding(number)], at=now)
+        store.settle((), [make_holding(number)], at=now)
         if number < 50:
             over = [Over(order=OrderId(number), at=now, cause="expired")]
             store.settle((), (), at=now, over=over)

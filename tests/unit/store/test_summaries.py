@@ -67,7 +67,7 @@ def rows_in(engine: Engine, table: str) -> int:
 def test_hour_says_what_was_seen_and_paid(store: Store, queries: Queries) -> None:
     """Prices in USD over time, shares of the time watched, and what the target paid for it."""
     market = queries.market
-    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    store.settle((), [make_holding(7, server=107)], at=NOW)
     bid: dict[str, Any] = {"our_price": usd("2.4"), "on_demand": usd("9.6")}
     write(store, *watched(107, 1800, best_rival=btc("0.00001"), **bid), rates=RATES)
     write(store, make_book(at=at(1800), best_rival=btc("0.00003"), **bid))
@@ -113,7 +113,7 @@ def test_hour_is_summarised_when_nothing_can_change_in_it(store: Store, queries:
 def test_every_slice_may_be_the_last(store: Store, engine: Engine, queries: Queries) -> None:
     """A daemon that dies after any slice loses nothing and counts nothing twice."""
     for server in range(100, 135):
-        store.save_holdings([make_holding(server, server=server)], at=NOW)
+        store.settle((), [make_holding(server, server=server)], at=NOW)
         ours = {"our_order": OrderId(server), "active_order": OrderId(server), "our_price": usd("2")}
         write(store, *watched(server, 4000, **ours), rates=RATES)
     slices = 0
@@ -162,7 +162,7 @@ def test_on_demand_orders_count_although_no_book_tells_of_them(store: Store, que
     """What was rented at the host's price is paid for by its target too."""
     holding = make_holding(7, price=usd("24"))
     rented = replace(holding, order=replace(holding.order, kind=OrderKind.ON_DEMAND))
-    store.save_holdings([rented], at=NOW)
+    store.settle((), [rented], at=NOW)
     store.settle((), (), at=at(5400), over=[Over(order=OrderId(7), at=at(5400), cause="expired")])
     clean(store, NOW + timedelta(days=1))
 
@@ -210,8 +210,8 @@ def test_what_was_on_paper_has_a_summary_of_its_own(
     store: Store, engine: Engine, queries: Queries
 ) -> None:
     """Half an hour on paper, half an hour for real, by one strategy on one server: never added up."""
-    store.save_holdings([make_holding(7, server=107)], at=NOW)
-    Store(engine, ACCOUNT, mode=Mode.PAPER).save_holdings([make_holding(-3, server=107)], at=NOW)
+    store.settle((), [make_holding(7, server=107)], at=NOW)
+    Store(engine, ACCOUNT, mode=Mode.PAPER).settle((), [make_holding(-3, server=107)], at=NOW)
     bid: dict[str, Any] = {"our_price": usd("2.4"), "on_demand": usd("9.6")}
     paper = watched(107, 1680, active_order=OrderId(-3), our_order=OrderId(-3), rivals=0, **bid)
     write(store, *paper, rates=RATES)
@@ -239,7 +239,7 @@ def test_summaries_of_paper_go_when_the_others_go(
     store: Store, engine: Engine, queries: Queries
 ) -> None:
     """None is kept for longer because of its mode."""
-    Store(engine, ACCOUNT, mode=Mode.PAPER).save_holdings([make_holding(-3, server=107)], at=NOW)
+    Store(engine, ACCOUNT, mode=Mode.PAPER).settle((), [make_holding(-3, server=107)], at=NOW)
     mine: dict[str, Any] = {"active_order": OrderId(-3), "our_order": OrderId(-3)}
     write(store, *watched(107, 600, **mine), rates=RATES)
     clean(store, NOW + timedelta(days=1.9))
@@ -295,7 +295,7 @@ def test_a_day_is_the_sum_of_its_hours_whatever_the_rates_do(
     held = make_holding(7, server=107, price=price, first_seen_at=begun)
     order = replace(held.order, kind=kind, created_at=begun)
     held = replace(held, order=order, last_seen_at=begun + 24 * HOUR)
-    store.save_holdings([held], at=begun)
+    store.settle((), [held], at=begun)
     spot: dict[str, Any] = {"our_price": price} if kind is OrderKind.SPOT else {"our_order": None}
     for number in range(24 * 15 + 1):
         read_at = begun + number * timedelta(minutes=4)
@@ -325,7 +325,7 @@ def test_an_order_on_demand_that_ended_unseen_counts_for_as_long_as_it_was_bille
     store: Store, queries: Queries
 ) -> None:
     """It went after six minutes; ten hours later the daemon came back and found it ended."""
-    store.save_holdings([rented_on_demand()], at=NOW)
+    store.settle((), [rented_on_demand()], at=NOW)
     store.settle((), (), at=at(36000), over=[Over(order=OrderId(7), at=at(36000), cause="expired")])
     clean(store, NOW + timedelta(days=1))
 
@@ -337,11 +337,11 @@ def test_an_order_on_demand_that_ended_unseen_counts_for_as_long_as_it_was_bille
 def test_an_hour_waits_for_orders_that_cannot_be_read(store: Store, queries: Queries) -> None:
     """Written without what ran in it, it would stay so; after a day nobody waits any more."""
     held = rented_on_demand(last_seen_at=at(300))
-    store.save_holdings([held], at=at(300))
+    store.settle((), [held], at=at(300))
     clean(store, NOW + 3 * HOUR)
     assert queries.target_periods(Span.HOUR) == ()
     again = replace(held, last_seen_at=NOW + 3 * HOUR)
-    store.save_holdings([again], at=again.last_seen_at)
+    store.settle((), [again], at=again.last_seen_at)
     clean(store, NOW + 3.5 * HOUR)
     assert [hour.held.held for hour in queries.target_periods(Span.HOUR)] == 3 * [HOUR]
 
@@ -356,7 +356,7 @@ def test_a_calendar_that_was_ahead_spoils_nothing_that_comes_after(
     store: Store, queries: Queries, ahead: timedelta
 ) -> None:
     """Ten minutes by a wrong calendar; then a calm book is recorded on, and no hour has too much."""
-    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    store.settle((), [make_holding(7, server=107)], at=NOW)
     wrong = [make_book(107, at=NOW + ahead + timedelta(minutes=m)) for m in range(0, 10, 2)]
     right = [make_book(107, at=NOW + timedelta(minutes=m)) for m in range(10, 190, 2)]
     write(store, *wrong, *right, rates=RATES)
@@ -372,7 +372,7 @@ def test_a_calendar_that_was_ahead_spoils_nothing_that_comes_after(
 
 def test_an_hour_before_the_first_rate_is_valued_as_its_day_is(store: Store, queries: Queries) -> None:
     """By that first rate; else a day would not be the sum of its hours."""
-    store.save_holdings([make_holding(7, server=107)], at=NOW)
+    store.settle((), [make_holding(7, server=107)], at=NOW)
     write(store, *watched(107, 3600))
     write(store, make_book(107, at=at(3840)), rates=RATES)
     clean(store, NOW + timedelta(days=1.9))
@@ -385,7 +385,7 @@ def test_an_hour_before_the_first_rate_is_valued_as_its_day_is(store: Store, que
 
 def test_a_gap_over_an_hours_turn_is_no_restart(store: Store, queries: Queries) -> None:
     """An order that runs before and after a time in which nobody looked ran on; a new one began."""
-    store.save_holdings([make_holding(7, server=107), make_holding(8, server=107)], at=NOW)
+    store.settle((), [make_holding(7, server=107), make_holding(8, server=107)], at=NOW)
     minutes = (*range(0, 51, 5), *range(75, 120, 5))
     write(store, *(make_book(107, at=NOW + timedelta(minutes=m)) for m in minutes), rates=RATES)
     other: dict[str, Any] = {"our_order": OrderId(8), "active_order": OrderId(8)}

@@ -37,7 +37,7 @@ def file_engine(tmp_path: Path) -> Iterator[Engine]:
 def fill(engine: Engine, books: int = 3) -> Store:
     """Write an order and how a book changed, a minute apart."""
     store = Store(engine, ACCOUNT)
-    store.save_holdings([make_holding()], at=NOW)
+    store.settle((), [make_holding()], at=NOW)
     for number in range(books):
         book = make_book(at=at(60 * number), rivals=number)
         store.record_pass(make_pass(number, 60.0 * number, books=(book,), decisions=(make_decision(),)))
@@ -167,11 +167,11 @@ def test_csv_keeps_every_digit(engine: Engine, tmp_path: Path) -> None:
 def test_what_still_held_is_young(engine: Engine, tmp_path: Path) -> None:
     """An order and a book that began before a moment, and went on after it, are exported from it on."""
     store = Store(engine, ACCOUNT)
-    store.save_holdings([make_holding(7), make_holding(8)], at=NOW)
+    store.settle((), [make_holding(7), make_holding(8)], at=NOW)
     store.settle((), (), at=at(30), over=[Over(order=OrderId(8), at=at(30), cause="expired")])
     for seconds in (0, 300, 600):
         store.record_pass(make_pass(seconds, seconds, books=(make_book(at=at(seconds)),)))
-    store.save_holdings([make_holding(7, last_seen_at=at(600))], at=at(600))
+    store.settle((), [make_holding(7, last_seen_at=at(600))], at=at(600))
     counts = {
         name: upkeep.export(engine, name, tmp_path / f"{name}.csv", kind="csv", since=at(400))
         for name in ("orders", "books", "paper_orders", "pulses")
