@@ -15,16 +15,21 @@ HUNG_AFTER = timedelta(minutes=3)
 # Seconds, by how many failures there were in a row.
 _BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 
+# A refusal that names the right step or wait is tried again at once.
+_VAIN_BEFORE_A_READ = 2
+
 
 @dataclass(slots=True)
 class Pace:
     """What failed lately. ``failures`` are requests in a row without an answer that means anything.
 
     ``undone`` are creations in a row that never left, or were not even looked at, by target.
+    ``vain`` are actions in a row that changed nothing, since something was read last.
     """
 
     failures: int = 0
     last_answer_at: datetime | None = None
+    vain: int = 0
     undone: Counter[str | None] = field(default_factory=Counter)
     _creates_from: float = -1e9
 
@@ -35,6 +40,23 @@ class Pace:
             self.last_answer_at = at
         else:
             self.failures += 1
+
+    def note_action(self, *, done: bool) -> None:
+        """Take note of an action: one that was refused, or never left, has changed nothing."""
+        self.vain = 0 if done else self.vain + 1
+
+    def note_read(self) -> None:
+        """Take note of a read, whether or not it was answered."""
+        self.vain = 0
+
+    @property
+    def reads_first(self) -> bool:
+        """Return whether something is read before anything else is tried.
+
+        What is refused again and again is decided on what is known: without a read that stays as it is,
+        and nothing else ever has its turn.
+        """
+        return self.vain >= _VAIN_BEFORE_A_READ
 
     def note_creation(self, target: str, *, done: bool, seconds: float) -> None:
         """Slow down creations that come to nothing, also while everything else is answered.

@@ -62,6 +62,8 @@ def after_refusal(view: View, action: Action, refusal: Refused, now: datetime) -
     if isinstance(action, Reprice | Withdraw):
         # Most likely it has ended; the next read of our orders tells.
         gone = isinstance(refusal, OrderGone)
+        if isinstance(action, Withdraw):
+            view = fold.not_cancelled_again(view, action.order, now)
         return fold.set_back(view, says, now=now, minutes=1, order=action.order, asks_orders=gone)
     return _not_created(view, action, refusal, says, now)
 

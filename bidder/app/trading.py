@@ -124,7 +124,7 @@ class Trader:
         observed: Observed | None = None
         self._hear()
         decisions = self._decisions()
-        chosen = self._ready(decisions)
+        chosen = None if self.pace.reads_first else self._ready(decisions)
         wake_at = self.clock.now()
         if wait := self._wait():
             # Heard, decided and told is all the same.
@@ -141,7 +141,7 @@ class Trader:
             if plan.read is not None:
                 observed = await self._observe(plan.read)
                 decisions = self._decide()
-                chosen = self._ready(decisions)
+            chosen = self._ready(decisions)
         acted = None if chosen is None else await self._act(chosen)
         self.decisions = decisions
         return self._record(before, observed, acted, wake_at, died)
@@ -315,6 +315,7 @@ class Trader:
             read, self.view, self.policy, client=self.client, clock=self.clock
         )
         self.pace.note(ok=observed.result is Result.OK, at=self.clock.now())
+        self.pace.note_read()
         if observed.result is Result.OK and isinstance(read, ReadOrders | ReadWallets):
             self.token_doubt.accepted()
         if observed.result is not Result.OK and isinstance(read, ReadBook):
@@ -346,6 +347,7 @@ class Trader:
         self._note_replaced(acted)
         answered = acted.result in {Result.OK, Result.REFUSED} and not limited
         self.pace.note(ok=answered, at=self.clock.now())
+        self.pace.note_action(done=acted.result in {Result.OK, Result.IN_DOUBT})
         if isinstance(acted.action, PlaceBid | RentOnDemand):
             done = acted.result is not Result.NOT_SENT and not limited
             self.pace.note_creation(acted.action.target, done=done, seconds=self.clock.monotonic())

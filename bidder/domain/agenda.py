@@ -256,7 +256,7 @@ def _orders(
             yield replace(wish, read=ReadOrders())
     asking = [d.due or _EPOCH for d in decisions if d.wants_orders]
     if asking:
-        missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=1)
+        missing = min((h.missing_reads for h in view.holdings.values() if h.missing_reads), default=2)
         every = _MISSING_AGAIN if missing < 2 else _MISSING_EVERY
         at = max(last + every, min(asking))
         yield Wish(read=ReadOrders(completed=True), at=at, rank=92)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from bidder.domain import affording, budgets, exposure, price_rules, quotes, selection
+from bidder.domain import affording, budgets, doubted, exposure, price_rules, quotes, selection
 from bidder.domain.actions import (
     Decision,
     Fact,
@@ -25,7 +25,7 @@ from bidder.domain.market import OrderKind
 from bidder.domain.money import Currency, Price, to_places
 from bidder.domain.policy import Ceiling, DeadlineParams, Policy, Target
 from bidder.domain.unexplained import unexplained
-from bidder.domain.view import RateDoubt, View, attempts
+from bidder.domain.view import View, attempts
 from bidder.errors import NoRate
 
 # Why a rail stops an action, and the facts it rests on; None lets it pass.
@@ -34,8 +34,6 @@ Stop = tuple[Reason, dict[str, Fact]] | None
 _HOUR = timedelta(hours=1)
 # From then on each order of a creation is listed, also in an answer half a minute old.
 _TWIN_SHOWN = timedelta(seconds=100)
-# Within it a rate that jumped by mistake is named rightly again.
-_BUDGET_WAITS = timedelta(seconds=90)
 
 
 def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Decision:
@@ -43,9 +41,9 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     action = decision.action
     if action is None:
         return decision
-    doubt = None if decision.reason in _WHATEVER_RATES else view.rates_in_doubt(now)
-    if doubt is not None and not _waited_enough(decision, doubt, now):
-        return _until_rates_settle(decision, action.server, doubt)
+    waiting = None if decision.reason in _WHATEVER_RATES else doubted.waits(decision, view, policy, now)
+    if waiting is not None:
+        return waiting
     stopped: Stop
     match action:
         case Withdraw():
@@ -78,36 +76,6 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
         due=due,
         facts={**decision.facts, **facts, "wanted_to": decision.reason.value},
     )
-
-
-def _until_rates_settle(decision: Decision, server: ServerId, doubt: RateDoubt) -> Decision:
-    """Return the hold while a rate may be wrong: one that has just jumped, or one of long ago.
-
-    A false rate in one answer makes each ceiling in that coin many times too high, and a bid that was
-    raised to it comes down one step in ten minutes.
-    """
-    name = "rates_recalled_at" if doubt.recalled else "rates_jumped_at"
-    return replace(
-        decision,
-        action=None,
-        reason=Reason.STALE,
-        urgency=0,
-        wants_book=server,
-        due=doubt.settles_at,
-        facts={
-            **decision.facts,
-            name: doubt.since.isoformat(timespec="seconds"),
-            "wanted_to": decision.reason.value,
-        },
-    )
-
-
-def _waited_enough(decision: Decision, doubt: RateDoubt, now: datetime) -> bool:
-    """Return whether a budget that seems to be spent has waited: it must not be overspent for long.
-
-    By a false rate each of them would seem to be, and all that runs would go.
-    """
-    return decision.reason is Reason.BUDGET_SPENT and now - doubt.since >= _BUDGET_WAITS
 
 
 # Commands of the owner are carried out whatever the rails say.

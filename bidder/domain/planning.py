@@ -5,7 +5,6 @@ slot, holds included, sorted so that the most urgent comes first; the caller car
 and forgets the rest.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from decimal import Decimal
 
 from bidder.domain import (
     affording,
+    crowded,
     cut_off,
     deadlines,
     guard,
@@ -40,6 +40,8 @@ from bidder.errors import StrategyFailed
 
 # A clock that opens within this is looked at closely.
 _SOON = timedelta(seconds=5)
+# A book that fails for so long, while others are answered, is not waited for any longer.
+_UNREADABLE_FOR = timedelta(minutes=3)
 
 
 # What decides: the strategies, or who stands in for them.
@@ -52,6 +54,7 @@ class _Account:
 
     by_target: Mapping[str | None, tuple[Holding, ...]]
     crowded: frozenset[ServerId]
+    unreadable: frozenset[ServerId]
     dead: Mapping[OrderId, Dead]
     budgets: affording.Survey
 
@@ -61,7 +64,8 @@ def plan(view: View, policy: Policy, now: datetime) -> tuple[Decision, ...]:
     decisions: list[Decision] = []
     account = _Account(
         by_target=view.by_target(),
-        crowded=_crowded(view),
+        crowded=crowded.servers(view),
+        unreadable=view.unread.unreadable(since=_UNREADABLE_FOR),
         dead=workloads.dead(view, policy, now),
         budgets=affording.survey(view, policy, now),
     )
@@ -209,14 +213,15 @@ def _for_holding(
     cancelled = view.cancelled.get(order.order)
     if cancelled is not None:
         return _cancelled_again(base, cancelled, holding, now)
-    others = _others(holding, view) if order.server in account.crowded else ()
+    others = crowded.others(holding, view) if order.server in account.crowded else ()
     # Of ours alone the one too many may go; a stranger's may be the twin that its target needs no more.
     goes = order.order in account.budgets.ending or (
         order.order in surplus and all(other.ours for other in others)
     )
-    if others and not goes:
-        return _beside(others, base, holding, target, view, policy, now)
     setback = next((s for s in view.setbacks if s.order == order.order and now < s.until), None)
+    if others and not goes:
+        here = position(holding, target, view, policy, now)
+        return crowded.beside(here, others, policy, now, setback=setback)
     if setback is not None:
         return replace(base, reason=Reason.REFUSED, due=setback.until, facts={"refusal": setback.reason})
     if order.order in account.budgets.ending:
@@ -238,12 +243,31 @@ def _for_holding(
         return workloads.given_up(found)
     if order.kind is OrderKind.ON_DEMAND:
         return common.rented(position(holding, target, view, policy, now))
-    unwanted = _unwanted(base, holding, target, view)
-    if unwanted is not None:
-        return unwanted
+    return _unwanted(base, holding, target, view) or _for_bid(
+        holding, target, account, view, policy, now
+    )
+
+
+def _for_bid(
+    holding: Holding, target: Target, account: _Account, view: View, policy: Policy, now: datetime
+) -> Decision:
+    """Return the decision about a bid that the owner still wants: its strategy's, or to wait."""
+    order = holding.order
+    if order.server in account.unreadable:
+        # What the owner forbade is left without its book as well: our orders tell the price.
+        forbidden = common.above_ceiling(position(holding, target, view, policy, now), None, now)
+        if forbidden is not None:
+            return forbidden
     if _nothing_new(holding, view, policy, now):
         bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
-        return replace(base, wants_book=order.server, facts=bid)
+        return Decision(
+            target=target.name,
+            reason=Reason.STALE,
+            server=order.server,
+            order=order.order,
+            wants_book=order.server,
+            facts=bid,
+        )
     paced = account.budgets.bid(holding, target, view)
     here = position(holding, paced, view, policy, now)
     verdict = strategies.decide(here, policy, now)
@@ -288,44 +312,6 @@ def _cancelled_again(base: Decision, before: Cancelled, holding: Holding, now: d
     return replace(
         base, reason=Reason.STILL_ALIVE, action=action, urgency=common.URGENT_LEAVE, facts=facts
     )
-
-
-def _others(holding: Holding, view: View) -> tuple[Holding, ...]:
-    """Return the account's other live orders on this server."""
-    order = holding.order
-    here = (h for h in view.holdings.values() if h.order.server == order.server)
-    return tuple(h for h in here if h.order.order != order.order)
-
-
-def _beside(
-    others: tuple[Holding, ...],
-    base: Decision,
-    holding: Holding,
-    target: Target,
-    view: View,
-    policy: Policy,
-    now: datetime,
-) -> Decision:
-    """Return the decision about an order that is not the account's only one on its server.
-
-    A request that the wire delivered twice, or a person's order: nobody can say which may go. But this
-    one is ours by its number, and above its ceiling it must not stay.
-    """
-    here = position(holding, target, view, policy, now)
-    forced: Decision | None = None
-    if holding.order.kind is OrderKind.ON_DEMAND:
-        forced = common.rented(here)
-    elif here.fresh(now, policy.pace.book_stale_after):
-        forced = common.above_ceiling(here, None, now)
-    if forced is not None and forced.action is not None:
-        return forced
-    return replace(base, reason=Reason.FROZEN, facts={"other_order": others[0].order.order})
-
-
-def _crowded(view: View) -> frozenset[ServerId]:
-    """Return the servers on which the account has more than one live order."""
-    counts = Counter(holding.order.server for holding in view.holdings.values())
-    return frozenset(server for server, count in counts.items() if count > 1)
 
 
 def _nothing_new(holding: Holding, view: View, policy: Policy, now: datetime) -> bool:

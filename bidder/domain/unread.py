@@ -157,12 +157,12 @@ class Unreads:
             if not self._answered_since(unread.at)
         )
 
-    def unreadable(self) -> frozenset[ServerId]:
-        """Return the servers whose books cannot be read."""
+    def unreadable(self, *, since: timedelta = timedelta(0)) -> frozenset[ServerId]:
+        """Return the servers whose books cannot be read, and could not be for as long."""
         return frozenset(
             subject.server
             for subject, unread in self.reads.items()
-            if subject.server is not None and unread.alone_since is not None
+            if subject.server is not None and unread.alone_for is not None and unread.alone_for >= since
         )
 
     def passed_over(self, now: datetime) -> frozenset[ServerId]:

@@ -4,7 +4,7 @@ A ``View`` is replaced, never changed. What the exchange said carries the moment
 *started*, because that is the latest moment for which it can vouch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -177,7 +177,10 @@ class InVain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
-    """How often the exchange has said that one order is cancelled, and when it did so last."""
+    """How often one order was cancelled, and when last.
+
+    The exchange said so, or refused to do it once more.
+    """
 
     at: datetime
     times: int = 1
@@ -371,9 +374,9 @@ class View:
         """Return the ids of all live orders of the account."""
         return frozenset(self.holdings)
 
-    def rates_in_doubt(self, now: datetime) -> RateDoubt | None:
-        """Return the doubt about a rate that will last longest; None where every rate may be gone by."""
-        lasting = (doubt for doubt in self.doubted.values() if doubt.lasts(now))
+    def rates_in_doubt(self, now: datetime, among: Collection[Currency]) -> RateDoubt | None:
+        """Return the doubt about one of these that will last longest; None where all may be gone by."""
+        lasting = (self.doubted[c] for c in among if c in self.doubted and self.doubted[c].lasts(now))
         return max(lasting, key=lambda doubt: doubt.settles_at, default=None)
 
     def sure_rates(self, now: datetime) -> Rates:

@@ -8,14 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from virtual import Day, begin
+from virtual import Day, begin, wanting
 
 from bidder.app.telling import Teller
+from bidder.domain.money import Currency, Price
 from bidder.domain.notices import Event, Notice
+from bidder.domain.policy import Ceiling, Per
 from bidder.sim.answers import Answer, Request
 
 MINUTES = timedelta(minutes=1)
 BROKEN = Answer(status=502, body=b"<html>")
+NOT_THERE = Answer(status=200, body=b'{"code": 0, "exists": false, "market": null}')
 
 
 class Failing:
@@ -24,6 +27,7 @@ class Failing:
     def __init__(self, day: Day) -> None:
         """Answer everything until ``fails`` says otherwise."""
         self.fails: Callable[[Request], bool] = lambda _: False
+        self.answers = BROKEN
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self._real = day.exchange.handle
@@ -34,7 +38,7 @@ class Failing:
         name = request.path.rpartition("/")[2] + (f"?{request.query}" if request.query else "")
         self.asked[name] += 1
         if self.fails(request):
-            return BROKEN
+            return self.answers
         self.answered[name] += 1
         return self._real(request, now)
 
@@ -110,6 +114,23 @@ def test_one_of_our_servers_does_not_hide_the_others() -> None:
     failing.fails = lambda _: False
     day.run(3 * MINUTES)
     assert runs(day, mute)
+
+
+@pytest.mark.parametrize("book", [BROKEN, NOT_THERE])
+def test_a_price_that_the_owner_forbids_is_left_without_its_book(book: Answer) -> None:
+    """Its book cannot be read, or shows no offer of ours; what our orders tell suffices to go."""
+    day, failing = filled()
+    order = day.live()[0]
+    failing.answers = book
+    failing.begin_to_fail(f"spot_marketplace?market={order['server']}")
+    day.run(5 * MINUTES)
+    assert order["id"] in day.app.trader.view.holdings
+    assert failing.asked["my_orders?return_completed=true"] <= 40
+    target = day.app.trader.view.holdings[order["id"]].target or ""
+    forbidding = Ceiling(price=Price(Decimal("0.01"), Currency.USD), per=Per.SERVER)
+    day.app.trader.next_policy = wanting(day.policy, target, ceiling=forbidding, value=None)
+    day.run(2 * MINUTES)
+    assert order["id"] not in {live["id"] for live in day.live()}
 
 
 @pytest.mark.parametrize("endpoint", ["wallets?", "marketplace?"])

@@ -122,6 +122,14 @@ def withdrawn(view: View, order: OrderId, now: datetime | None = None) -> View:
     ).having_ended(holding)
 
 
+def not_cancelled_again(view: View, order: OrderId, now: datetime) -> View:
+    """Fold the refusal to cancel an order once more that was cancelled and is listed all the same."""
+    before = view.cancelled.get(order)
+    if before is None:
+        return view
+    return replace(view, cancelled={**view.cancelled, order: before.again(now)})
+
+
 def _cancelled(view: View, order: OrderId, now: datetime | None) -> Mapping[OrderId, Cancelled]:
     if now is None:
         return {}

@@ -181,7 +181,8 @@ def unseen(position: Position, policy: Policy, now: datetime) -> Decision | None
                 urgency=URGENT_LEAVE,
                 offer_in_book=False,
             )
-        return hold(position, Reason.STALE, wants_orders=True, offer_in_book=False)
+        forbidden = above_ceiling(position, None, now)
+        return forbidden or hold(position, Reason.STALE, wants_orders=True, offer_in_book=False)
     if not position.book.valued(position.rates):
         # To leave a price that the owner forbade no rival needs to be known: who bids in an odd coin
         # must not hold us there.

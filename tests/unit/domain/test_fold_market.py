@@ -119,7 +119,7 @@ def told(view: View, second: float, *, policy: Policy = POLICY, **named: Decimal
 
 def settles_at(view: View, second: float = 0) -> datetime | None:
     """Return from when on a read may show that the rates are right; None where they are gone by."""
-    doubt = view.rates_in_doubt(at(second))
+    doubt = view.rates_in_doubt(at(second), view.doubted)
     return None if doubt is None else doubt.settles_at
 
 

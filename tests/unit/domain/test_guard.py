@@ -14,6 +14,7 @@ from builders import (
     at,
     btc,
     clore,
+    make_book,
     make_holding,
     make_intent,
     make_listing,
@@ -21,6 +22,7 @@ from builders import (
     make_policy,
     make_target,
     make_view,
+    seen,
     usd,
 )
 
@@ -28,7 +30,7 @@ from bidder.domain import guard, moving
 from bidder.domain.actions import Action, Decision, PlaceBid, Reason, RentOnDemand, Reprice, Withdraw
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.intents import IntentKind
-from bidder.domain.market import OrderKind, Wallet
+from bidder.domain.market import Offer, OrderKind, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
 from bidder.domain.policy import (
     Ceiling,
@@ -75,6 +77,12 @@ def usual(policy: Policy | None = None, **changes: Any) -> tuple[View, Policy]:
     policy = policy or make_policy(make_target(want=2))
     changes.setdefault("holdings", [make_holding()])
     return make_view(policy, make_listing(), FREE, **changes), policy
+
+
+def with_bitcoin(view: View) -> View:
+    """Return the view of an account that has bitcoin as well."""
+    wallet = Wallet(currency=Currency.BTC, balance=None)
+    return replace(view, wallets={**view.wallets, Currency.BTC: wallet})
 
 
 def stop_of(action: Action, view: View, policy: Policy) -> tuple[Reason, Any]:
@@ -494,6 +502,7 @@ def test_while_a_rate_may_be_a_mistake_nothing_rests_on_it(action: Action, reaso
     """It waits for the read that shows whether it is one, and asks for the book once that can be."""
     policy = make_policy(make_target(want=2))
     view, _ = usual(policy, holdings=[make_holding()])
+    view = with_bitcoin(view)
     jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW)})
     assert judged(action, view, policy, reason).action is not None
     held = judged(action, jumped, policy, reason)
@@ -504,9 +513,39 @@ def test_while_a_rate_may_be_a_mistake_nothing_rests_on_it(action: Action, reaso
     assert (held.reason, held.wants_book, held.due) == (Reason.STALE, action.server, NOW)
 
 
+@pytest.mark.parametrize(
+    ("action", "reason"), [(place(usd("1")), Reason.EMPTY_SLOT), (reprice(usd("1")), Reason.MARK_DOWN)]
+)
+def test_a_coin_that_nothing_is_priced_in_keeps_nobody_waiting(action: Action, reason: Reason) -> None:
+    """Its rate may flicker for ever; an empty wallet in it changes nothing of that."""
+    policy = make_policy(make_target(want=2))
+    view, _ = usual(policy, holdings=[make_holding()])
+    flickers = replace(view, doubted={Currency("TINY-Blockchain"): RateDoubt(since=NOW)})
+    empty = Wallet(
+        currency=Currency("TINY-Blockchain"), balance=Money(Decimal(0), Currency("TINY-Blockchain"))
+    )
+    for each in (flickers, replace(flickers, wallets={**view.wallets, empty.currency: empty})):
+        assert judged(action, each, policy, reason).action == action
+
+
+def test_a_rival_in_a_coin_whose_rate_jumped_keeps_its_server_waiting() -> None:
+    """The others are bid for all the same."""
+    policy = make_policy(make_target(want=2))
+    view, _ = usual(policy, holdings=[make_holding()])
+    tiny = Currency("TINY-Blockchain")
+    action = place(usd("1"))
+    rival = Offer(order=OrderId(1), price=Price(Decimal(7), tiny), active=False, mine=False)
+    crossed = seen(make_book(rival, server=action.server))
+    view = replace(view, doubted={tiny: RateDoubt(since=NOW)})
+    assert judged(action, view, policy, Reason.EMPTY_SLOT).action == action
+    view = replace(view, books={**view.books, action.server: crossed})
+    assert judged(action, view, policy, Reason.EMPTY_SLOT).reason is Reason.STALE
+
+
 def test_a_budget_that_seems_to_be_spent_waits_for_a_rate_a_minute_and_a_half() -> None:
     """By a false rate all would seem to be; but what is spent in truth must not go on for long."""
     view, policy = usual(holdings=[make_holding()])
+    view = with_bitcoin(view)
     jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=at(-89))})
     assert judged(withdraw(), jumped, policy, Reason.BUDGET_SPENT).reason is Reason.STALE
     jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=at(-90))})
@@ -517,5 +556,6 @@ def test_a_budget_that_seems_to_be_spent_waits_for_a_rate_a_minute_and_a_half() 
 def test_what_the_owner_commands_waits_for_no_rate(reason: Reason) -> None:
     """Whatever they are."""
     view, policy = usual(holdings=[make_holding()])
+    view = with_bitcoin(view)
     jumped = replace(view, doubted={Currency.BTC: RateDoubt(since=NOW)})
     assert judged(withdraw(), jumped, policy, reason).action is not None
