@@ -47,7 +47,7 @@ def apply(decision: Decision, view: View, policy: Policy, now: datetime) -> Deci
     stopped: Stop
     match action:
         case Withdraw():
-            stopped = _withdrawal(action, decision.reason, view)
+            stopped = _withdrawal(action, decision.reason, view, policy)
         case Reprice():
             stopped = _repricing_paused(action, decision.reason, view) or _repricing(
                 action, view, policy, now
@@ -99,7 +99,7 @@ def _repricing_paused(action: Reprice, reason: Reason, view: View) -> Stop:
     return None if reason in unasked and action.lowers else _paused(view)
 
 
-def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
+def _withdrawal(action: Withdraw, reason: Reason, view: View, policy: Policy) -> Stop:
     if reason in _COMMANDED:
         return None
     holding = view.holdings.get(action.order)
@@ -115,7 +115,15 @@ def _withdrawal(action: Withdraw, reason: Reason, view: View) -> Stop:
         Reason.JOB_DONE,
         Reason.STILL_ALIVE,
     }
-    return None if reason in unasked else _paused(view)
+    if reason in unasked or (reason is Reason.MOVE and _beyond_want(action, view, policy)):
+        return None
+    return _paused(view)
+
+
+def _beyond_want(action: Withdraw, view: View, policy: Policy) -> bool:
+    """Return whether the target holds one more than it wants: what an order moved to runs as well."""
+    target = None if action.target is None else policy.target(action.target)
+    return target is not None and len(view.by_target().get(target.name, ())) > target.want
 
 
 def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> Stop:

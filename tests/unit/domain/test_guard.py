@@ -295,6 +295,16 @@ def test_a_pause_keeps_nothing_running_that_is_paid_for_nothing(reason: Reason, 
     assert (judged(withdraw(), view, policy, reason).action is not None) is goes
 
 
+def test_a_pause_ends_no_move_half_way() -> None:
+    """What the order moved to is paid as well; one that nothing follows stays."""
+    successor = make_holding(8, server=202)
+    policy = make_policy(make_target(want=1))
+    both, _ = usual(policy, paused=True, holdings=[make_holding(), successor])
+    assert judged(withdraw(), both, policy, Reason.MOVE).action is not None
+    alone, _ = usual(policy, paused=True, holdings=[make_holding()])
+    assert judged(withdraw(), alone, policy, Reason.MOVE).reason is Reason.PAUSED
+
+
 def test_a_lowering_before_its_clock_is_never_sent() -> None:
     """It is known to be refused."""
     holding = make_holding(clock=LoweringClock(lowered_at=at(-599)))
