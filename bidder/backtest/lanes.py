@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bidder.backtest.watched import Grid, Piece, Watched
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.money import EXACT, Currency, Price
+
+# What takes over from an order (a renewal, a move) may run beside it for so long: by default a
+# successor is placed ten minutes before the end. Two clocks that differ look the same.
+_HANDOVER = timedelta(minutes=15)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +45,34 @@ class Placed:
 
 
 def lanes(orders: Iterable[Placed], want: int) -> list[list[Placed]]:
-    """Return the orders one after the other in as few lanes as they need, at least ``want``."""
+    """Return the orders one after the other in as few lanes as they need, at least ``want``.
+
+    Who takes over from the last order of a lane may begin some minutes before that is over.
+    """
     found: list[list[Placed]] = [[] for _ in range(want)]
     for order in sorted(orders, key=lambda each: (each.begin, each.order)):
-        free = next((lane for lane in found if not lane or _over(lane[-1], order.begin)), None)
-        if free is None:
-            found.append(free := [])
-        free.append(order)
+        lane = _lane_for(order, found[:want], found[want:])
+        if lane is None:
+            found.append(lane := [])
+        lane.append(order)
     # What could not wait its turn is the surplus: the lanes that did most come first.
     return sorted(found, key=len, reverse=True)
 
 
-def _over(order: Placed, at: datetime) -> bool:
-    return order.end is not None and order.end <= at
+def _lane_for(
+    order: Placed, wanted: Sequence[list[Placed]], surplus: Sequence[list[Placed]]
+) -> list[Placed] | None:
+    free = next((lane for lane in wanted if _over(lane) <= order.begin), None)
+    if free is not None:
+        return free
+    soonest = min(wanted, key=_over, default=None)
+    if soonest is not None and _over(soonest) - order.begin <= _HANDOVER:
+        return soonest
+    return next((lane for lane in surplus if _over(lane) <= order.begin), None)
+
+
+def _over(lane: Sequence[Placed]) -> datetime:
+    return max((order.end or _NEVER for order in lane), default=_ALWAYS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +80,8 @@ class Way:
     """What one lane's orders did, moment by moment; USD.
 
     ``earned`` is value less bid while running, less starts and creations; ``ran`` is the share of each
-    moment in which a server ran, ``started`` how often one began to; ``held`` in moments.
+    moment in which a server ran, ``started`` how often one began to; ``held`` in moments. Where one
+    order takes over from another and both run, both are paid, and the value is had once.
     """
 
     earned: list[float]
@@ -124,10 +146,11 @@ def _add(way: Way, piece: Piece, cost: Costs, grid: Grid) -> None:
         return
     moments = 0.0
     for moment, share in grid.shares(piece.begin, piece.end):
-        way.earned[moment] += (cost.value - piece.bid) * share * grid.days
-        way.ran[moment] += share
+        more = min(share, 1.0 - way.ran[moment])
+        way.earned[moment] += (cost.value * more - piece.bid * share) * grid.days
+        way.ran[moment] += more
+        way.held += more
         moments += share
-    way.held += moments
     way.paid += piece.bid * moments * grid.days
     if piece.coin is not None:
         amount = piece.coin.amount * Decimal(repr(moments * grid.days))

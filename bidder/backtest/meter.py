@@ -281,7 +281,8 @@ class _Span:
             ladder = ladders[number]
             for moment in range(self.grid.moments + 1):
                 at = self.grid.at(moment)
-                if not order.stands(at):
+                # The earlier order of two in a handover, as `_standing` has it.
+                if not order.stands(at) or states[moment] != NOTHING:
                     continue
                 bid, held = bids(at)
                 level = level_of(ladder, bid, min(moment, self.grid.moments - 1), held=held)

@@ -210,3 +210,18 @@ def test_a_strategy_that_is_gone_is_told(diary: Diary) -> None:
     found = meter.measure(diary.queries(), make_policy(), START, START + HOUR)
     assert found.unmeasured == {"old": "it is not in the configuration any more"}
     assert found.regrets[0].best.held == timedelta(0), "its server was taken"
+
+
+def test_what_a_handover_costs_is_what_was_paid_twice(diary: Diary) -> None:
+    """Two servers run for two minutes of six hours, and one was wanted all the time."""
+    market = {server: steady("2") for server in (1, 2, 3)}
+    diary.bid(7, 1, "2.005")
+    diary.watch(3 * HOUR, market)
+    diary.bid(8, 2, "2.005")
+    diary.watch(2 * MINUTE, market)
+    diary.end(7)
+    diary.watch(3 * HOUR, market)
+    found = regret_of(diary, hours=6)
+    assert found.ours.held == found.best.held == found.wanted
+    restart = 5 * (6 * MINUTE / DAY)
+    assert float(found.usd) == pytest.approx(2.005 * (2 * MINUTE / DAY) + restart, abs=0.001)
