@@ -2,7 +2,8 @@
 
 A strategy is replayed on as many recorded servers as it wants, those that fit it and were looked at
 longest, no server for two strategies; each by itself, as ``bidder backtest`` does, with the strategy's
-own settings and ceiling. Rails over the whole account and moves between servers are no part of it.
+own settings and ceiling. Rails over the whole account and moves between servers are no part of it, nor
+are jobs: a trace has no servers on demand.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from decimal import Decimal
 
 from bidder.backtest import lineup, runner
 from bidder.backtest.compare import Cut, Question, cut_on, terms_of
+from bidder.backtest.left_out import JOB
 from bidder.backtest.recorded import fits, trace_of
 from bidder.domain import selection
 from bidder.domain.ids import ServerId
@@ -131,6 +133,9 @@ class _History:
         found = []
         for target in policy.targets:
             if not target.enabled:
+                continue
+            if target.rents:
+                found.append(Replayed(target=target.name, want=target.want, problem=JOB))
                 continue
             fitting = [
                 server

@@ -13,7 +13,7 @@ from bidder.backtest import fortnight
 from bidder.backtest.fortnight import Fortnight
 from bidder.domain.ids import ServerId
 from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import FixedParams, Per, Policy, Requirements
+from bidder.domain.policy import Ceiling, DeadlineParams, FixedParams, Per, Policy, Requirements
 from bidder.store.engine import open_engine
 from bidder.store.lease import Lease
 from bidder.store.queries import Queries
@@ -161,3 +161,16 @@ def test_a_floor_that_is_the_hosts_price_on_demand_can_be_won(engine: Engine) ->
     assert played.share == pytest.approx(1.0, abs=0.01)
     assert played.price is not None
     assert float(played.price) == pytest.approx(1.0, abs=0.001)
+
+
+@pytest.mark.parametrize("by", [NOW - 5 * DAY, NOW + DAY])
+def test_a_job_is_no_bid_on_spot_servers(engine: Engine, by: datetime) -> None:
+    """It gets no figures, whether its date is past or not, and takes no server from others."""
+    record(engine, days=2)
+    job = DeadlineParams(gpu_hours=Decimal(40), by=by, on_demand_ceiling=Ceiling(price=usd("6")))
+    policy = make_policy(make_target("work", params=job), make_target())
+    work, render = replayed(engine, policy, policy).after
+    assert work.share is None
+    assert work.paid == 0
+    assert work.problem == "work with a deadline is judged by its job, not by its bids"
+    assert render.servers == (1,)
