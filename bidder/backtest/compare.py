@@ -17,8 +17,8 @@ from bidder.backtest.runner import Run
 from bidder.backtest.terms import Terms
 from bidder.backtest.traces import Trace, median_price, read_trace
 from bidder.config.values import spelled
-from bidder.domain.policy import StrategyParams, Target
-from bidder.errors import BadInput
+from bidder.domain.policy import OwnParams, StrategyParams, Target
+from bidder.errors import BadInput, StrategyFailed
 
 # What a strategy may have learnt from before the cut.
 _PAST = timedelta(days=45)
@@ -159,16 +159,7 @@ def compare_on(
         tell(f"{what}: this may take up to {spelled(timedelta(minutes=ceil(span / _MINUTE)))}")
     best, _ = Climb(ladder).solve()
     runs = tuple(
-        units.play(
-            name,
-            params,
-            points,
-            trace.start,
-            terms,
-            keep_periods=keep_periods,
-            past=cut.past if lineup.learns(params) else (),
-        )
-        for name, params in chosen.items()
+        _played(name, params, cut, terms, keep_periods=keep_periods) for name, params in chosen.items()
     )
     by = units.places(terms.value)
     runs += tuple(
@@ -257,6 +248,18 @@ def cut_on(whole: Trace, question: Question) -> Cut:
         grid=grid,
         pause=timedelta(seconds=question.pause_seconds),
     )
+
+
+def _played(name: str, params: StrategyParams, cut: Cut, terms: Terms, *, keep_periods: bool) -> Run:
+    past = cut.past if lineup.learns(params) else ()
+    try:
+        return units.play(
+            name, params, cut.points, cut.trace.start, terms, keep_periods=keep_periods, past=past
+        )
+    except StrategyFailed as exc:
+        bare = isinstance(params, OwnParams) and not params.settings
+        remedy = "it has no params here: name a target of -c FILE that sets them, or " if bare else ""
+        raise BadInput(f"--strategies: {exc}; {remedy}see what check_strategy says") from exc
 
 
 def terms_of(question: Question, points: Iterable[Decimal]) -> Terms:

@@ -20,9 +20,17 @@ from bidder.domain import selection
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Listing
 from bidder.domain.money import Currency, Price, Rates, quantum
-from bidder.domain.policy import FixedParams, Policy, Requirements, StrategyParams, Target, TrackParams
+from bidder.domain.policy import (
+    FixedParams,
+    OwnParams,
+    Policy,
+    Requirements,
+    StrategyParams,
+    Target,
+    TrackParams,
+)
 from bidder.domain.price_rules import ClockRules
-from bidder.errors import BadInput, NoRate
+from bidder.errors import BadInput, NoRate, StrategyFailed
 from bidder.store.queries import Queries
 from bidder.store.records import BookRecord, ServerRecord
 
@@ -183,7 +191,7 @@ class _History:
         base = Replayed(target=target.name, want=target.want)
         try:
             runs = [(self._run(each, target, policy, rates), self._days(each)) for each in servers]
-        except NoRate as exc:
+        except (NoRate, StrategyFailed) as exc:
             return replace(base, problem=str(exc))
         days = sum(span for _, span in runs)
         held = sum(run.held_share * span for run, span in runs)
@@ -250,10 +258,17 @@ def _per_hour(price: Price) -> Decimal:
 
 
 def _in_usd(params: StrategyParams, rates: Rates) -> StrategyParams:
-    """Return the settings with a price that a trace in dollars understands; raises NoRate."""
-    if not isinstance(params, FixedParams) or params.price is None:
-        return params
-    return replace(params, price=rates.convert(params.price, Currency.USD))
+    """Return the settings with prices that a trace in dollars understands; raises NoRate."""
+    if isinstance(params, FixedParams) and params.price is not None:
+        return replace(params, price=rates.convert(params.price, Currency.USD))
+    if isinstance(params, OwnParams):
+        # The owner's code compares prices as it likes: they must be in the currency of its bids.
+        worth = [
+            (key, Price(rates.to_usd(each), runner.TRACE) if isinstance(each, Price) else each)
+            for key, each in params.settings
+        ]
+        return replace(params, settings=tuple(worth))
+    return params
 
 
 def _tick(target: Target, rates: Rates) -> Decimal:

@@ -22,7 +22,6 @@ from bidder.domain.policy import (
     Ceiling,
     Launch,
     Mode,
-    OwnParams,
     Policy,
     Rails,
     Requirements,
@@ -31,7 +30,7 @@ from bidder.domain.policy import (
 )
 from bidder.domain.price_rules import ClockRules, LoweringClock, StepSample
 from bidder.domain.view import Holding, View
-from bidder.errors import BadInput
+from bidder.errors import StrategyFailed
 
 TRACE = Currency("trace")  # the trace's own currency, worth one dollar here
 SERVER = ServerId(1)
@@ -80,7 +79,10 @@ def play(
 
     ``past`` are the prices on the grid before it: what the daemon's history would have shown.
     ``ceiling`` per hour is the value where none is named.
-    Raises RuleBroken where the exchange would have refused.
+
+    Raises:
+        RuleBroken: the exchange would have refused.
+        StrategyFailed: a strategy of the owner's gave no answer that can be used.
     """
     policy = policy_for(params, terms, ceiling)
     return _Play(name, policy, points, start, terms, past, keep_periods=keep_periods).run()
@@ -197,17 +199,10 @@ class _Play:
         return min((d.due for d in decisions if d.due is not None and d.due > now), default=None)
 
     def _hold_to_account(self, decisions: tuple[Decision, ...]) -> None:
-        """Refuse to compare a strategy of the owner's that fails; raises BadInput."""
+        """Refuse to compare a strategy of the owner's that fails; raises StrategyFailed."""
         failed = next((d for d in decisions if d.reason is Reason.STRATEGY_FAILED), None)
         if failed is not None:
-            problem, params = failed.facts.get("problem"), self.policy.targets[0].params
-            bare = isinstance(params, OwnParams) and not params.settings
-            remedy = (
-                "it has no params here: name a target of -c FILE that sets them, or " if bare else ""
-            )
-            raise BadInput(
-                f"--strategies: {self.name} failed: {problem}; {remedy}see what check_strategy says"
-            )
+            raise StrategyFailed(f"{self.name} failed: {failed.facts.get('problem')}")
 
     def _seen(self, view: View, now: datetime, *, rival: Decimal) -> View:
         """Return the view after two reads of the book that agree."""

@@ -1,19 +1,32 @@
 """Both configurations on the recorded history: what each would have paid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from builders import make_policy, make_target, usd
+from builders import RATES, btc, make_policy, make_target, usd
 from sqlalchemy import Engine
 
 from bidder.backtest import fortnight
 from bidder.backtest.fortnight import Fortnight
+from bidder.domain.actions import Decision, Reason
 from bidder.domain.ids import ServerId
-from bidder.domain.money import Currency, Rates
-from bidder.domain.policy import Ceiling, DeadlineParams, FixedParams, Per, Policy, Requirements
+from bidder.domain.money import Currency, Price, Rates
+from bidder.domain.policy import (
+    Ceiling,
+    DeadlineParams,
+    FixedParams,
+    OwnParams,
+    Per,
+    Policy,
+    Requirements,
+    Setting,
+)
+from bidder.domain.positions import Position
+from bidder.domain.quotes import Quote
+from bidder.domain.strategies import common
 from bidder.store.engine import open_engine
 from bidder.store.lease import Lease
 from bidder.store.queries import Queries
@@ -174,3 +187,60 @@ def test_a_job_is_no_bid_on_spot_servers(engine: Engine, by: datetime) -> None:
     assert work.paid == 0
     assert work.problem == "work with a deadline is judged by its job, not by its bids"
     assert render.servers == (1,)
+
+
+Settings = Mapping[str, Setting]
+
+
+def failing(position: Position, settings: Settings, now: datetime) -> Decision:
+    """Be a strategy of the owner's with a mistake in it."""
+    raise ValueError(position.price)
+
+
+def staying(position: Position, settings: Settings, now: datetime) -> Decision:
+    """Leave the bid as it is."""
+    return common.hold(position, Reason.WINNING)
+
+
+def up_to_most(quote: Quote, settings: Settings) -> Price | None:
+    """Bid what suffices while a price of the settings is not exceeded."""
+    most = settings["most"]
+    assert isinstance(most, Price)
+    return quote.needed if quote.needed <= most else None
+
+
+def test_a_strategy_of_the_owners_that_fails_is_told_beside_the_others(engine: Engine) -> None:
+    """The rest of the comparison is worth having."""
+    record(engine, days=2, servers=(1, 2))
+    own = OwnParams(function="mine:failing", decide=failing)
+    policy = make_policy(make_target("mine", params=own), make_target())
+    mine, render = replayed(engine, policy, policy).after
+    assert mine.share is None
+    assert mine.problem.startswith("mine failed: it raised ValueError at test_fortnight.py:")
+    assert render.share == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("most", [usd("1.5"), btc("0.00003")])
+def test_prices_in_settings_of_the_owners_are_those_of_the_replay(engine: Engine, most: Price) -> None:
+    """In whatever currency the configuration names them."""
+    record(engine, days=4)
+    own = OwnParams(
+        function="mine:staying",
+        decide=staying,
+        opening="mine:up_to_most",
+        opening_bid=up_to_most,
+        settings=(("most", most),),
+    )
+    policy = make_policy(make_target(params=own), static_rates=RATES)
+    (played,) = replayed(engine, policy, policy).after
+    assert played.problem == ""
+    assert played.share == pytest.approx(0.5, abs=0.1)
+
+
+def test_prices_in_settings_without_a_rate_are_told(engine: Engine) -> None:
+    """As those of our own strategies are."""
+    record(engine, days=2)
+    own = OwnParams(function="mine:staying", decide=staying, settings=(("most", btc("1")),))
+    policy = make_policy(make_target(params=own))
+    (played,) = replayed(engine, policy, policy).after
+    assert played.problem == "no rate to USD is known for BTC"
