@@ -7,7 +7,7 @@ are jobs: a trace has no servers on demand.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -32,12 +32,11 @@ from bidder.domain.policy import (
 from bidder.domain.price_rules import ClockRules
 from bidder.errors import BadInput, NoRate, StrategyFailed
 from bidder.store.queries import Queries
-from bidder.store.records import BookRecord, ServerRecord
+from bidder.store.records import Looked, ServerRecord
 
 SPAN = timedelta(days=14)
 # What an adaptive strategy may have learnt from before the span, where so much is kept.
 _PAST = timedelta(days=45)
-_MOST_ROWS = 1_000_000
 _HOURS = Decimal(24)
 _HOUR = timedelta(hours=1)
 
@@ -85,12 +84,12 @@ def replay(
     now: datetime,
 ) -> Fortnight:
     """Replay both policies on the last 14 days; without a database nothing is recorded."""
-    records = () if queries is None else queries.market.history(since=now - SPAN, limit=_MOST_ROWS)
-    if queries is None or not records:
+    looked = () if queries is None else queries.market.looked_at(now - SPAN)
+    if queries is None or not looked:
         return Fortnight(start=None, end=now, before=_nothing(before), after=_nothing(after))
-    history = _History(queries=queries, listings=listings, now=now, looked_at=looked_at(records))
+    history = _History(queries=queries, listings=listings, now=now, looked=looked)
     return Fortnight(
-        start=records[0].at,
+        start=min(each.begin for each in looked),
         end=now,
         before=history.replayed(before),
         after=history.replayed(after),
@@ -104,15 +103,6 @@ def _nothing(policy: Policy) -> tuple[Replayed, ...]:
     )
 
 
-def looked_at(records: Iterable[BookRecord]) -> dict[ServerId, timedelta]:
-    """Return for how long each server's book is recorded."""
-    found: dict[ServerId, timedelta] = {}
-    for record in records:
-        span = (record.until or record.at) - record.at
-        found[record.server] = found.get(record.server, timedelta(0)) + span
-    return found
-
-
 # What a replay depends on, besides the history.
 _Played = tuple[ServerId, StrategyParams, Decimal, Decimal, Decimal, timedelta, bool]
 
@@ -122,7 +112,7 @@ class _History:
     queries: Queries
     listings: Mapping[ServerId, Listing]
     now: datetime
-    looked_at: Mapping[ServerId, timedelta]
+    looked: Sequence[Looked]
     servers: Mapping[ServerId, ServerRecord] = field(init=False)
     rules: ClockRules = field(init=False)
     fee: Decimal = field(init=False)
@@ -146,9 +136,9 @@ class _History:
                 found.append(Replayed(target=target.name, want=target.want, problem=JOB))
                 continue
             fitting = [
-                server
-                for server in sorted(self.looked_at, key=lambda s: (-self.looked_at[s], s))
-                if server not in taken and self._fits(server, target.requirements)
+                each.server
+                for each in self.looked
+                if each.server not in taken and self._fits(each.server, target.requirements)
             ]
             known = (server for server in fitting if self._cut(server, rates) is not None)
             servers = list(itertools.islice(known, target.want))

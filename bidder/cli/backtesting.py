@@ -275,7 +275,7 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     """Return the recorded history of a server; of the one watched longest where none is named."""
     from datetime import UTC, datetime, timedelta
 
-    from bidder.backtest import fortnight, recorded
+    from bidder.backtest import recorded
     from bidder.cli.opening import read_settings
     from bidder.domain.ids import ServerId
     from bidder.wiring import open_queries
@@ -284,10 +284,10 @@ def _recorded(config: Path, server: int | None, days: int) -> "Trace":
     start = end - timedelta(days=days)
     with open_queries(read_settings(config)) as queries:
         if server is None:
-            watched = fortnight.looked_at(queries.market.history(since=start, limit=100_000))
-            if not watched:
+            looked = queries.market.looked_at(start)
+            if not looked:
                 raise BadInput(_unrecorded(queries.market.read_span(), end, days))
-            server = max(watched, key=lambda each: watched[each])
+            server = looked[0].server
         chosen = ServerId(server)
         records = queries.market.changes(chosen, since=start, until=end)
         return recorded.trace_of(chosen, records, queries.rates(), start=start, end=end)

@@ -1,16 +1,16 @@
 """What was recorded of the market: books, servers, rates and steps; reads only."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, func, select
+from sqlalchemy import BigInteger, Engine, Row, Select, case, cast, func, literal, select
 
 from bidder.domain.digest import Span
 from bidder.domain.ids import AccountName, ServerId
 from bidder.domain.price_rules import StepSample
 from bidder.store import rows, tables
 from bidder.store.engine import read_rows, transaction
-from bidder.store.records import BookRecord, ServerPeriod, ServerRecord
+from bidder.store.records import BookRecord, Looked, ServerPeriod, ServerRecord
 from bidder.store.valuing import RatesOverTime
 
 _STEPS = 200
@@ -63,6 +63,25 @@ class MarketQueries:
         )
         found = self._rows(statement.distinct().order_by(table.c.server_id))
         return tuple(ServerId(row.server_id) for row in found)
+
+    def looked_at(self, since: datetime) -> tuple[Looked, ...]:
+        """Return for how long each server's book was looked at since a moment, the longest first."""
+        table = tables.books
+        begin = case((table.c.at < since, literal(since, table.c.at.type)), else_=table.c.at)
+        # Added up in the database: the rows of a large fleet's fortnight would fill a gigabyte.
+        span = func.sum(cast(table.c.until, BigInteger) - cast(begin, BigInteger))
+        statement = select(
+            table.c.server_id, func.min(begin).label("begin"), span.label("microseconds")
+        ).where(table.c.account == self._account, table.c.until >= since)
+        found = [
+            Looked(
+                server=ServerId(row.server_id),
+                begin=row.begin,
+                span=timedelta(microseconds=int(row.microseconds)),
+            )
+            for row in self._rows(statement.group_by(table.c.server_id))
+        ]
+        return tuple(sorted(found, key=lambda each: (-each.span, each.server)))
 
     def read_span(self) -> tuple[datetime, datetime] | None:
         """Return when the first book that is kept was read, and when the last; None without any."""

@@ -206,6 +206,15 @@ class BookRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """For how long a server's book was looked at, and from when on."""
+
+    server: ServerId
+    begin: datetime
+    span: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRecord:
     """What a server whose book was read is made of."""
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from builders import RATES, btc, make_policy, make_target, usd
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete, update
 
 from bidder.backtest import fortnight
 from bidder.backtest.fortnight import Fortnight
@@ -27,7 +27,8 @@ from bidder.domain.policy import (
 from bidder.domain.positions import Position
 from bidder.domain.quotes import Quote
 from bidder.domain.strategies import common
-from bidder.store.engine import open_engine
+from bidder.store import tables
+from bidder.store.engine import open_engine, transaction
 from bidder.store.lease import Lease
 from bidder.store.queries import Queries
 from bidder.store.records import BookRecord, PassRecord, ServerRecord
@@ -147,6 +148,17 @@ def test_less_than_a_fortnight_is_told(engine: Engine) -> None:
     found = replayed(engine, make_policy(), make_policy())
     assert found.days == pytest.approx(3)
     assert found.before[0].days == pytest.approx(2.5, abs=0.6)
+
+
+def test_a_book_that_stands_all_the_time_is_replayed(engine: Engine) -> None:
+    """Though nothing of it was written down in the fortnight."""
+    record(engine, days=20)
+    with transaction(engine, writing=True) as connection:
+        connection.execute(delete(tables.books).where(tables.books.c.at > NOW - 20 * DAY))
+        connection.execute(update(tables.books).values(until=NOW))
+    found = replayed(engine, make_policy(), make_policy())
+    assert found.days == pytest.approx(14)
+    assert found.before[0].share == pytest.approx(1.0, abs=0.05)
 
 
 def test_nothing_recorded_is_told(engine: Engine) -> None:

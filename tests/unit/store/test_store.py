@@ -34,7 +34,7 @@ from bidder.store import tables
 from bidder.store.commands import post_request, withdraw_request
 from bidder.store.engine import transaction
 from bidder.store.queries import Queries
-from bidder.store.records import DecisionRecord, Memory, Over
+from bidder.store.records import DecisionRecord, Looked, Memory, Over
 from bidder.store.store import Store
 
 
@@ -450,6 +450,19 @@ def test_changed_decision_and_book_are_written(store: Store, queries: Queries) -
     first, second = make_book(until=at(1)), replace(moved, until=at(1))
     assert queries.market.history(ServerId(107)) == (first, second)
     assert queries.market.history(ServerId(107), since=at(1)) == (second,)
+
+
+def test_how_long_each_book_was_looked_at_is_told_longest_first(store: Store, queries: Queries) -> None:
+    """Of what stood before, only what was looked at since."""
+    seen = ((0, 107, 1), (40, 107, 2), (60, 108, 1), (100, 108, 2))
+    for number, (when, server, rivals) in enumerate(seen, 1):
+        book = make_book(server=server, at=at(when), rivals=rivals)
+        store.record_pass(make_pass(number, when, books=(book,)))
+
+    assert queries.market.looked_at(at(30)) == (
+        Looked(server=ServerId(108), begin=at(60), span=timedelta(seconds=40)),
+        Looked(server=ServerId(107), begin=at(30), span=timedelta(seconds=10)),
+    )
 
 
 def test_rate_and_wallet_that_vanish_are_forgotten(store: Store, engine: Engine) -> None:
