@@ -51,7 +51,7 @@ def trace_of(
 
 
 def _price(record: BookRecord, rates: Rates) -> Decimal | None:
-    if not (record.exists and record.public and record.online) or record.rented:
+    if record.closed:
         return UNWINNABLE  # no bid wins, so the rival bids what nobody would pay
     floors = [rates.to_usd(f) for c, f in record.floor.items() if rates.knows(c)]
     rival = record.best_rival

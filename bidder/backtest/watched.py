@@ -115,9 +115,7 @@ def _pieces(
 
 
 def _price(record: BookRecord, rates: Rates) -> float:
-    # Who rents it on demand has no offer; where one runs, the server is on spot whatever is listed.
-    rented = record.rented and record.active_order is None
-    if rented or not (record.exists and record.public and record.online):
+    if record.closed:
         return UNWINNABLE
     floors = [rates.to_usd(floor) for c, floor in record.floor.items() if rates.knows(c)]
     rival = record.best_rival

@@ -165,6 +165,13 @@ class BookRecord:
     on_demand: Price | None = None
     until: datetime | None = None
 
+    @property
+    def closed(self) -> bool:
+        """Return whether no bid could have won: it was gone, not public, offline or rented on demand."""
+        # The marketplace's word may be minutes old: where an offer runs nobody rents it on demand.
+        rented = self.rented is True and self.active_order is None
+        return rented or not (self.exists and self.public and self.online)
+
     @classmethod
     def of(
         cls,

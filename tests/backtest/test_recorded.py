@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from bidder.backtest.compare import Question, compare_on
 from bidder.backtest.recorded import readings_of, trace_of
-from bidder.domain.ids import ServerId
+from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.money import Currency, Price, Rates
 from bidder.errors import BadInput
 from bidder.store.engine import open_engine
@@ -57,6 +57,13 @@ def test_what_it_took_to_win_is_the_rival_or_the_floor() -> None:
     assert trace.prices[:3] == (Decimal("0.1"), Decimal("0.2"), Decimal("0.1"))
     assert trace.prices[3] > 1000
     assert trace.end == START + timedelta(hours=2)
+
+
+def test_where_an_offer_runs_nobody_rents_on_demand() -> None:
+    """Whatever the marketplace said minutes before: a higher bid would have won."""
+    runs = replace(record(0, floor="24", rival="48", rented=True), active_order=OrderId(500))
+    trace = trace_of(SERVER, [runs], RATES, start=START, end=START + timedelta(days=1))
+    assert trace.prices == (Decimal("0.2"),)
 
 
 def test_a_recorded_server_can_be_bid_on_again() -> None:
