@@ -1,6 +1,6 @@
 """The recorded history of one server as a trace: what it took to win it, in USD per hour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
@@ -13,7 +13,7 @@ from bidder.domain.money import Rates
 from bidder.domain.policy import Requirements
 from bidder.errors import BadInput
 from bidder.store.records import BookRecord, ServerRecord
-from bidder.store.valuing import RatesOverTime
+from bidder.store.valuing import RatesOverTime, valued
 
 _HOURS = Decimal(24)
 
@@ -74,18 +74,15 @@ def readings_of(
 ) -> list[Reading]:
     """Return what it took to win a server, in USD per GPU and day, in order of time.
 
-    Prices are rounded up to three digits. Where nobody looked for no longer than ``bridge``, the
-    dearer of what was seen before and after is taken to have held; a longer gap stays one.
+    Prices are rounded up to three digits, and valued anew at every full hour. Where nobody looked for
+    no longer than ``bridge``, the dearer of what was seen before and after is taken to have held; a
+    longer gap stays one.
     """
     found: list[Reading] = []
-    for record in records:
-        until = min(record.until or record.at, end)
-        price = _price(record, rates.at(record.at))
-        if price is None or until < record.at:
-            continue
+    for begin, until, price in _priced(records, rates, end):
         closed = price == UNWINNABLE
         worth = None if closed else _rounded_up(price * _HOURS / max(1, gpus))
-        reading = Reading(begin=record.at, end=until, price=worth, closed=closed)
+        reading = Reading(begin=begin, end=until, price=worth, closed=closed)
         if found and timedelta(0) < reading.begin - found[-1].end <= bridge:
             found.append(_between(found[-1], reading))
         if found and _alike(found[-1], reading):
@@ -93,6 +90,23 @@ def readings_of(
         else:
             found.append(reading)
     return [reading for reading in found if reading.end > reading.begin]
+
+
+def _priced(
+    records: Sequence[BookRecord], rates: RatesOverTime, end: datetime
+) -> Iterator[tuple[datetime, datetime, Decimal]]:
+    """Yield what it took to win per hour, none twice; a single look, which lasts no time, as well."""
+    done: datetime | None = None
+    for record in records:
+        begin = record.at if done is None else max(record.at, done)
+        until = min(record.until or record.at, end)
+        if until < begin:
+            continue
+        done = until
+        for since, later, known in valued(rates, begin, until, ours=False):
+            price = _price(record, known)
+            if price is not None:
+                yield since, later, price
 
 
 def _between(before: Reading, after: Reading) -> Reading:

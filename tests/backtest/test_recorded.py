@@ -6,19 +6,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from bidder.backtest.compare import Question, compare_on
 from bidder.backtest.recorded import readings_of, trace_of
 from bidder.domain.ids import OrderId, ServerId
 from bidder.domain.money import Currency, Price, Rates
 from bidder.errors import BadInput
-from bidder.store.engine import open_engine
+from bidder.store import tables
+from bidder.store.engine import open_engine, transaction
 from bidder.store.records import BookRecord
 from bidder.store.schema import upgrade
 from bidder.store.valuing import RatesOverTime
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 SERVER = ServerId(7)
 RATES = Rates({Currency.CLORE: Decimal("0.1")})
 
@@ -109,6 +111,31 @@ def test_a_bid_is_promised_nothing_of_a_time_whose_rival_could_not_be_valued(eng
         no_rates = RatesOverTime(connection, "ours", START, end)
         readings = readings_of([seen, unvalued], no_rates, gpus=1, end=end, bridge=timedelta(0))
     assert [(each.end, each.price) for each in readings] == [(unvalued.at, Decimal(24))]
+
+
+def test_a_book_that_stands_is_valued_anew_every_hour(engine: Engine) -> None:
+    """What stands at 2,400 coins a day, while the coin doubles twice."""
+    with transaction(engine, writing=True) as connection:
+        for hour, rate in enumerate(("0.01", "0.02", "0.04")):
+            values = {
+                "account": "ours",
+                "currency": Currency.CLORE,
+                "at": START + hour * HOUR,
+                "usd_per_unit": Decimal(rate),
+            }
+            connection.execute(insert(tables.rates), values)
+    book = replace(record(0, floor="2400"), until=START + 3 * HOUR)
+    late = replace(record(150, floor="4800"), until=START + 4 * HOUR)  # by a calendar that was wrong
+    with engine.connect() as connection:
+        rates = RatesOverTime(connection, "ours", START, START + 4 * HOUR)
+    readings = readings_of([book, late], rates, gpus=1, end=START + 4 * HOUR, bridge=timedelta(0))
+    assert [(each.begin, each.price) for each in readings] == [
+        (START, Decimal(24)),
+        (START + HOUR, Decimal(48)),
+        (START + 2 * HOUR, Decimal(96)),
+        (START + 3 * HOUR, Decimal(192)),
+    ]
+    assert [each.end for each in readings[:-1]] == [each.begin for each in readings[1:]]
 
 
 def test_too_little_history_is_told() -> None:
