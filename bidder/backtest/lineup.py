@@ -4,7 +4,7 @@ One of ours goes by its name and has its default settings, or by the name of a t
 and has that target's. A strategy of the owner's goes by its ``module:function`` as well; one that no
 target uses is looked for in the configuration's folder and the working directory, and has no
 parameters. On a trace every reaction is immediate, so what waits for a second read or for a blip to
-pass does not wait here.
+pass does not wait here. Nor does a lowering cost a request there, and ``track`` leaves none out.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -131,7 +131,8 @@ def backtest(
     """Replay a recorded market through the daemon's own decisions, and compare with the optimum.
 
     Everything is per hour in the trace's currency. What lies before --from is the history that a
-    strategy may have learnt from; it is not scored.
+    strategy may have learnt from; it is not scored. Every reaction is immediate, and `track` by its
+    name has no `dead_band`; the daemon's is 0.2%.
     """
     from bidder.backtest import compare
 

@@ -50,7 +50,8 @@ def tune(
 ) -> int:
     """Search the settings on the first two thirds of the time, and check them on the last.
 
-    Prints the YAML to paste, and whether it earned more on the time that it was not chosen by.
+    Prints the YAML to paste, and whether it earned more on the time that it was not chosen by. Every
+    reaction is immediate there, and the usual `dead_band` of `track` is 0; the daemon's is 0.2%.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,6 +1,7 @@
 """Each strategy has a page: the idea, the formula, when to use it, its parameters, and a picture."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def test_a_page_says_what_its_reader_needs(name: str) -> None:
     assert re.search(rf"!\[[^]]+\]\({name}\.svg\)", page)
     if name != "deadline":  # what else it takes stands with `track` and `adaptive`
         assert _settings(name) == set(re.findall(rf"\| `{name}\.(\w+)` \|", page))
+
+
+@pytest.mark.parametrize("name", sorted(set(LINEUP) - {"nicehash_literal"}))
+def test_a_page_says_which_settings_a_backtest_has_otherwise(name: str) -> None:
+    """By its name a strategy is not played on a trace as the daemon would play it."""
+    played = LINEUP[name]()
+    otherwise = {each.name for each in fields(played) if getattr(played, each.name) != each.default}
+    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    told = page.partition("**On a trace**")[2].partition("\n\n")[0]
+    assert otherwise <= set(re.findall(r"`(\w+)`", told))
 
 
 def _settings(name: str) -> set[str]:
