@@ -16,6 +16,7 @@ from bidder.backtest import lineup, runner
 from bidder.backtest.compare import Cut, Question, cut_on, terms_of
 from bidder.backtest.left_out import JOB
 from bidder.backtest.recorded import fits, trace_of
+from bidder.backtest.traces import median_price
 from bidder.domain import selection
 from bidder.domain.ids import ServerId
 from bidder.domain.market import Listing
@@ -37,6 +38,8 @@ from bidder.store.records import Looked, ServerRecord
 SPAN = timedelta(days=14)
 # What an adaptive strategy may have learnt from before the span, where so much is kept.
 _PAST = timedelta(days=45)
+# One lowering, as a share of the median price.
+_STEP = (Decimal("0.01"), True)
 _HOURS = Decimal(24)
 _HOUR = timedelta(hours=1)
 
@@ -224,6 +227,8 @@ class _History:
         if key not in self.played:
             question = Question(
                 value=worth,
+                # Where no bid could have won there is no price to take a share of, and nothing to lower.
+                step=_STEP if median_price(cut.points) > 0 else (tick, False),
                 tick=tick,
                 creation_fee=self.fee,
                 restart_hours=Decimal(str(target.restart / _HOUR)),

@@ -161,6 +161,15 @@ def test_a_book_that_stands_all_the_time_is_replayed(engine: Engine) -> None:
     assert found.before[0].share == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_server_that_was_rented_all_the_time_is_never_held(engine: Engine) -> None:
+    """It has no price of which a lowering could be a share, and ends no comparison."""
+    record(engine, days=2)
+    with transaction(engine, writing=True) as connection:
+        connection.execute(update(tables.books).values(rented=True))
+    (played,) = replayed(engine, make_policy(), make_policy()).after
+    assert (played.share, played.restarts, played.problem) == (0.0, 0, "")
+
+
 def test_nothing_recorded_is_told(engine: Engine) -> None:
     """With an empty database, and without any."""
     policy = make_policy()
