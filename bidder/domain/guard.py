@@ -143,12 +143,22 @@ def _repricing(action: Reprice, view: View, policy: Policy, now: datetime) -> St
     if ruled_out is not None:
         return Reason.RAIL, {"rail": "unwanted", "ruled_out": ruled_out}
     return (
-        _above_ceiling(action.server, action.price, target.ceiling, view)
+        _below_floor(action, view)
+        or _above_ceiling(action.server, action.price, target.ceiling, view)
         or _above_on_demand(action.server, action.price, target, view, policy)
         or _over_budget(action.price, holding.order.price, view, policy)
         or _unattended(action, view, policy, now)
         or affording.begins(action, view, policy, now)
     )
+
+
+def _below_floor(action: Reprice, view: View) -> Stop:
+    seen = view.books.get(action.server)
+    floor = None if seen is None else seen.book.floor.get(action.price.currency)
+    if floor is None or action.price >= floor:
+        return None
+    # The exchange would refuse it, and the same would be asked for in each pass, ahead of all else.
+    return Reason.RAIL, {"rail": "floor", "floor": str(floor)}
 
 
 def _creation(action: PlaceBid | RentOnDemand, view: View, policy: Policy, now: datetime) -> Stop:

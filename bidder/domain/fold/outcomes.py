@@ -188,12 +188,17 @@ def _contradicts(old: price_rules.StepSample, new: price_rules.StepSample) -> bo
 def floor_raised(
     view: View, server: ServerId, price: Price, *, min_price: Decimal | None, now: datetime
 ) -> View:
-    """Fold a ``too_low_price`` answer: the floor it names, or a pause where it makes no sense."""
+    """Fold a ``too_low_price`` answer: the floor it names, or a pause where it makes no sense.
+
+    Where that floor was known the bid was wrong all the same, and who decided it would do so again.
+    """
     seen = view.books.get(server)
+    ours = next((h.order.order for h in view.holdings.values() if h.order.server == server), None)
     if seen is None or min_price is None or min_price <= price.amount:
-        ours = next((h.order.order for h in view.holdings.values() if h.order.server == server), None)
         return set_back(view, "too_low_price", now=now, minutes=5, server=server, order=ours)
-    least = Price(min_price, price.currency)
+    least, known = Price(min_price, price.currency), seen.book.floor.get(price.currency)
+    if known is not None and known >= least:
+        view = set_back(view, "too_low_price", now=now, minutes=1, server=server, order=ours)
     others = tuple(each for each in seen.named if each.price.currency != price.currency)
     corrected = replace(
         seen,

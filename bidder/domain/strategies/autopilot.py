@@ -67,5 +67,7 @@ def _outbid(
     if now < ready_at:
         return common.hold(position, Reason.PATIENCE, due=ready_at, wants_book=True)
     price = min(max(aim, regain), position.price.times(1 + params.escalation).rounded_up())
+    if position.floor is not None and price < position.floor:
+        price = position.floor  # less would be refused
     action = common.reprice(position, price)
     return common.act(position, Reason.OUTBID, action, urgency=common.URGENT_REGAIN)

@@ -288,6 +288,14 @@ def test_the_patient_one_waits_out_its_grace_and_raises_in_bounded_steps() -> No
     assert repriced(late) == usd("2.1")
 
 
+def test_a_bounded_step_goes_at_least_to_the_floor() -> None:
+    """Five percent more than two dollars would be refused where three are the least that is taken."""
+    floor = usd("3")
+    book = make_book(OUTBID, rival(usd("4"), active=True), floor=floor)
+    decision = facing(book=book, holding=outbid_holding(since=-150), params=AutopilotParams())
+    assert repriced(decision) == floor
+
+
 def test_the_grace_is_one_for_the_episode() -> None:
     """A raise that did not win is followed by the next after a minute, not after another grace."""
     offers = OUTBID, rival(usd("3"), active=True)

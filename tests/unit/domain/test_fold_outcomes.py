@@ -229,6 +229,18 @@ def test_a_floor_that_is_enforced_above_the_one_shown_is_not_run_against_again_a
     assert repriced(decided(view, POLICY, at(1240))) > usd("1.5")
 
 
+def test_a_bid_refused_for_a_floor_that_was_known_rests_for_a_minute() -> None:
+    """The refusal teaches nothing, so the same would be sent each second."""
+    view = lowering_view()
+    first = fold.floor_raised(view, HERE, usd("1"), min_price=Decimal("1.2"), now=NOW)
+    assert isinstance(decided(first, POLICY).action, Reprice)
+    again = fold.floor_raised(first, HERE, usd("1"), min_price=Decimal("1.2"), now=NOW)
+    rests = decided(again, POLICY)
+    assert (rests.action, rests.reason, rests.due) == (None, Reason.REFUSED, at(60))
+    later, _ = fold.book(again, make_book(mine(usd("4"), active=True)), POLICY, at=at(60))
+    assert isinstance(decided(later, POLICY, at(60)).action, Reprice)
+
+
 def test_a_floor_that_was_named_does_not_hide_a_higher_one() -> None:
     """Nor does it stand for a currency in which the server is not offered any more."""
     view = fold.floor_raised(lowering_view(), HERE, usd("1"), min_price=Decimal("1.2"), now=NOW)

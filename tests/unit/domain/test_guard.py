@@ -22,6 +22,7 @@ from builders import (
     make_policy,
     make_target,
     make_view,
+    mine,
     seen,
     usd,
 )
@@ -204,6 +205,14 @@ def test_spot_never_exceeds_on_demand_unless_the_owner_allows_it() -> None:
     assert judged(place(usd("3")), view, policy).action is not None
     allowing = make_policy(target, rails=Rails(allow_above_on_demand=True))
     assert judged(place(usd("3.0001")), view, allowing).action is not None
+
+
+def test_no_raise_stays_below_a_floor_that_is_known() -> None:
+    """It would be refused, and decided again in the next pass."""
+    book = seen(make_book(mine(usd("2")), floor=usd("3")))
+    view, policy = usual(books=[book])
+    assert stop_of(reprice(usd("2.99")), view, policy) == (Reason.RAIL, "floor")
+    assert judged(reprice(usd("3")), view, policy).action == reprice(usd("3"))
 
 
 def test_no_more_orders_than_wanted() -> None:
