@@ -35,9 +35,10 @@ class Holding:
 
     ``target`` is None for an order that no intent of ours explains: a person's. ``active`` is what
     the last book said (None: no book read yet, or an on-demand order). ``outbid_since`` is when we
-    first saw it not active, ``active_since`` when it was seen to win again by itself (None where it
-    did not or nobody saw it; it is not stored); ``missing_since`` when our orders first failed to list
-    it. ``work`` is what it has computed, ``cost`` what it has cost.
+    first saw it not active at its price, ``idle_since`` when at any; ``active_since`` when it was seen
+    to win again by itself (None where it did not or nobody saw it), neither of which is stored;
+    ``missing_since`` when our orders first failed to list it. ``work`` is what it has computed, ``cost``
+    what it has cost.
     """
 
     order: OwnOrder
@@ -47,6 +48,7 @@ class Holding:
     clock: LoweringClock = LoweringClock()
     active: bool | None = None
     outbid_since: datetime | None = None
+    idle_since: datetime | None = None
     active_since: datetime | None = None
     missing_since: datetime | None = None
     missing_reads: int = 0

@@ -50,7 +50,12 @@ def book(view: View, answer: Book, policy: Policy, *, at: datetime) -> tuple[Vie
             late = handover.comes_of_our_bid(holding, before, rates, own, at=at)
             again = at if active and _won_by_itself(holding) and not late else None
             held[holding.order.order] = replace(
-                holding, active=active, outbid_since=since, active_since=again, work=work
+                holding,
+                active=active,
+                outbid_since=since,
+                idle_since=None if active else (holding.idle_since or since),
+                active_since=again,
+                work=work,
             )
             changed.append(held[holding.order.order])
     held_here = any(h.order.server == answer.server for h in view.holdings.values())

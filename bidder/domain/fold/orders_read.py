@@ -208,7 +208,9 @@ def _returned(before: Holding, order: OwnOrder, view: View, read: OrdersRead, no
 
     It is its target's, as before: as nobody's it would be paid for beside its successor, unattended.
     """
-    known = replace(before, ended_at=None, active=None, outbid_since=None, active_since=None)
+    known = replace(
+        before, ended_at=None, active=None, outbid_since=None, idle_since=None, active_since=None
+    )
     updated = _updated(known, order, read)
     return replace(
         updated,

@@ -57,13 +57,11 @@ def _outbid(
     regain = common.regain(position, needed, outbid_since, now)
     if isinstance(regain, Decision):
         return regain
+    # The wait is for the whole episode: a raise of ours that did not win does not begin it anew.
+    ready_at = (position.holding.idle_since or outbid_since) + params.grace
     raised_at = position.holding.clock.raised_at
-    ready_at = outbid_since if raised_at is not None else outbid_since + params.grace
     if raised_at is not None:
-        # The wait is for the whole episode: a raise of ours that did not win does not begin it anew.
         ready_at = max(raised_at + params.raise_every, ready_at)
-        if now - raised_at > params.grace + params.raise_every:
-            ready_at = max(ready_at, outbid_since + params.grace)
     if now < ready_at:
         return common.hold(position, Reason.PATIENCE, due=ready_at, wants_book=True)
     price = min(max(aim, regain), position.price.times(1 + params.escalation).rounded_up())

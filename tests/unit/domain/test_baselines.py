@@ -23,9 +23,9 @@ from builders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.domain.bids import clock, facing, repriced
+from unit.domain.bids import clock, decided, facing, repriced
 
-from bidder.domain import planning, quotes
+from bidder.domain import fold, planning, quotes
 from bidder.domain.actions import Decision, PlaceBid, Reason, Withdraw
 from bidder.domain.market import Offer, Wallet
 from bidder.domain.money import Currency, Money, Price, Rates
@@ -300,13 +300,27 @@ def test_the_grace_is_one_for_the_episode() -> None:
     """A raise that did not win is followed by the next after a minute, not after another grace."""
     offers = OUTBID, rival(usd("3"), active=True)
 
-    def after_raise(raised: float, since: float) -> Decision:
-        holding = outbid_holding(since=since, clock=LoweringClock(raised_at=at(raised)))
+    def after_raise(raised: float) -> Decision:
+        holding = outbid_holding(
+            since=raised + 1, idle_since=at(-300), clock=LoweringClock(raised_at=at(raised))
+        )
         return facing(*offers, holding=holding, params=AutopilotParams())
 
-    assert repriced(after_raise(raised=-60, since=-59)) == usd("2.1")
-    assert after_raise(raised=-59, since=-58).due == at(1)
-    assert after_raise(raised=-600, since=-10).due == at(140)
+    assert repriced(after_raise(-60)) == usd("2.1")
+    assert after_raise(-59).due == at(1)
+
+
+@pytest.mark.parametrize("raised", [-30, -100, -600])
+def test_a_displacement_after_a_raise_that_won_is_an_episode_of_its_own(raised: float) -> None:
+    """However short a time ago that was: most are over within the grace."""
+    policy = make_policy(make_target(params=AutopilotParams()))
+    holding = outbid_holding(since=-700, clock=LoweringClock(raised_at=at(raised)))
+    view = make_view(policy, make_listing(), holdings=[holding])
+    for second, active in ((raised + 1, True), (-1, False), (0, False)):
+        book = make_book(mine(usd("2"), active=active), rival(usd("3"), active=not active))
+        view, _ = fold.book(view, book, policy, at=at(second))
+    decision = decided(view, policy)
+    assert (decision.reason, decision.due) == (Reason.PATIENCE, at(149))
 
 
 def test_the_cushion_is_bid_from_the_first() -> None:

@@ -66,12 +66,14 @@ def test_an_accepted_lowering_starts_the_clock_at_its_answer() -> None:
 
 
 def test_an_accepted_raise_is_remembered_with_the_rival_that_made_it_necessary() -> None:
-    """And the wait before the next one begins anew."""
-    book = make_book(mine(usd("2")), rival(usd("3"), active=True, number=77))
-    view = make_view(POLICY, make_listing(), holdings=[outbid_holding()], books=[seen(book)])
+    """And the wait before the next one begins anew, though it has been idle for as long as before."""
+    book, idle = make_book(mine(usd("2")), rival(usd("3"), active=True, number=77)), at(-300)
+    holding = outbid_holding(idle_since=idle)
+    view = make_view(POLICY, make_listing(), holdings=[holding], books=[seen(book)])
     raised = fold.repriced(view, change(usd("3.1"), usd("2")), sent_at=at(0), now=at(1))
     assert raised.holdings[ORDER].clock.raised_at == at(1)
     assert raised.holdings[ORDER].outbid_since is None
+    assert raised.holdings[ORDER].idle_since == idle
     (note,) = raised.raises
     assert (note.order, note.rival, note.at) == (ORDER, 77, at(1))
 
