@@ -1,8 +1,7 @@
 """Search a strategy's settings by backtests, and check on time that the search has not seen.
 
 The study is Optuna's, kept in a database so that several machines can search together and a search
-can go on later. It stands beside the daemon's tables, not among them: both would want a table of
-revisions by the same name.
+can go on later.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bidder.backtest import lineup, units
+from bidder.backtest import lineup, studies, units
 from bidder.backtest.terms import Terms
 from bidder.config import values
 from bidder.config.tree import Scalar
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
 Settings = Mapping[str, Any]
-_SCHEMA = "bidder_tuning"
 # The share of the time that is searched on; the rest is to check on.
 SEARCHED = 2 / 3
 # Where the price changes more rarely while the settings are checked, one odd hour decides.
@@ -191,7 +189,7 @@ def search(
     """
     knobs = knobs_of(strategy)
     first, rest = whole.split(terms.grid, share)
-    study = _study(url, f"{name}/{strategy}")
+    study = studies.opened(url, f"{name}/{strategy}")
     if not study.trials:
         # So that what is found can be no worse.
         study.enqueue_trial(_usual(strategy, knobs))
@@ -264,46 +262,3 @@ def _trials(
 
 def _drawn(trial: "Trial", key: str, knob: Knob) -> Any:
     return knob.written(trial.suggest_float(key, knob.least, knob.most, log=knob.log))
-
-
-def _study(url: str | None, name: str) -> "Study":
-    try:
-        import optuna
-    except ImportError:
-        raise BadInput("bidder tune needs the extra `tune`; install bidder[tune]") from None
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # Trials that run at the same time must not all be drawn at the same place.
-    sampler = optuna.samplers.TPESampler(seed=1, constant_liar=True)
-    try:
-        return optuna.create_study(
-            storage=url, study_name=name, sampler=sampler, direction="maximize", load_if_exists=True
-        )
-    except (SQLAlchemyError, ImportError) as exc:
-        raise BadInput(
-            f"the study cannot be kept ({type(exc).__name__}); see the database's URL"
-        ) from exc
-
-
-def study_url(database_url: str) -> str:
-    """Return where a study is kept beside the daemon's tables: a file of its own, or a schema.
-
-    A SQLite database in memory keeps none. Raises StoreFailed where the database does not answer.
-    """
-    from sqlalchemy import create_engine, make_url, text
-
-    from bidder.store.engine import transaction
-
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite":
-        file = url.database
-        return f"sqlite:///{file}.tuning" if file and file != ":memory:" else "sqlite://"
-    engine = create_engine(url)
-    try:
-        with transaction(engine, writing=True) as connection:
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
-    finally:
-        engine.dispose()
-    own = url.update_query_dict({"options": f"-csearch_path={_SCHEMA}"})
-    return own.render_as_string(hide_password=False)

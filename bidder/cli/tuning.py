@@ -56,7 +56,7 @@ def tune(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from bidder.backtest import compare, tuning
+    from bidder.backtest import compare, studies, tuning
 
     tuning.knobs_of(strategy)
     question = compare.Question(
@@ -81,7 +81,7 @@ def tune(
     if config is not None:
         from bidder.cli.opening import read_settings
 
-        url = tuning.study_url(read_settings(config).database_url)
+        url = studies.url_beside(read_settings(config).database_url)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

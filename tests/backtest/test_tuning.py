@@ -12,7 +12,7 @@ from documented import disagreements
 from bidder.backtest import tuning
 from bidder.backtest.terms import Terms
 from bidder.cli.main import main
-from bidder.errors import BadInput, StoreFailed
+from bidder.errors import BadInput
 
 TERMS = Terms(value=Decimal("0.2"), step=Decimal("0.001"), tick=Decimal("0.0001"))
 
@@ -120,11 +120,6 @@ def test_what_a_start_costs_is_asked_for(tmp_path: Path, capsys: pytest.CaptureF
     assert earned("--tick", "0.01") != usual
 
 
-def test_a_study_never_stands_among_the_daemons_tables() -> None:
-    """A file of its own beside the SQLite file."""
-    assert tuning.study_url("sqlite:////var/lib/x/bidder.db") == "sqlite:////var/lib/x/bidder.db.tuning"
-
-
 def test_a_stretch_too_short_to_check_on_is_refused() -> None:
     """One moment cannot be split."""
     with pytest.raises(BadInput):
@@ -160,11 +155,3 @@ def test_two_rows_are_too_little_to_search_on(
     file.write_text("ts_utc,market,price_usd,source\n2026-01-01,a,1,x\n2026-01-02,a,2,x\n")
     assert main(["tune", "--trace", str(file), "--value", "2", "--trials", "1"]) == 2
     assert "never changes" in capsys.readouterr().err
-
-
-def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
-    """The study would stand beside the daemon's tables."""
-    with pytest.raises(StoreFailed) as told:
-        tuning.study_url("postgresql+psycopg://u:hunter2@127.0.0.1:1/x")
-    assert "127.0.0.1" in str(told.value)
-    assert "hunter2" not in str(told.value)
