@@ -4,11 +4,13 @@ The study is Optuna's, kept in a database so that several machines can search to
 can go on later.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 Settings = Mapping[str, Any]
 # The share of the time that is searched on; the rest is to check on.
 SEARCHED = 2 / 3
+# Of the hash of the prices in a study's name.
+_DIGITS = 12
 # Where the price changes more rarely while the settings are checked, one odd hour decides.
 _FEW_CHANGES = 100
 
@@ -208,6 +212,20 @@ def search(
             searched=(usual.result(), float(study.best_value)),
             checked=(checks[0].result(), checks[1].result()),
         )
+
+
+def question(market: str, whole: Stretch, terms: Terms) -> str:
+    """Return what tells one question from another: trials of two must not be mixed.
+
+    Another version may play the same settings otherwise, and a market may be recorded anew.
+    """
+    start, end = whole.start, whole.start + len(whole.points) * terms.grid
+    span = f"{start:%Y-%m-%dT%H:%M} {end:%Y-%m-%dT%H:%M}"
+    costs = f"{float(terms.restart_hours):.6g} {float(terms.creation_fee):.6g} {float(terms.tick):.6g}"
+    asked = f"{market} {span} {terms.value:f} {float(terms.step):.6g} {costs}"
+    prices = " | ".join(" ".join(map(str, part)) for part in (whole.past, whole.points))
+    digest = hashlib.sha256(prices.encode()).hexdigest()[:_DIGITS]
+    return f"{asked} {digest} {version('bidder')}"
 
 
 def doubts(file: Path, whole: Stretch, grid: timedelta) -> tuple[str, ...]:

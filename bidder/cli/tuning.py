@@ -3,7 +3,7 @@
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,10 +11,6 @@ from bidder.cli import output
 from bidder.cli.amounts import LEAST_TICK, read_moment, read_number, read_step
 from bidder.cli.failures import ExitCode, complain
 from bidder.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from bidder.backtest.terms import Terms
-    from bidder.backtest.traces import Trace
 
 
 def tune(
@@ -97,7 +93,7 @@ def tune(
             trials=trials,
             workers=workers or os.cpu_count() or 1,
             url=url,
-            name=_study_name(cut.trace, terms),
+            name=tuning.question(cut.trace.market, whole, terms),
             progress=lambda done: bar.update(task, completed=done),
         )
     if as_json:
@@ -123,10 +119,3 @@ def tune(
         output.say("on the time they were not chosen by they earn no more: keep the usual settings")
     output.say(found.yaml())
     return ExitCode.DONE
-
-
-def _study_name(trace: "Trace", terms: "Terms") -> str:
-    """Return what tells one question from another: trials of two must not be mixed."""
-    span = f"{trace.start:%Y-%m-%dT%H:%M} {trace.end:%Y-%m-%dT%H:%M}"
-    costs = f"{float(terms.restart_hours):.6g} {float(terms.creation_fee):.6g} {float(terms.tick):.6g}"
-    return f"{trace.market} {span} {terms.value:f} {float(terms.step):.6g} {costs}"

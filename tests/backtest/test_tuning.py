@@ -1,7 +1,9 @@
 """Searching settings: on one part of the time, checked on another, kept in a database."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,20 @@ def test_the_best_settings_are_one_of_those_tried(tmp_path: Path) -> None:
     again = tuning.search("track_recreate", whole, TERMS, trials=2, workers=2, url=url, name="a")
     assert again.trials == 5
     assert again.searched[1] >= found.searched[1]
+
+
+def test_other_prices_are_another_question() -> None:
+    """Also before the cut, from which a strategy learns; and so is another version."""
+    points = tuple(wandering(5, 60))
+    whole = tuning.Stretch(points=points, start=START)
+    others = (
+        tuning.Stretch(points=points[::-1], start=START),
+        tuning.Stretch(points=points, past=points, start=START),
+    )
+    name = tuning.question("a", whole, TERMS)
+    assert name == tuning.question("a", replace(whole), TERMS)
+    assert name not in {tuning.question("a", other, TERMS) for other in others}
+    assert name.endswith(f" {version('bidder')}")
 
 
 @pytest.mark.parametrize("strategy", sorted(tuning.KNOBS))
