@@ -5,8 +5,9 @@ can go on later.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -194,20 +195,20 @@ def search(
     knobs = knobs_of(strategy)
     first, rest = whole.split(terms.grid, share)
     study = studies.opened(url, f"{name}/{strategy}")
-    if not study.trials:
+    if all(trial.state.name == "FAIL" for trial in study.trials):
         # So that what is found can be no worse.
         study.enqueue_trial(_usual(strategy, knobs))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         usual = pool.submit(earned, strategy, {}, first, terms)
-        searching = _trials(study, knobs, pool, strategy, first, terms, trials, workers)
-        for done, _ in enumerate(searching, 1):
-            if progress is not None:
-                progress(done)
+        with closing(_trials(study, knobs, pool, strategy, first, terms, trials, workers)) as searching:
+            for done, _ in enumerate(searching, 1):
+                if progress is not None:
+                    progress(done)
         best: dict[str, Any] = dict(study.best_trial.user_attrs["settings"])
         checks = [pool.submit(earned, strategy, chosen, rest, terms) for chosen in ({}, best)]
         return Tuned(
             strategy=strategy,
-            trials=len(study.trials),
+            trials=sum(trial.state.name == "COMPLETE" for trial in study.trials),
             best=best,
             searched=(usual.result(), float(study.best_value)),
             checked=(checks[0].result(), checks[1].result()),
@@ -260,22 +261,33 @@ def _trials(
     terms: Terms,
     count: int,
     workers: int,
-) -> Iterator[float]:
+) -> Generator[float, None, None]:
     """Keep every worker busy, and yield each trial's earnings as it ends."""
     running: dict[Future[float], Trial] = {}
     begun = 0
-    while begun < count or running:
-        while begun < count and len(running) < workers:
-            trial = study.ask()
-            settings = {key: _drawn(trial, key, knob) for key, knob in knobs.items()}
-            trial.set_user_attr("settings", settings)
-            running[pool.submit(earned, strategy, settings, stretch, terms)] = trial
-            begun += 1
-        ended, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in ended:
-            value = future.result()
-            study.tell(running.pop(future), value)
-            yield value
+    try:
+        while begun < count or running:
+            while begun < count and len(running) < workers:
+                trial = study.ask()
+                settings = {key: _drawn(trial, key, knob) for key, knob in knobs.items()}
+                trial.set_user_attr("settings", settings)
+                running[pool.submit(earned, strategy, settings, stretch, terms)] = trial
+                begun += 1
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                value = future.result()
+                study.tell(running.pop(future), value)
+                yield value
+    finally:
+        _give_up(study, running.values())
+
+
+def _give_up(study: "Study", trials: Iterable["Trial"]) -> None:
+    """Tell a study that nothing comes of these: draws would keep away from them for ever."""
+    from optuna.trial import TrialState
+
+    for trial in trials:
+        study.tell(trial, state=TrialState.FAIL)
 
 
 def _drawn(trial: "Trial", key: str, knob: Knob) -> Any:

@@ -11,7 +11,7 @@ import yaml
 from backtest_traces import START, wandering
 from documented import disagreements
 
-from bidder.backtest import tuning
+from bidder.backtest import studies, tuning
 from bidder.backtest.terms import Terms
 from bidder.cli.main import main
 from bidder.errors import BadInput
@@ -33,6 +33,31 @@ def test_the_best_settings_are_one_of_those_tried(tmp_path: Path) -> None:
     again = tuning.search("track_recreate", whole, TERMS, trials=2, workers=2, url=url, name="a")
     assert again.trials == 5
     assert again.searched[1] >= found.searched[1]
+
+
+def test_an_interrupted_search_leaves_no_trial_running(tmp_path: Path) -> None:
+    """Later draws would keep away from it; what it came to is not counted either."""
+    whole = tuning.Stretch(points=tuple(wandering(5, 300)), start=START)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuning.search(
+            "track_recreate",
+            whole,
+            TERMS,
+            trials=3,
+            workers=2,
+            url=url,
+            name="a",
+            progress=interrupted,
+        )
+    states = [trial.state.name for trial in studies.opened(url, "a/track_recreate").trials]
+    assert sorted(states) == ["COMPLETE", "FAIL"]
+    again = tuning.search("track_recreate", whole, TERMS, trials=1, workers=1, url=url, name="a")
+    assert again.trials == 2
 
 
 def test_other_prices_are_another_question() -> None:
