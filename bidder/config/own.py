@@ -24,6 +24,8 @@ from bidder.domain.money import Rates
 from bidder.domain.policy import OwnParams, Setting
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w{0,63}(?:\.[A-Za-z_]\w{0,63}){0,9}:[A-Za-z_]\w{0,63}\Z", re.ASCII)
+# A number to whoever writes it, and text to YAML where it lacks a point or a sign.
+_EXPONENT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+\Z")
 _MOST_PARAMS, _LONGEST_NAME = 100, 64
 _DECIDE = ("position", "params", "now")
 _OPENING = ("quote", "params")
@@ -237,6 +239,8 @@ def _setting(node: Node, inner: Section, rates: Rates) -> Setting:
 
 
 def _value(scalar: Scalar) -> Setting:
+    if scalar.plain and _EXPONENT.match(scalar.text):
+        return values.number(scalar)
     if not scalar.plain or scalar.kind in {"str", "timestamp", "value"}:
         return scalar.text
     if scalar.kind == "bool":

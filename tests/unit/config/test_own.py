@@ -74,6 +74,15 @@ def test_params_are_exact_and_plain(load: Load) -> None:
     assert found.opening_bid is not None
 
 
+@pytest.mark.parametrize("written", ["1e-6", "5E3", "-2.5e4", ".5e+1"])
+def test_a_number_with_an_exponent_is_one(load: Load, written: str) -> None:
+    """YAML takes most of these for text; quoted it is text indeed."""
+    settings = f"{{a: {written}, b: '{written}'}}"
+    found = params_of(load, CONFIG + f"    own: {{params: {settings}}}\n")
+
+    assert found.settings == (("a", Decimal(written)), ("b", written))
+
+
 def test_the_fingerprint_knows_params_and_code(load: Load) -> None:
     """Whatever steers the decisions of a strategy changes it."""
     plain = load(CONFIG).fingerprint
