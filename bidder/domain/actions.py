@@ -124,6 +124,11 @@ class Reason(StrEnum):
 
 
 Fact = str | int | float | bool | None
+# Of a decision that these facts are in, a rail or a move had the last word.
+OVERRULED = frozenset({"wanted_to", "because"})
+# What looking around, a rail that keeps an order from another server, and pacing add to a decision that
+# stands.
+ASIDE = frozenset({"looking_at", "kept_from", "kept_by", "multiplier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

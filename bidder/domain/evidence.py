@@ -10,16 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bidder.domain import canonical, strategies
-from bidder.domain.actions import Asked, AskedToOpen, Decision, Fact, Reason
+from bidder.domain.actions import ASIDE, OVERRULED, Asked, AskedToOpen, Decision, Fact, Reason
 from bidder.domain.policy import OwnParams, Policy, Target
 from bidder.domain.positions import Position
 from bidder.errors import StrategyFailed
-
-# Of a decision that these facts are in, a rail or a move had the last word.
-_OVERRULED = ("wanted_to", "because")
-# What looking around, a rail that keeps an order from another server, and pacing add to a decision that
-# stands.
-_ASIDE = frozenset({"looking_at", "kept_from", "kept_by", "multiplier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +92,7 @@ def asked_again(
 
 def overruled(verdict: Decision, reason: str, facts: Mapping[str, Fact]) -> bool:
     """Return whether a rail or a move had the last word after this verdict, as the decision says."""
-    if any(facts.get(name) == verdict.reason.value for name in _OVERRULED):
+    if any(facts.get(name) == verdict.reason.value for name in OVERRULED):
         return True
     # Where the order would not be created again, a running bid is walked down instead.
     walked = {Reason.MARK_DOWN, Reason.CLOCK, Reason.WINNING}
@@ -107,4 +101,4 @@ def overruled(verdict: Decision, reason: str, facts: Mapping[str, Fact]) -> bool
 
 def stands(verdict: Decision, facts: Mapping[str, Fact]) -> bool:
     """Return whether the facts of a decision are those of the verdict."""
-    return {name: fact for name, fact in facts.items() if name not in _ASIDE} == dict(verdict.facts)
+    return {name: fact for name, fact in facts.items() if name not in ASIDE} == dict(verdict.facts)

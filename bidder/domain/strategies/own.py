@@ -15,7 +15,7 @@ from math import isfinite
 from types import MappingProxyType, TracebackType
 from typing import TypeVar
 
-from bidder.domain.actions import Action, Decision, Fact, Reason, Reprice, Withdraw
+from bidder.domain.actions import ASIDE, OVERRULED, Action, Decision, Fact, Reason, Reprice, Withdraw
 from bidder.domain.money import Price
 from bidder.domain.policy import Launch, OwnParams, Policy, Setting, StrategyParams
 from bidder.domain.positions import Position
@@ -47,6 +47,8 @@ MAY_SAY = frozenset(
         Reason.ON_DEMAND_CHEAPER,
     }
 )
+# By these it is told what became of an answer, which a replay must be able to tell from the answer.
+_NOT_ITS_OWN = OVERRULED | ASIDE
 _NOTHING_RUNS = Launch(image="")
 _MOST_FACTS, _LONGEST_FACT = 40, 300
 _LARGEST_FACT = 2**63
@@ -256,6 +258,8 @@ def _facts(facts: object) -> dict[str, Fact]:
 def _fact_name(name: object) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= 60:
         raise StrategyFailed("the name of a fact is no text of at most 60 characters")
+    if name in _NOT_ITS_OWN:
+        raise StrategyFailed(f"the daemon tells the fact {name!r} itself; name it otherwise")
     return str(name)
 
 

@@ -145,6 +145,16 @@ def test_a_due_that_is_past_is_dropped() -> None:
     assert (past.due, later.due) == (None, at(9))
 
 
+@pytest.mark.parametrize("name", ["multiplier", "looking_at", "kept_by", "wanted_to"])
+def test_a_fact_of_the_daemons_own_is_not_its_to_tell(name: str) -> None:
+    """By that name the daemon says what became of the answer, which is left out when it is verified."""
+    told: dict[str, Any] = {name: 1.2}
+    decision = asked(lambda p, s, now: common.hold(p, Reason.PATIENCE, **told))
+
+    assert decision.reason is Reason.STRATEGY_FAILED
+    assert f"the daemon tells the fact '{name}' itself" in str(decision.facts["problem"])
+
+
 def test_the_rails_hold_it() -> None:
     """A bid above the ceiling is stopped and says which rail did it."""
     decision = asked(bid("5.01"))
