@@ -198,6 +198,7 @@ class Trader:
         now = self.clock.now()
         self.view = read_again(self.store.load(now), self.view, self.policy, now)
         self.decisions = ()
+        self.signs.clear()
         self._record_all_anew()
         self._doubted = False
         log.info("store.read_again", orders=len(self.view.holdings), intents=len(self.view.intents))

@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from probed import PROBE, minutes, pass_time, probing
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 from virtual import Day, begin, wanting
+from workloads import HOST, workload
 
 from bidder.app.report import Result
 from bidder.domain import price_rules
@@ -16,6 +18,7 @@ from bidder.domain.actions import PlaceBid, Reason
 from bidder.domain.ids import AccountName
 from bidder.domain.money import Price
 from bidder.domain.policy import Policy
+from bidder.domain.probe import Outcome, Sign
 from bidder.errors import StoreFailed
 from bidder.sim.answers import Request
 from bidder.store.engine import WRITING, open_engine
@@ -133,6 +136,24 @@ async def test_a_commit_that_is_kept_though_it_was_called_failed_stops_nothing(
     assert {order["id"] for order in day.live()} <= known
     assert len(day.live()) == 5
     assert Queries(engine, AccountName("demo")).open_intents() == ()
+
+
+async def test_what_probes_find_while_the_database_fails_stops_nothing(engine: Engine) -> None:
+    """What is read again knows of no order whether it runs: signs from before are left out."""
+    day, disk = probing(engine, PROBE), Disk(engine)
+    trader = day.app.trader
+    async with workload() as there:
+        day.exchange.workload = (HOST, there.port)
+        await pass_time(day, minutes(1))
+        assert trader.view.pulses
+        disk.full = True
+        while not await passes(day, 0.1):
+            pass
+        trader.signs += (
+            Sign(order=order, at=day.clock.now(), outcome=Outcome.SILENT) for order in trader.view.pulses
+        )
+        disk.full = False
+        assert await passes(day, 5) == 0
 
 
 async def test_a_database_that_fails_every_few_seconds_does_not_keep_prices_up(engine: Engine) -> None:

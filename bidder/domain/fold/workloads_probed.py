@@ -17,7 +17,7 @@ def probed(view: View, signs: Iterable[Sign], policy: Policy, now: datetime) -> 
 
     An order that has begun to run gets a pulse, and with it its grace; one that does not run any more
     loses it: whoever wins the server back starts anew. One of which a restart does not know yet whether
-    it runs keeps what is remembered of it.
+    it runs keeps what is remembered of it; what a probe found of that one meanwhile is left out.
     """
     if not view.pulses and all(target.probe is None for target in policy.targets):
         return view
@@ -33,10 +33,10 @@ def probed(view: View, signs: Iterable[Sign], policy: Policy, now: datetime) -> 
     }
     pulses |= {order: view.pulses.get(order) or Pulse(began_at=now) for order in probes}
     for sign in signs:
-        pulse = pulses.get(sign.order)
+        pulse, probe = pulses.get(sign.order), probes.get(sign.order)
         # A sign from before belongs to an earlier run.
-        if pulse is not None and sign.at >= pulse.began_at:
-            pulses[sign.order] = pulse.after(sign, probes[sign.order])
+        if pulse is not None and probe is not None and sign.at >= pulse.began_at:
+            pulses[sign.order] = pulse.after(sign, probe)
     return view if pulses == view.pulses else replace(view, pulses=pulses)
 
 

@@ -282,6 +282,14 @@ def test_a_pulse_lasts_as_long_as_the_order_runs() -> None:
     assert again.pulses == {ORDER: Pulse(began_at=at(10))}
 
 
+def test_a_sign_of_an_order_of_which_it_is_not_known_whether_it_runs_is_left_out() -> None:
+    """Read again from disk it keeps its pulse, and has no probe until a book shows that it runs."""
+    policy = make_policy(probing())
+    view = fold.probed(of(policy, make_holding()), (sign(Outcome.ALIVE, 5),), policy, NOW)
+    unknown = view.with_holding(make_holding(active=None))
+    assert fold.probed(unknown, (sign(Outcome.SILENT, 7),), policy, at(8)) is unknown
+
+
 def test_nothing_is_probed_that_nobody_asked_for() -> None:
     """Not without a probe, not a person's order, not one on paper, not for a target that is off."""
     asked = make_policy(probing())
