@@ -14,10 +14,12 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bidder.lossy import Lossy
 
 HIDDEN: Final = "[hidden]"
 # Shorter values would black out half of the log; no token or password worth the name is shorter.
@@ -56,6 +58,7 @@ def configure_logging(
     the configuration has been read.
     """
     out = sys.stderr if stream is None else stream
+    lossy = cast("TextIO", Lossy(out))
     lowest = logging.getLevelNamesMapping()[level.upper()]
     redactor = Redactor(secrets)
     prettily = fmt == "console" or (fmt == "auto" and _is_terminal(out))
@@ -74,10 +77,10 @@ def configure_logging(
     structlog.configure(
         processors=[*shared, redactor.line, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(lossy),
         cache_logger_on_first_use=False,
     )
-    _route_libraries(out, [*shared, redactor.foreign_line], renderer)
+    _route_libraries(lossy, [*shared, redactor.foreign_line], renderer)
 
 
 class Redactor:

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
+from typing import TextIO
 
 from bidder.errors import (
     BadInput,
@@ -20,6 +21,7 @@ from bidder.errors import (
     StoreUnavailable,
     Unreachable,
 )
+from bidder.lossy import Lossy
 
 
 class ExitCode(IntEnum):
@@ -75,21 +77,24 @@ def exit_code(exc: BaseException) -> ExitCode:
 
 
 def complain(text: str, *, kind: str = "error") -> None:
-    """Print an error or a warning, each of its lines marked as one."""
+    """Print an error or a warning, each of its lines marked as one; where that cannot be, it is lost."""
+    out = Lossy(sys.stderr)
     for line in text.splitlines() or [""]:
-        print(f"{kind}: {harmless(line)}", file=sys.stderr)  # noqa: T201 - the command's answer
+        out.write(f"{kind}: {harmless(line)}\n")
+    out.flush()
 
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; turn whatever it raises into lines for the user and an exit code."""
     code = _ended(command)
+    _give_up_errors()
     if sys.stdout is None:  # closed by whoever started us, so nobody waits for an answer
         return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        _let_go_of_output()
+        _let_go_of(sys.stdout)
     except OSError as exc:
         return code or _without_output(exc)
     return code
@@ -130,14 +135,24 @@ def _is_of_output(exc: OSError) -> bool:
 
 def _without_output(exc: OSError) -> ExitCode:
     complain(f"standard output cannot be written: {exc.strerror}; send it elsewhere")
-    _let_go_of_output()
+    _let_go_of(sys.stdout)
     return ExitCode.FAILED
 
 
-def _let_go_of_output() -> None:
-    # Python would try again at exit, and complain.
+def _give_up_errors() -> None:
+    """Let go of what standard error did not take: the exit code counts more."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _let_go_of(sys.stderr)
+
+
+def _let_go_of(stream: TextIO) -> None:
+    # Python would try again at exit, complain, and end with a code of its own.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

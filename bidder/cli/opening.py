@@ -1,7 +1,6 @@
 """What every command does first: read the configuration, set up the log, say the warnings."""
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,4 +86,4 @@ def warnings_of(settings: Settings, *, left_out: Needs = NOTHING) -> tuple[str, 
 def say_warnings(settings: Settings, *, left_out: Needs = NOTHING) -> None:
     """Print what the owner should know but that stops nothing; ``left_out`` as in ``warnings_of``."""
     for warning in warnings_of(settings, left_out=left_out):
-        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - the command's answer
+        complain(warning, kind="warning")

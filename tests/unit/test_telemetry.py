@@ -1,5 +1,6 @@
 """The log: one line for each event, readable or JSON, without secrets and control characters."""
 
+import errno
 import io
 import json
 import logging
@@ -23,6 +24,13 @@ CANARY = "c4naryS3cret"
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class _Full(io.StringIO):
+    """Refuses every write, as a full disk does, or a terminal that was closed."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +100,19 @@ def test_level_is_kept() -> None:
     structlog.get_logger().warning("loud")
 
     assert json.loads(out.getvalue())["event"] == "loud"
+
+
+@pytest.mark.parametrize("gone", [_Full, lambda: _closed(io.StringIO())])
+def test_what_cannot_be_written_is_lost_and_stops_nothing(gone: Callable[[], io.StringIO]) -> None:
+    """Neither an event of ours nor a library's word raises."""
+    configure_logging("info", "json", gone())
+    structlog.get_logger().error("pass.crashed")
+    logging.getLogger("httpx").warning("three")
+
+
+def _closed(stream: io.StringIO) -> io.StringIO:
+    stream.close()
+    return stream
 
 
 def test_second_set_up_replaces_the_first() -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,24 @@ def test_bad_configuration_ends_with_two_and_one_line(
         assert lines[0].startswith(f"error: {config}:")
         assert "canary" not in shown.err
     assert list(config.parent.iterdir()) == [config]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(("text", "code"), [("strategies: [", 2), (GOOD, 0)])
+def test_the_exit_code_stands_where_errors_and_warnings_cannot_be_written(
+    config: Path, text: str, code: int
+) -> None:
+    """systemd and Docker go by it: whether to start the daemon again."""
+    config.write_text(text)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bidder.cli.main", "check", "-c", config],
+            env={**os.environ, "UNIT_TOKEN": "t"},
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == code
 
 
 def test_duplicate_and_overlapping_strategies_are_refused(
