@@ -25,6 +25,8 @@ def test_the_image_says_how_it_is_run(image: Image) -> None:
     """Not as root, stopped by SIGTERM, asked for its health, its state where the volume is."""
     assert image.user == (10001, 10001)
     assert image.config["StopSignal"] == "SIGTERM"
+    # For `kill` of the shell's own, by which it is told to read its configuration again.
+    assert (image.root / "bin" / "sh").exists()
     assert image.config["Healthcheck"]["Test"] == ["CMD", "bidder", "health"]
     state = (image.root / "var/lib/bidder").stat()
     assert (state.st_uid, state.st_gid) == image.user

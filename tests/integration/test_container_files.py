@@ -96,6 +96,16 @@ def test_the_engine_waits_for_longer_than_a_stop_takes() -> None:
     assert bidder["logging"]["options"].keys() == {"max-size", "max-file"}
 
 
+def test_nobody_is_told_to_reload_it_by_the_engine() -> None:
+    """An engine that sends a signal takes the container for stopped by hand, and restarts it no more."""
+    root = compose.ROOT
+    texts = [(path, path.read_text()) for path in (*root.glob("*.y*ml"), *root.glob("docs/**/*.md"))]
+
+    told = {path.name for path, text in texts if "sh -c 'kill -HUP 1'" in text}
+    assert told == {"compose.yaml", "container.md"}
+    assert not [path for path, text in texts if re.search(r"docker (compose )?kill -", text)]
+
+
 @pytest.mark.parametrize("files", [compose.SQLITE, compose.POSTGRES], ids=["sqlite", "postgres"])
 def test_every_volume_and_secret_is_declared_and_used(files: tuple[str, ...]) -> None:
     """Compose refuses a name that is not declared, and one that nobody uses is a mistake."""
