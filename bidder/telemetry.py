@@ -23,7 +23,7 @@ from bidder.lossy import Lossy
 
 HIDDEN: Final = "[hidden]"
 # Shorter values would black out half of the log; no token or password worth the name is shorter.
-_SHORTEST_SECRET: Final = 4
+SHORTEST_SECRET: Final = 4
 _SECRET_KEYS: Final = frozenset(
     (
         *("auth", "authorization", "token", "init_token", "password", "env", "command"),
@@ -91,7 +91,7 @@ class Redactor:
         spelled: set[str] = set()
         for secret in secrets:
             for text in (secret, secret.strip()):
-                if len(text) >= _SHORTEST_SECRET:
+                if len(text) >= SHORTEST_SECRET:
                     spelled |= {text, repr(text)[1:-1], json.dumps(text)[1:-1]}
         longest_first = sorted(spelled, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if spelled else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from bidder.app import echoes
 from bidder.app.report import Acted, Result
 from bidder.app.setbacks import after_refusal, price_moved
 from bidder.clock import Clock
@@ -17,6 +18,7 @@ from bidder.domain.actions import Action, Decision, PlaceBid, RentOnDemand, Repr
 from bidder.domain.intents import Intent, IntentState, kind_of
 from bidder.domain.view import View
 from bidder.errors import (
+    ExchangeError,
     InDoubt,
     InvalidToken,
     NotSent,
@@ -127,13 +129,20 @@ class Executor:
     async def _send(self, action: Action) -> None:
         match action:
             case PlaceBid() | RentOnDemand():
-                await self.client.create_order(action)
+                await self._create(action)
             case Reprice():
                 await self.client.set_spot_price(action.order, action.price)
             case Withdraw():
                 await self.client.cancel_order(action.order)
             case _:
                 assert_never(action)
+
+    async def _create(self, action: PlaceBid | RentOnDemand) -> None:
+        try:
+            await self.client.create_order(action)
+        except ExchangeError as exc:
+            echoes.black_out(exc, action.launch)
+            raise
 
     def _accepted(
         self,

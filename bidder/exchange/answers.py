@@ -40,7 +40,7 @@ _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_LONGEST_TEXT = 200
+LONGEST_TEXT = 200
 # The longest ``Retry-After`` that is kept; then one request asks again. The exchange counts by the
 # second: who names hours is a proxy with a page for everybody. One request in five minutes burdens
 # nobody, and an order that nobody looks after for longer may be outbid, or run on dearer than it must.
@@ -65,7 +65,7 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _BARE = msgspec.json.Decoder(_BareEnvelope)
 
 
-def clean(text: object, limit: int = _LONGEST_TEXT) -> str:
+def clean(text: object, limit: int = LONGEST_TEXT) -> str:
     """Return text from outside without control characters, and bounded: it reaches terminals."""
     return _CONTROL.sub("", str(text))[:limit]
 
