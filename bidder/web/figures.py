@@ -62,8 +62,8 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
     read_at = None if view.orders_at is None else view.orders_at.timestamp()
     yield _one("bidder_orders_read_timestamp_seconds", "When our orders were last read.", read_at)
     yield _one("bidder_servers_known", "Servers on the marketplace.", len(view.marketplace.listings))
-    told = len(source.daemon.trader.watch.told)
-    yield _one("bidder_alarms", "Alarms that were raised and whose cause lasts.", told)
+    standing = len(report.standing)
+    yield _one("bidder_alarms", "Alarms that were raised and whose cause lasts.", standing)
     picture = source.picture()
     assert picture is not None
     budget = picture["requests"]["budget_use"]
