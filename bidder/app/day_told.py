@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bidder.app.summary import against_on_demand
+from bidder.domain import wanted
 from bidder.domain.ids import on_paper
 from bidder.domain.notices import Event, Level, Notice
 from bidder.domain.policy import Mode, Policy
@@ -66,7 +67,7 @@ class DayTold:
 
 def _count(tally: _Tally, view: View, policy: Policy, seconds: float) -> None:
     share = Decimal(str(round(seconds, 3))) / _DAY
-    tally.wanted += seconds * sum(target.want for target in policy.targets if target.enabled)
+    tally.wanted += seconds * wanted.of_all(policy, view)
     for holding in view.holdings.values():
         price = holding.order.price
         ours = holding.ours and on_paper(holding.order.order) is (policy.mode is Mode.PAPER)

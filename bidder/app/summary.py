@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bidder.app.report import PassReport
-from bidder.domain import selection
+from bidder.domain import selection, wanted
 from bidder.domain.ids import on_paper
 from bidder.domain.policy import Mode, Policy
 from bidder.domain.view import Holding, View
@@ -50,7 +50,7 @@ def summarise(view: View, policy: Policy) -> Summary:
         paper=paper,
         paused=view.paused,
         settled=view.orders_at is not None and view.completed_at is not None,
-        want=sum(target.want for target in policy.targets if target.enabled),
+        want=wanted.of_all(policy, view),
         held=len(running),
         waiting=len(ours) - len(running),
         in_doubt=len(view.intents),

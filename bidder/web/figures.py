@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
+from bidder.domain import wanted
 from bidder.domain.intents import IntentState
 from bidder.domain.money import Currency, Rates
 from bidder.domain.policy import Mode
@@ -88,6 +89,7 @@ def _of_moment(moment: Moment, source: Source) -> Iterator[Metric]:
     for reason, count in reasons.items():
         decisions.add_metric([reason], count)
     yield decisions
+    yield _wanted(moment)
     yield from _positions(picture, view.rates, prefix(paper=paper))
     balances = GaugeMetricFamily("bidder_wallet_balance", "Balance.", labels=["currency"])
     for wallet in view.wallets.values():
@@ -143,8 +145,15 @@ def _unattended(picture: dict[str, Any], *, paper: bool) -> Iterator[Metric]:
     )
 
 
+def _wanted(moment: Moment) -> Metric:
+    family = GaugeMetricFamily("bidder_servers_wanted", "Servers wanted.", labels=["target"])
+    for target in moment.policy.targets:
+        if target.enabled:
+            family.add_metric([target.name], wanted.servers(target, moment.view))
+    return family
+
+
 def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Metric]:
-    wanted = GaugeMetricFamily("bidder_servers_wanted", "Servers wanted.", labels=["target"])
     positions = GaugeMetricFamily(
         f"{named}_positions", "Orders, by whether they run.", labels=["target", "state"]
     )
@@ -166,8 +175,6 @@ def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Me
         probed = Counter(each["workload"]["state"] for each in orders if each["workload"] is not None)
         for state in State:
             workloads.add_metric([name, state.value], probed[state.value])
-        if target["enabled"]:
-            wanted.add_metric([name], target["want"])
         positions.add_metric([name, "running"], target["held"])
         positions.add_metric([name, "waiting"], len(orders) - target["held"])
         for order in orders:
@@ -175,7 +182,6 @@ def _positions(picture: dict[str, Any], rates: Rates, named: str) -> Iterator[Me
                 usd = _usd(order[kind], rates)
                 if usd is not None:
                     metric.add_metric([name, str(order["server"]), str(order["order"])], usd)
-    yield wanted
     yield positions
     yield workloads
     yield from prices.values()

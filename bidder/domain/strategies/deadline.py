@@ -77,6 +77,11 @@ def _left(target: Target, params: DeadlineParams, view: View) -> timedelta:
     return timedelta(hours=float(params.gpu_hours)) - computed(target, view)
 
 
+def is_done(target: Target, params: DeadlineParams, view: View) -> bool:
+    """Return whether all of a target's job has been computed."""
+    return _left(target, params, view) <= timedelta(0)
+
+
 def rentals_needed(work: timedelta, restart: timedelta, mrl: timedelta) -> int | None:
     """Return how many rentals of ``mrl``, each with a start, compute ``work``; None where none do."""
     if work + restart <= mrl:

@@ -1,11 +1,13 @@
 """The daily summary, whatever the calendar does."""
 
 from datetime import timedelta
+from decimal import Decimal
 
-from builders import NOW, clore, make_holding, make_listing, make_policy, make_view, usd
+from builders import NOW, clore, make_holding, make_listing, make_policy, make_target, make_view, usd
 
 from bidder.app.day_told import DayTold
 from bidder.app.summary import summarise
+from bidder.domain.policy import Ceiling, DeadlineParams
 
 
 def test_a_clock_that_was_set_back_costs_no_summaries() -> None:
@@ -35,6 +37,18 @@ def test_what_is_saved_is_what_the_status_says() -> None:
     assert notice.text.endswith(
         "on demand what came to 1.00 of it would have been 5.00 USD: 4.00 (80%) saved."
     )
+
+
+def test_a_job_that_is_done_wants_no_servers() -> None:
+    """The share of what was wanted speaks of the others."""
+    ceiling = Ceiling(price=usd("4"))
+    done = DeadlineParams(gpu_hours=Decimal(9), by=NOW + timedelta(days=9), on_demand_ceiling=ceiling)
+    policy, told = make_policy(make_target(), make_target("job", want=3, params=done)), DayTold()
+    computed = {"job": timedelta(hours=9)}
+    view = make_view(policy, make_listing(), holdings=[make_holding(1)], computed=computed)
+    moments = [NOW + timedelta(minutes=5 * n) for n in range(12 * 12 + 1)]
+    (notice,) = (each for now in moments for each in told.notices(now, view, policy))
+    assert notice.facts["held_share"] == 1
 
 
 def test_a_summary_says_how_much_of_the_day_it_counted() -> None:
