@@ -28,7 +28,7 @@ from bidder.app.told_before import KIND, ToldBefore
 from bidder.config import Settings
 from bidder.config.reload import needs_restart
 from bidder.config.web import WebSettings
-from bidder.domain.notices import Event, Notice
+from bidder.domain.notices import Event, Notice, marked
 from bidder.domain.policy import Policy
 from bidder.domain.view import View
 from bidder.errors import BidderError, ConfigError, InvalidToken, StoreFailed
@@ -172,7 +172,8 @@ class Service:
     def _hand_out(self, notice: Notice) -> None:
         if self.courier is None or self.told_before.is_known(notice):
             return
-        self.courier.tell(self._without_secrets(notice))
+        mode = self.daemon.trader.policy.mode
+        self.courier.tell(marked(self._without_secrets(notice), mode))
         self.told_before.told(notice)
 
     def _without_secrets(self, notice: Notice) -> Notice:

@@ -5,7 +5,7 @@ the daemon started is no news: its first reading is taken in silence.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ from bidder.domain.ids import OrderId, ServerId, spelled
 from bidder.domain.intents import Settled
 from bidder.domain.market import OrderKind, OwnOrder
 from bidder.domain.notices import Event, Level, Notice
-from bidder.domain.policy import Mode, Policy
+from bidder.domain.policy import Policy
 from bidder.domain.view import Holding, View
 from bidder.errors import BidderError, InvalidToken, NoRate
 
@@ -52,13 +52,13 @@ class Teller:
     def notices(
         self, report: PassReport, view: View, policy: Policy, *, unreachable: bool
     ) -> tuple[Notice, ...]:
-        """Return what a pass brought that the owner should be told."""
+        """Return what a pass brought that the owner should be told, before it is marked as of paper."""
         if self._running is None:
             # What we held before is known; what it does now is read first.
             self._running = dict.fromkeys(view.holdings)
         for holding in () if report.observed is None else report.observed.ended:
             self._running.pop(holding.order.order, None)
-        found = [
+        return (
             *_settled(report),
             *_moved(report),
             *self._ends.notices(report, view, policy),
@@ -71,8 +71,7 @@ class Teller:
             *self._reach(report.at, policy, unreachable=unreachable),
             *self.database.passed(report),
             *self._day.notices(report.at, view, policy),
-        ]
-        return tuple(found) if policy.mode is Mode.LIVE else tuple(map(_marked, found))
+        )
 
     def _positions(self, now: datetime, view: View) -> Iterator[Notice]:
         if view.holdings is not self._holdings:
@@ -201,14 +200,6 @@ def reload_refused(reason: str, at: datetime) -> Notice:
         text=f"{sentence(reason)} Trading goes on with the old one.",
         key=reason,
     )
-
-
-def _marked(notice: Notice) -> Notice:
-    """Return a paper daemon's notice, marked: nobody must take what is on paper for his server."""
-    if notice.event in {Event.UNREACHABLE, Event.DATABASE}:
-        return notice
-    facts = {**notice.facts, "paper": True}
-    return replace(notice, title=f"ON PAPER: {notice.title}", facts=facts)
 
 
 def _reachable(order: OwnOrder) -> bool:

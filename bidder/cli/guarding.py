@@ -207,6 +207,7 @@ def _said(document: dict[str, Any]) -> str:
 
 def _tell(settings: "Settings", engine: Any, found: "Round", patience_seconds: float) -> bool:
     """Tell the owner where there is news, and note that it was told; return whether it was."""
+    from bidder.domain.notices import marked
     from bidder.domain.unattended import Finding
     from bidder.notify.courier import Courier
     from bidder.store.commands import note
@@ -226,7 +227,7 @@ def _tell(settings: "Settings", engine: Any, found: "Round", patience_seconds: f
     if _untold(settings) and not ways:
         # Noted as told it would not be tried again once the address is there.
         return False
-    message = _notice(found, now, again=known)
+    message = marked(_notice(found, now, again=known), settings.policy.mode)
     wanting = sum(receiver.wants(message) for receiver, _ in ways)
     courier = Courier(ways)
     courier.tell(message)

@@ -5,11 +5,12 @@ may be shown to anybody; the address of a receiver is a secret.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from bidder.domain.actions import Fact
+from bidder.domain.policy import Mode
 
 
 class Level(IntEnum):
@@ -68,6 +69,14 @@ class Notice:
     text: str
     key: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+def marked(notice: Notice, mode: Mode) -> Notice:
+    """Return a notice as it is handed out: nobody must take what is on paper for his server."""
+    if mode is Mode.LIVE or notice.event in {Event.UNREACHABLE, Event.DATABASE}:
+        return notice
+    facts = {**notice.facts, "paper": True}
+    return replace(notice, title=f"ON PAPER: {notice.title}", facts=facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

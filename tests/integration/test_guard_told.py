@@ -15,6 +15,7 @@ from virtual import Day, begin
 from bidder.cli import guarding
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings, load_settings
+from bidder.domain.policy import Mode
 from bidder.domain.unattended import Finding, Then
 from bidder.errors import LeaseHeld, Unreachable
 from bidder.guarding import Round
@@ -101,6 +102,18 @@ def test_a_silence_and_what_was_done_is_told_once(day: Day, owner: Owner) -> Non
     assert f"{count} orders were cancelled (then: cancel)." in notice["text"]
     assert notice["facts"]["cancelled"] == count
     assert again["told"] is False
+
+
+def test_on_paper_it_is_told_as_of_paper(day: Day, owner: Owner) -> None:
+    """Nobody must think that the guard has cancelled his servers."""
+    paper = replace(owner.settings.policy, mode=Mode.PAPER)
+    owner.settings = replace(owner.settings, policy=paper)
+
+    owner.conclude(day, guard(day))
+
+    (notice,) = owner.heard
+    assert notice["title"].startswith("ON PAPER: the daemon was last seen at ")
+    assert notice["facts"]["paper"] is True
 
 
 def test_a_notice_that_did_not_get_there_is_tried_in_the_next_round(day: Day, owner: Owner) -> None:

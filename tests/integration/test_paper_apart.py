@@ -20,7 +20,7 @@ from bidder.demo.transport import SimTransport
 from bidder.demo.virtual import run_for
 from bidder.domain.ids import on_paper
 from bidder.domain.intents import IntentKind
-from bidder.domain.notices import Event, Notice
+from bidder.domain.notices import Event, Notice, marked
 from bidder.domain.policy import Mode
 from bidder.store.engine import open_engine
 from bidder.store.queries import Queries
@@ -75,7 +75,9 @@ def desk() -> Iterator[Desk]:
     def passed(report: Any) -> None:
         source.passed(report)
         metrics.passed(report)
-        notices.extend(teller.notices(report, app.trader.view, app.trader.policy, unreachable=False))
+        policy = app.trader.policy
+        found = teller.notices(report, app.trader.view, policy, unreachable=False)
+        notices.extend(marked(notice, policy.mode) for notice in found)
 
     asyncio.run(run_for(app, day.clock, A_WHILE, on_pass=passed))
     samples: dict[str, dict[str, float]] = {}

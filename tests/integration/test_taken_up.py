@@ -161,6 +161,24 @@ class Kept:
         """Have nothing to give up."""
 
 
+def test_on_paper_a_refused_reload_is_told_as_of_paper(tmp_path: Path) -> None:
+    """As everything else that is told: its owner may have a live daemon as well."""
+    day = begin(rivals=False, servers=24, shape=lambda policy: replace(policy, mode=Mode.PAPER))
+    settings = settings_with(tmp_path, day.policy)
+    live = replace(settings, policy=replace(day.policy, mode=Mode.LIVE))
+    service = build_service(day.app, settings, reread=lambda: live, reload_wanted=asyncio.Event())
+    receiver = Kept()
+    service.courier = Courier([(Receiver(place="x", line=1, level=Level.INFO), receiver)])
+
+    asyncio.run(reloaded(service, lambda: "refused" in service._said))
+    service.courier.close(10)
+
+    (notice,) = receiver.got
+    assert notice.event is Event.RELOAD_REFUSED
+    assert notice.title.startswith("ON PAPER: ")
+    assert notice.facts["paper"] is True
+
+
 def test_a_notice_that_quotes_what_was_sent_shows_no_secret(tmp_path: Path) -> None:
     """The exchange refuses in words of its own, which are told: they may hold a part of the launch."""
     day = begin(rivals=False, servers=24)
