@@ -1,6 +1,7 @@
 """``bidder guard``: the dead man's one-shot, for a timer."""
 
 import asyncio
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -174,11 +175,25 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.say_json(document)
         return
+    if not _is_worth_a_mail(document) and not _is_read():
+        return
     output.say(_said(document))
     for each in document["sent"]:
         each["facts"] |= {"result": each["result"], "error": each["error"]}
     for key, title in (("sent", "Sent"), ("planned", "Would be sent"), ("left", "Left as it is")):
         output.table(pictures.DECISION_COLUMNS, map(pictures.decision_row, document[key]), title=title)
+
+
+def _is_worth_a_mail(document: dict[str, Any]) -> bool:
+    """Return whether cron should send it: not every two minutes that all is well."""
+    from bidder.domain.unattended import Finding
+
+    well = {Finding.ALIVE.value, Finding.QUIET.value}
+    return document["dry_run"] or document["finding"] not in well
+
+
+def _is_read() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _said(document: dict[str, Any]) -> str:

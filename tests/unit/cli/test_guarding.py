@@ -1,14 +1,21 @@
 """How ``bidder guard`` ends where nothing is to be done, or nothing can be."""
 
 import json
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from documented import disagreements
+from guards import CANCEL
 
+from bidder.cli import guarding
 from bidder.cli.main import main
+from bidder.config import load_settings
 from bidder.domain.ids import AccountName
+from bidder.domain.unattended import Finding, Signs
+from bidder.guarding import Round
 from bidder.store.engine import open_engine
 from bidder.store.lease import Lease
 from bidder.store.schema import upgrade
@@ -96,3 +103,25 @@ def test_a_held_lease_is_respected(config: Path, capsys: pytest.CaptureFixture[s
     assert "Another process has taken the account (process " in capsys.readouterr().out
     lease.release()
     engine.dispose()
+
+
+@pytest.mark.parametrize("finding", [Finding.ALIVE, Finding.QUIET])
+def test_while_all_is_well_cron_has_nothing_to_mail(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    finding: Finding,
+) -> None:
+    """Said on a terminal, and where it was asked for."""
+    settings, now = load_settings(config, {"UNIT_TOKEN": "t"}), datetime.now(UTC)
+    found = Round(finding=finding, signs=Signs(seen_at=now), when=CANCEL, at=now)
+
+    def said(found: Round, *, as_json: bool = False) -> str:
+        assert guarding.conclude(settings, None, found, as_json=as_json) == 0
+        return capsys.readouterr().out
+
+    assert said(found) == ""
+    assert said(replace(found, dry_run=True))
+    assert json.loads(said(found, as_json=True))["finding"] == finding.value
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert said(found)
