@@ -189,7 +189,7 @@ def _is_worth_a_mail(document: dict[str, Any]) -> bool:
     from bidder.domain.unattended import Finding
 
     well = {Finding.ALIVE.value, Finding.QUIET.value}
-    return document["dry_run"] or document["finding"] not in well
+    return bool(document["dry_run"]) or document["finding"] not in well
 
 
 def _is_read() -> bool:
@@ -236,7 +236,12 @@ def _tell(settings: "Settings", engine: Any, found: "Round", patience_seconds: f
     subject = _subject(found)
     last = Queries(engine, settings.account).latest_request(_KIND)
     known = last is not None and last.argument == subject
-    if last is not None and now - last.posted_at < _kept_quiet(found, last.argument, subject):
+    # One that is dated ahead, by a clock that was set back since, was told nobody knows when.
+    if (
+        last is not None
+        and last.posted_at <= now
+        and now - last.posted_at < _kept_quiet(found, last.argument, subject)
+    ):
         return False
     ways = build_notifiers(settings)
     if _untold(settings) and not ways:

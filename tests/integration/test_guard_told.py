@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from bidder.cli import guarding
 from bidder.cli.failures import CommandFailed
 from bidder.config import Settings, load_settings
 from bidder.domain.policy import Mode
-from bidder.domain.unattended import Finding, Then
+from bidder.domain.unattended import Finding, Signs, Then
 from bidder.errors import LeaseHeld, Unreachable
 from bidder.guarding import Round
+from bidder.store.commands import note
 from bidder.store.engine import open_engine
 from bidder.store.schema import upgrade
 
@@ -102,6 +103,21 @@ def test_a_silence_and_what_was_done_is_told_once(day: Day, owner: Owner) -> Non
     assert f"{count} orders were cancelled (then: cancel)." in notice["text"]
     assert notice["facts"]["cancelled"] == count
     assert again["told"] is False
+
+
+def test_a_notice_that_is_dated_ahead_keeps_none_back(owner: Owner) -> None:
+    """The clock has been set back since, by a day: it must not silence the guard for as long."""
+    engine, now = open_engine("sqlite://"), datetime.now(UTC)
+    upgrade(engine)
+    signs = Signs(seen_at=now - AFTER)
+    found = Round(finding=Finding.SILENT, signs=signs, when=CANCEL, at=now)
+    subject = guarding._subject(found)
+    note(engine, owner.settings.account, "guard", subject, outcome="done", at=now + timedelta(days=1))
+
+    for told in (True, False):
+        guarding.conclude(owner.settings, engine, found, as_json=True)
+        assert owner.printed()["told"] is told
+    engine.dispose()
 
 
 def test_on_paper_it_is_told_as_of_paper(day: Day, owner: Owner) -> None:
