@@ -11,7 +11,7 @@ from promql import NotPromql, parse
 DOCS = Path(__file__).parents[2] / "docs"
 _ENDS = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 # What Prometheus adds itself.
-_EVERYWHERE = {"instance", "job"}
+_EVERYWHERE, _ITS_OWN = {"instance", "job"}, {"up": set[str]()}
 
 
 def expressions() -> list[str]:
@@ -26,7 +26,7 @@ def documented() -> dict[str, set[str]]:
     """Return the labels of each metric, as docs/monitoring.md names them."""
     text = (DOCS / "monitoring.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| ([^|]*)\|", text, re.MULTILINE)
-    return {
+    return _ITS_OWN | {
         name + end: set(re.findall(r"`(\w+)`", labels)) | ({"le"} if end == "_bucket" else set())
         for name, kind, labels in rows
         for end in _ENDS[kind]
@@ -42,6 +42,20 @@ def test_an_expression_asks_for_what_there_is(expression: str) -> None:
         assert set(labels) <= known[name] | _EVERYWHERE
     shared = set.union(*(known[name] for name, _ in asked.metrics))
     assert set(asked.grouped_by) <= shared | _EVERYWHERE
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_series_of_two_daemons_are_never_matched_with_each_other(expression: str) -> None:
+    """Targets of both may have one name, and Prometheus then refuses the whole rule."""
+    for labels in re.findall(r"\bon \(([^)]*)\)", expression):
+        assert set(labels.split(", ")) >= _EVERYWHERE
+
+
+def test_one_daemon_of_two_that_is_gone_is_missed() -> None:
+    """`absent` is silent as long as anybody tells of himself."""
+    rules = yaml.safe_load((DOCS / "prometheus-alerts.yaml").read_text(encoding="utf-8"))
+    (gone,) = (r for group in rules["groups"] for r in group["rules"] if r["alert"] == "BidderGone")
+    assert {name for name, _ in parse(gone["expr"]).metrics} == {"bidder_ready", "up"}
 
 
 @pytest.mark.parametrize(
