@@ -22,7 +22,8 @@ from bidder.errors import BidderError
 from bidder.store.lease import LEASE_TTL
 from bidder.store.records import SpendTotal
 
-# The exchange may be silent for so long before trading is called interrupted.
+# The exchange may be silent for so long before trading is called interrupted; for longer where our own
+# orders are all that is read, and seldom.
 _LATELY = timedelta(minutes=5)
 _SPEND_EVERY = timedelta(seconds=60)
 
@@ -110,6 +111,7 @@ class Source:
         if self.daemon.lease_seconds() > LEASE_TTL.total_seconds():
             reasons.append("the lease is not renewed")
         answered = trader.pace.last_answer_at
-        if answered is None or trader.clock.now() - answered > _LATELY:
+        lately = max(_LATELY, 2 * trader.policy.pace.orders_every)
+        if answered is None or trader.clock.now() - answered > lately:
             reasons.append("the exchange gives no answer")
         return tuple(reasons)
