@@ -38,6 +38,7 @@ def in_child(database_url: str) -> Callable[[Policy, datetime, datetime], Awaita
         )
         child = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # what lies in the folder where the daemon runs is no module of ours
             "-m",
             "bidder.backtest.measuring",
             stdin=asyncio.subprocess.PIPE,

@@ -24,6 +24,7 @@ from bidder.backtest.measuring import in_child
 from bidder.clock import ScaledClock, SystemClock, VirtualClock
 from bidder.domain.policy import Mode, Retention
 from bidder.domain.regret import Regret
+from bidder.errors import MeterFailed
 from bidder.store.store import Store
 from bidder.web.metrics import Metrics
 from bidder.web.source import Source
@@ -98,6 +99,18 @@ async def test_a_calculation_that_fails_is_said_and_given_up(engine: Engine, tmp
             await one.run_due(POLICY)
     assert [line["event"] for line in told(lines)] == ["regret.failed"] * 3
     assert all("code 1" in line["error"] for line in told(lines))
+
+
+async def test_the_child_runs_nothing_of_the_folder_that_the_daemon_was_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There others may write: what lies there must not be taken for a part of the program."""
+    (tmp_path / "bidder").mkdir()
+    (tmp_path / "bidder" / "__init__.py").write_text("raise SystemExit('planted')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MeterFailed) as failed:
+        await in_child(f"sqlite:///{tmp_path / 'none' / 'nothing.db'}")(POLICY, START, START + DAY)
+    assert "planted" not in str(failed.value)
 
 
 async def test_cancelling_ends_the_other_process(engine: Engine, url: str) -> None:
