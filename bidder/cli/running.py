@@ -16,6 +16,7 @@ from bidder.config.needs import EVERYTHING
 from bidder.errors import BidderError
 from bidder.footprint import give_back_large_blocks
 from bidder.service import build_service
+from bidder.threads import Unawaited
 from bidder.wiring import build_daemon
 
 log = structlog.get_logger("bidder")
@@ -50,6 +51,7 @@ def run_service(config: Path, *, cancel_on_exit: bool, asked: Asked) -> None:
             log.warning("config.unkept", reason=str(exc))
 
     async def serve() -> None:
+        asyncio.get_running_loop().set_default_executor(Unawaited())
         measure = in_child(settings.database_url)
         try:
             service = build_service(
