@@ -180,12 +180,12 @@ def _matter(notice: Notice) -> _Matter:
 def digest(notices: tuple[Notice, ...], *, lost: int = 0) -> Notice:
     """Return several notices as one, the pressing ones first."""
     ordered = sorted(notices, key=lambda each: -each.level)
-    lines = [f"{each.at:%H:%M} {each.title}" for each in ordered[:_LINES_IN_DIGEST]]
+    newest = max(notices, key=lambda each: each.at)
+    lines = [f"{_when(each, newest)} {each.title}" for each in ordered[:_LINES_IN_DIGEST]]
     if len(ordered) > _LINES_IN_DIGEST:
         lines.append(f"and {len(ordered) - _LINES_IN_DIGEST} more")
     if lost:
         lines.append(f"{lost} older notices could not be sent")
-    newest = max(notices, key=lambda each: each.at)
     return replace(
         newest,
         event=Event.DIGEST,
@@ -195,3 +195,9 @@ def digest(notices: tuple[Notice, ...], *, lost: int = 0) -> Notice:
         key="",
         facts={"notices": len(notices), "lost": lost},
     )
+
+
+def _when(notice: Notice, newest: Notice) -> str:
+    """Return when it was, with the date where that is not the latest one's: the digest's own."""
+    same_day = notice.at.date() == newest.at.date()
+    return f"{notice.at:%H:%M}" if same_day else f"{notice.at:%Y-%m-%d %H:%M}"

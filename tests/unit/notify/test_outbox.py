@@ -1,14 +1,22 @@
 """What one receiver is told, in virtual seconds."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain.notices import Event, Level, Notice, Receiver
-from bidder.notify.outbox import BURST, MOST_TRIES, MOST_WAITING, REPEAT_SECONDS, WINDOW_SECONDS, Outbox
+from bidder.notify.outbox import (
+    BURST,
+    MOST_TRIES,
+    MOST_WAITING,
+    REPEAT_SECONDS,
+    WINDOW_SECONDS,
+    Outbox,
+    digest,
+)
 
 ANYBODY = Receiver(place="notices[0].to", line=1, address="json://127.0.0.1")
 
@@ -206,6 +214,13 @@ def test_at_the_end_what_failed_is_tried_once_more_at_once() -> None:
     outbox.failed(1)
     assert outbox.next(1, ending=True) == (None, None)
     assert outbox.waiting == 1, "and it counts as not sent"
+
+
+def test_a_digest_tells_the_date_of_what_is_of_another_day() -> None:
+    """A receiver that was away for a night must not take yesterday's for today's."""
+    today = notice("2")
+    found = digest((replace(notice("1"), at=today.at - timedelta(minutes=5)), today))
+    assert found.text.splitlines() == ["2026-01-04 23:55 about 1", "00:00 about 2"]
 
 
 def test_of_a_digest_each_notice_counts_as_told() -> None:
