@@ -81,3 +81,12 @@ def test_the_lease_can_see_whether_its_last_holder_lives() -> None:
     assert not [line for line in lines if line.startswith(("ProtectProc=", "ProcSubset="))]
     assert "RestartPreventExitStatus=2 3" in lines
     assert "WatchdogSec=180" in lines
+
+
+def test_who_writes_a_command_hook_is_told_of_the_sandbox_it_runs_in() -> None:
+    """What works from a shell may fail under the unit, and first when something is to be told."""
+    told = (FOLDER.parent / "docs" / "notices.md").read_text(encoding="utf-8")
+    lines = UNIT.read_text(encoding="utf-8").splitlines()
+    for key in ("ProtectHome", "MemoryDenyWriteExecute"):
+        assert f"{key}=yes" in lines
+        assert f"`{key}=" in told
