@@ -159,7 +159,7 @@ def test_hostile_names_touch_no_file_and_run_nothing(
     before = entries(tmp_path.parent)
 
     with overseen() as done:
-        day.run(timedelta(minutes=6))
+        day.run(timedelta(minutes=8))
         orders = [order["id"] for order in day.live()]
         capsys.readouterr()
         codes = {main(command) for command in looking(config, orders)}
