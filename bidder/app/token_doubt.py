@@ -12,6 +12,9 @@ from dataclasses import dataclass
 # many tries say neither, all goes on: the next request that needs a token tells.
 _AGAIN, _BELIEVED = 30.0, 3
 
+# Seconds; what is left of a wait below it is none.
+_SHORTEST = 0.001
+
 
 @dataclass(slots=True)
 class TokenDoubt:
@@ -47,4 +50,6 @@ class TokenDoubt:
 
     def rests(self, seconds: float) -> float:
         """Return for how many seconds nothing is asked."""
-        return max(self._again_at - seconds, 0.0) if self.standing else 0.0
+        left = self._again_at - seconds if self.standing else 0.0
+        # Who slept until then may wake a rounding error too early: no sleep is as short as what is left.
+        return left if left >= _SHORTEST else 0.0

@@ -19,6 +19,7 @@ _HOUSEKEEPING = 3600.0
 _MOST_SLICES = 300
 _COUNTED_EVERY = 3600.0
 _VISITED_EVERY = 8 * 3600.0  # drawing a page takes as long as a dozen passes
+_MOST_AT_ONE_MOMENT = 500
 # A budget runs low by the clock alone, and two minutes are kept for cancelling.
 _BUDGETS_EVERY = 60.0
 # So long the owner waits after a restore: reads of our orders, and what they do not show at once.
@@ -37,6 +38,8 @@ class Life:
         self._counted_at = 0.0
         self._visited_at = -_VISITED_EVERY
         self._owners = day.policy  # as the owner has it, where nothing has been forgotten
+        self._passed_at = -1.0
+        self._standing = 0
         self.waits_until: float | None = None  # another process waits for this moment
 
     async def step(self) -> None:
@@ -48,6 +51,7 @@ class Life:
         assert app is not None
         app.keeper.before_pass()
         report = await app.trader.run_pass()
+        self._mind_that_time_passes()
         day.timeline.passed(report)
         day.watch.after(report)
         day.watchman.daemon_passed()
@@ -63,6 +67,15 @@ class Life:
             self._tidy(app)
         self._take_adopt_back(app)
         await self._look_around(app, report)
+
+    def _mind_that_time_passes(self) -> None:
+        """Fail where passes follow each other at one moment, or the day would never end."""
+        now = self._day.clock.monotonic()
+        self._standing = self._standing + 1 if now == self._passed_at else 0
+        self._passed_at = now
+        if self._standing >= _MOST_AT_ONE_MOMENT:
+            self._standing = 0
+            raise AssertionError(f"{_MOST_AT_ONE_MOMENT} passes in a row, and no time went by")
 
     def _pause(self, report: PassReport) -> float:
         """Return the seconds until the next pass."""

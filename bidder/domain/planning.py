@@ -244,12 +244,18 @@ def _for_holding(
     if order.kind is OrderKind.ON_DEMAND:
         return common.rented(position(holding, target, view, policy, now))
     return _unwanted(base, holding, target, view) or _for_bid(
-        holding, target, account, view, policy, now
+        base, holding, target, account, view, policy, now
     )
 
 
 def _for_bid(
-    holding: Holding, target: Target, account: _Account, view: View, policy: Policy, now: datetime
+    base: Decision,
+    holding: Holding,
+    target: Target,
+    account: _Account,
+    view: View,
+    policy: Policy,
+    now: datetime,
 ) -> Decision:
     """Return the decision about a bid that the owner still wants: its strategy's, or to wait."""
     order = holding.order
@@ -260,14 +266,7 @@ def _for_bid(
             return forbidden
     if _nothing_new(holding, view, policy, now):
         bid: dict[str, Fact] = {"bid": str(order.price), "active": holding.active}
-        return Decision(
-            target=target.name,
-            reason=Reason.STALE,
-            server=order.server,
-            order=order.order,
-            wants_book=order.server,
-            facts=bid,
-        )
+        return replace(base, wants_book=order.server, facts=bid)
     paced = account.budgets.bid(holding, target, view)
     here = position(holding, paced, view, policy, now)
     verdict = strategies.decide(here, policy, now)

@@ -346,6 +346,11 @@ def fail_to_record(patch: Patch) -> None:
     patch.setattr(recording.Recorder, "record", failing)
 
 
+def pass_and_never_sleep(patch: Patch) -> None:
+    """What is left to wait is too short for any sleep, for ever."""
+    patch.setattr(Trader, "_wait", lambda _: 1e-12)
+
+
 def count_by_the_calendar(patch: Patch) -> None:
     """A calendar that is put forward a little opens the lowering clocks too early."""
     patch.setattr("bidder.app.trading._SLEWED", timedelta(days=1))
@@ -428,6 +433,7 @@ MUTATIONS = (
     Mutation(breaks="liveness", how=never_raise, seeds=(5, 8, 11, 14), script=()),
     Mutation(breaks="liveness", how=hold_the_dead, seeds=(20,), days=0.01, script=()),
     Mutation(breaks="nothing escapes", how=fail_to_record, days=0.02, script=()),
+    Mutation(breaks="nothing escapes", how=pass_and_never_sleep, days=0.001, script=()),
     Mutation(
         breaks="nothing escapes", how=trust_what_was_called_failed, seeds=(8, 11), script=UNANSWERED
     ),

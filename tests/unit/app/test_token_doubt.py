@@ -32,6 +32,13 @@ def test_the_third_refusal_in_a_row_is_for_good() -> None:
     assert [doubt.refused(at) for at in (200, 230, 260)] == [False, False, True]
 
 
+def test_a_wait_that_no_sleep_is_short_enough_for_is_over() -> None:
+    """Sums of seconds miss each other by a hair; passes would follow each other without a sleep."""
+    doubt = known()
+    assert not doubt.refused(5735.864538990992)
+    assert doubt.rests(5765.864538990991) == 0
+
+
 def test_where_no_answer_tells_trading_goes_on_until_one_does() -> None:
     """An endpoint that fails must not keep all others from their work; what was said stays known."""
     doubt = known()
