@@ -91,8 +91,11 @@ class Telling:
         return ""
 
     def failed_another(self, times: int) -> None:
-        """Take note of how often the database has failed another process than this daemon."""
-        self._database_refused += times
+        """Take note of how often the database has failed while another process looked around.
+
+        That may be this daemon as well, which lives on meanwhile, and whose own ends count already.
+        """
+        self._database_refused = min(self._database_refused + times, self._day.machine.refused)
 
     def of_token(self) -> str:
         """Return that a process goes on asking with a token that it was told is refused, or nothing."""

@@ -11,6 +11,7 @@ from bidder.app.telling import Teller
 from bidder.chaos.day import ChaosDay
 from bidder.chaos.kinds import Scripted
 from bidder.chaos.outcome import Outcome
+from bidder.chaos.told import Telling
 from bidder.domain import planning
 from bidder.domain.actions import Decision, Reason
 from bidder.errors import StoreFailed
@@ -46,6 +47,19 @@ def test_an_outage_that_is_only_logged_is_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Teller, "_reach", lambda *_, **__: iter(()))
     found = untold(ChaosDay(3, 0.02, script=OUTAGE).run())
     assert "no usable answer for 13 minutes, and no notice" in found
+
+
+def test_what_ended_a_daemon_while_the_guard_looked_is_counted_once() -> None:
+    """What the next database refuses is asked for all the same."""
+    day = ChaosDay(3, 0.01, script=())
+    telling = Telling(day)
+    day.machine.refused += 2  # the guard, and the start of a daemon meanwhile
+    assert telling.of_end(StoreFailed("the disk is full")) == ""
+    telling.failed_another(2)
+    assert telling._of_database([]) == ""
+    day.machine.refused += 1
+    assert telling._of_database([]).startswith("the database refused to work")
+    day.close()
 
 
 def test_a_daemon_that_does_not_notice_a_refused_token_is_caught(
